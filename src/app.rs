@@ -1,0 +1,151 @@
+//! Wires the parts together, and takes them apart in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, DurabilitySetting, IndexSetting, ModelSetting};
+use crate::decode::Limits;
+use crate::embed::{EmbedError, Model, ModelSource, Pipeline, PipelineOptions};
+use crate::engine::{Engine, EngineError, EngineParts};
+use crate::grpc;
+use crate::index::IndexChoice;
+use crate::store::{Durability, SledOptions, SledStore, StoreError};
+
+/// How often answers to old requests are forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+
+/// Why the daemon can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The model can't be loaded.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// What is stored can't be used.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The address can't be listened on.
+    #[error("can't listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A thread failed.
+    #[error("starting failed: {0}")]
+    Thread(String),
+}
+
+/// A running daemon.
+pub struct Daemon {
+    address: SocketAddr,
+    engine: Arc<Engine>,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+    drain_time_max: Duration,
+}
+
+impl Daemon {
+    /// Opens the store, loads the model, and serves.
+    ///
+    /// # Errors
+    /// Anything that keeps it from serving; nothing listens then.
+    pub async fn start(config: Config) -> Result<Self, AppError> {
+        let opening = config.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
+        let engine = Arc::new(opened.map_err(|error| AppError::Thread(error.to_string()))??);
+        let listen = |source| AppError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let (stop, stopping) = watch::channel(false);
+        let drain_time_max = config.drain_time_max;
+        let server = tokio::spawn(serve(listener, Arc::clone(&engine), config, stopping));
+        tracing::info!(%address, "serving");
+        Ok(Self { address, engine, stop, server, drain_time_max })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops taking calls, waits for those in flight as long as the settings say, then ends long work.
+    pub async fn stop(mut self) {
+        tracing::info!("draining");
+        self.stop.send_replace(true);
+        if tokio::time::timeout(self.drain_time_max, &mut self.server).await.is_err() {
+            tracing::warn!("calls still in flight were cut off");
+            self.server.abort();
+        }
+        let engine = self.engine;
+        if tokio::task::spawn_blocking(move || engine.stop()).await.is_err() {
+            tracing::error!("long work did not end in order");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+async fn serve(listener: TcpListener, engine: Arc<Engine>, config: Config, stopping: watch::Receiver<bool>) {
+    let housekeeping = tokio::spawn(keep_house(Arc::clone(&engine)));
+    if let Err(error) = grpc::serve(listener, engine, &config, stopping).await {
+        tracing::error!(%error, "serving failed");
+    }
+    housekeeping.abort();
+}
+
+async fn keep_house(engine: Arc<Engine>) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        ticks.tick().await;
+        let engine = Arc::clone(&engine);
+        match tokio::task::spawn_blocking(move || engine.purge_requests()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "old answers were not forgotten"),
+            Err(error) => tracing::error!(%error, "housekeeping failed"),
+        }
+    }
+}
+
+/// Store, model, pipeline and engine, in this order: a locked store is found out before the model is loaded.
+fn open(config: &Config) -> Result<Engine, AppError> {
+    let store = Arc::new(SledStore::open(&config.data, &SledOptions::default())?);
+    let source = match &config.model {
+        ModelSetting::BuiltIn => ModelSource::BuiltIn,
+        ModelSetting::Fake => ModelSource::Fake,
+        ModelSetting::File(path) => ModelSource::File(path.clone()),
+    };
+    let model = Model::load(&source, config.onnxruntime.as_deref())?;
+    let limits = Limits {
+        bytes_max: config.image_bytes_max as usize,
+        pixels_max: config.image_pixels_max,
+        decode_time_max: config.decode_time_max,
+    };
+    let options = PipelineOptions { workers: config.workers, queue_max: config.queue_images_max, limits };
+    let pipeline = Arc::new(Pipeline::start(&model, &options)?);
+    let choice = match config.index {
+        IndexSetting::Flat => IndexChoice::Flat,
+        IndexSetting::Hnsw => IndexChoice::Hnsw,
+        IndexSetting::Auto => IndexChoice::Auto,
+    };
+    Ok(Engine::open(EngineParts {
+        store,
+        durability: match config.durability {
+            DurabilitySetting::Fsync => Durability::Fsync,
+            DurabilitySetting::Process => Durability::Process,
+        },
+        pipeline,
+        index: choice,
+        allowed_roots: config.allowed_roots.clone(),
+        image_bytes_max: config.image_bytes_max,
+        collections_max: config.collections_max,
+        clusterings_kept: config.clusterings_kept,
+    })?)
+}

@@ -1,0 +1,177 @@
+//! What can go wrong in a command, in plain words, and the exit code it ends with.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use super::labels::LabelsError;
+use super::words::printable;
+use crate::app::AppError;
+use crate::config::ConfigError;
+use crate::decode::ContactSheetError;
+use crate::plot::PlotError;
+use crate::setup::SetupError;
+use crate::store::StoreError;
+
+/// The command failed.
+const EXIT_FAILED: u8 = 1;
+/// The command was not understood.
+const EXIT_USAGE: u8 = 2;
+/// Some images were rejected or could not be handled.
+pub(super) const EXIT_PARTLY: u8 = 3;
+/// The daemon can't be reached.
+const EXIT_UNREACHABLE: u8 = 4;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// Flags that don't fit together, or a value that can't be used.
+    #[error("{0}")]
+    Usage(String),
+    /// No daemon answers.
+    #[error(
+        "no daemon answers at {server} ({cause}); start one with `culld serve`, or name it with --server"
+    )]
+    Unreachable {
+        /// The address tried.
+        server: String,
+        /// What went wrong.
+        cause: String,
+    },
+    /// The daemon refused a call.
+    #[error("{}", plain(.0))]
+    Call(Box<Status>),
+    /// The daemon answered something that the API does not allow.
+    #[error("the daemon's answer lacks {0}")]
+    Answer(&'static str),
+    /// Long work ended without a result.
+    #[error("{name} failed: {message} ({reason})")]
+    Operation {
+        /// The operation.
+        name: String,
+        /// Why, in words.
+        message: String,
+        /// A constant for programs.
+        reason: String,
+    },
+    /// A file of this machine can't be used.
+    #[error("can't {action} {}: {source}", printable(&path.to_string_lossy()))]
+    File {
+        /// What was tried, such as "read".
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A CSV file can't be written.
+    #[error("can't write {}: {source}", printable(&path.to_string_lossy()))]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: csv::Error,
+    },
+    /// The labels file can't be used.
+    #[error(transparent)]
+    Labels(#[from] LabelsError),
+    /// A folder holds what another program, or another command, put there.
+    #[error("{} is not empty and was not made by `culld demo`: name another folder with --out", printable(&path.to_string_lossy()))]
+    ForeignFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Standard output can't be written.
+    #[error("can't write to standard output: {0}")]
+    Output(std::io::Error),
+    /// The process can't start its threads.
+    #[error("can't start: {0}")]
+    Runtime(std::io::Error),
+    /// Settings can't be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The daemon can't start.
+    #[error(transparent)]
+    App(#[from] AppError),
+    /// A store's folder is in use.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What the daemon needs can't be fetched.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// A plot can't be drawn.
+    #[error(transparent)]
+    Plot(#[from] PlotError),
+    /// A contact sheet can't be made.
+    #[error(transparent)]
+    Sheet(#[from] ContactSheetError),
+}
+
+impl CliError {
+    /// The exit code that `culld --help` documents.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Config(_) | Self::Labels(_) => EXIT_USAGE,
+            Self::Unreachable { .. } => EXIT_UNREACHABLE,
+            Self::Call(status) if status.code() == Code::Unavailable => EXIT_UNREACHABLE,
+            _ => EXIT_FAILED,
+        }
+    }
+
+    /// A closure for `map_err` that names the file.
+    pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::File {
+            action,
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+
+    /// A closure for `map_err` that names the CSV file.
+    pub(super) fn csv(path: &Path) -> impl FnOnce(csv::Error) -> Self {
+        move |source| Self::Csv {
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+}
+
+impl From<Status> for CliError {
+    fn from(status: Status) -> Self {
+        Self::Call(Box::new(status))
+    }
+}
+
+/// A status with its details as a person reads it.
+fn plain(status: &Status) -> String {
+    let details = status.get_error_details();
+    let message = status.message();
+    let mut text = match status.code() {
+        Code::Unavailable => format!("the daemon can't be reached, or is stopping: {message}"),
+        Code::DeadlineExceeded => format!("the daemon took too long: {message}"),
+        Code::ResourceExhausted => format!("the daemon is at a limit: {message}"),
+        Code::Internal | Code::Unknown => format!("the daemon failed: {message}"),
+        Code::Unimplemented => {
+            format!("the daemon does not know this call (is it older than this command?): {message}")
+        }
+        _ if message.is_empty() => status.code().description().to_string(),
+        _ => message.to_string(),
+    };
+    // Writing to a string does not fail.
+    for violation in details
+        .bad_request()
+        .iter()
+        .flat_map(|request| &request.field_violations)
+    {
+        let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
+    }
+    if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
+        let _ = write!(text, "\n  try again in {:.1} s", delay.as_secs_f64());
+    }
+    if let Some(info) = details.error_info() {
+        let _ = write!(text, " ({})", info.reason);
+    }
+    text
+}

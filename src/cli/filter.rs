@@ -1,0 +1,82 @@
+//! The flags that select images.
+
+use clap::{Args, ValueEnum};
+use prost_types::Timestamp;
+
+use crate::proto::{DecisionKind, ImageFilter};
+
+/// A decision, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DecisionWord {
+    /// Needed.
+    Keep,
+    /// Not needed.
+    Discard,
+    /// A person has to look.
+    Review,
+}
+
+impl From<DecisionWord> for DecisionKind {
+    fn from(word: DecisionWord) -> Self {
+        match word {
+            DecisionWord::Keep => Self::Keep,
+            DecisionWord::Discard => Self::Discard,
+            DecisionWord::Review => Self::Review,
+        }
+    }
+}
+
+/// Selects images: what is given must all hold.
+#[derive(Debug, Clone, Args)]
+pub(super) struct FilterArgs {
+    /// One of these image ids
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    image: Vec<String>,
+    /// Has a source whose key starts so
+    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
+    source_prefix: String,
+    /// Has a source with all of these tags
+    #[arg(long, value_name = "TAG")]
+    tag: Vec<String>,
+    /// In one of these clusters of the active clustering
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    cluster: Vec<u64>,
+    /// Noise in the active clustering
+    #[arg(long)]
+    noise: bool,
+    /// With one of these decisions
+    #[arg(long, value_enum, value_delimiter = ',')]
+    decision: Vec<DecisionWord>,
+    /// Added at or after this time, such as 2026-11-23T08:00:00Z
+    #[arg(long, value_name = "TIME")]
+    added_after: Option<Timestamp>,
+    /// Added before this time
+    #[arg(long, value_name = "TIME")]
+    added_before: Option<Timestamp>,
+}
+
+impl From<FilterArgs> for ImageFilter {
+    fn from(args: FilterArgs) -> Self {
+        Self {
+            image_ids: args.image,
+            source_prefix: args.source_prefix,
+            tags: args.tag,
+            added_after: args.added_after,
+            added_before: args.added_before,
+            cluster_ids: args.cluster,
+            noise: args.noise,
+            decisions: args
+                .decision
+                .into_iter()
+                .map(|word| DecisionKind::from(word).into())
+                .collect(),
+        }
+    }
+}
+
+impl FilterArgs {
+    /// Whether nothing is given, so that every image would be selected.
+    pub(super) fn is_empty(&self) -> bool {
+        ImageFilter::from(self.clone()) == ImageFilter::default()
+    }
+}

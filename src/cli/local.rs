@@ -1,0 +1,85 @@
+//! `culld setup`, `culld serve` and `culld config`: what needs no running daemon.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::error::CliError;
+use super::output::Output;
+use super::table::Table;
+use super::{Outcome, temporary};
+use crate::app::Daemon;
+use crate::config::ServeArgs;
+use crate::telemetry;
+
+/// Fetch what the daemon needs beside itself: the pinned ONNX Runtime
+///
+/// Needs python3 with pip, whose index and proxy settings are honoured. Does nothing where it is there already.
+///
+/// Example: culld setup
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct SetupArgs {}
+
+/// Run the daemon
+///
+/// Prints the address it listens on, and stops on Ctrl-C or SIGTERM once calls in flight are answered.
+///
+/// Example: culld serve --data ./culld-data
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct ServeCommandArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// Show every setting of the daemon with the value it would have
+///
+/// Takes the flags, environment and file that `culld serve` takes.
+///
+/// Example: culld config --config culld.toml
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct ConfigArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+/// Fetches ONNX Runtime.
+pub(super) async fn setup(out: &mut Output) -> Result<Outcome, CliError> {
+    let library = temporary::install_runtime().await?;
+    out.line(format!("ONNX Runtime is at {}", library.display()));
+    out.object(&json!({"onnxruntime": library}));
+    Ok(Outcome::Done)
+}
+
+/// Runs the daemon until it is told to stop.
+pub(super) async fn serve(args: ServeCommandArgs, out: &mut Output) -> Result<Outcome, CliError> {
+    telemetry::start(None);
+    let daemon = Daemon::start(args.serve.resolve()?).await?;
+    let address = format!("http://{}", daemon.address());
+    out.line(format!("culld listens on {address}"));
+    out.object(&json!({"address": address}));
+    out.flush();
+    temporary::stop_signal().await.map_err(CliError::Runtime)?;
+    out.line("stopping");
+    out.flush();
+    daemon.stop().await;
+    Ok(Outcome::Done)
+}
+
+/// Prints every setting.
+pub(super) fn config(args: ConfigArgs, out: &mut Output) -> Result<Outcome, CliError> {
+    let settings = args.serve.resolve()?.describe();
+    let mut table = Table::new(&["setting", "value", "environment", "meaning"]);
+    let mut object = serde_json::Map::new();
+    for setting in settings {
+        object.insert(
+            setting.name.to_string(),
+            json!({"value": setting.value, "environment": setting.env, "meaning": setting.help}),
+        );
+        table.row([setting.name.to_string(), setting.value, setting.env, setting.help]);
+    }
+    out.table(&table);
+    out.object(&Value::Object(object));
+    Ok(Outcome::Done)
+}

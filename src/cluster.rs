@@ -1,0 +1,151 @@
+//! Groups the unit vectors of one collection; pure, no I/O.
+//!
+//! Every distance that crosses this API is a cosine distance, 1 − a·b, in [0, 2]. Of two unit vectors it is half their
+//! squared Euclidean distance, so both order neighbours alike: K-Means and BIRCH minimise the squared Euclidean
+//! distance, K-Medoids, DBSCAN, OPTICS and HDBSCAN the cosine distance itself.
+//!
+//! The work is a handful of passes over blocks of the distance matrix ([`graph`]), which never exists as a whole.
+//! Results depend on the vectors, the ids, the parameters and the seed, never on the number of threads.
+
+mod auto;
+mod birch;
+mod centroids;
+mod dbscan;
+mod graph;
+mod hdbscan;
+mod kmeans;
+mod kmedoids;
+pub mod lineage;
+pub mod metrics;
+mod mst;
+mod optics;
+mod outcome;
+mod params;
+mod progress;
+mod seeding;
+pub mod summary;
+mod tree;
+mod validity;
+mod ward;
+mod xi;
+
+pub use optics::{extract_eps, extract_xi};
+pub use outcome::{Algorithm, Outcome, Reachability, RedFlag};
+pub use params::{Extraction, ParameterError, Parameters, ValidParameters};
+pub use progress::{Progress, RunContext};
+
+use crate::types::{ImageId, PointOffset, Vectors};
+use progress::Stage;
+
+/// The most points one clustering takes; rows are 32-bit and some marks need one value to spare.
+pub const POINTS_MAX: usize = 10_000_000;
+
+/// What is to be clustered.
+#[derive(Clone, Copy)]
+pub struct ClusterInput<'a> {
+    /// Unit vectors, shape (n, dim).
+    pub vectors: &'a Vectors,
+    /// The image of each row, shape (n); ties go to the smaller id, so the order of arrival can't matter.
+    pub ids: &'a [ImageId],
+    /// Proposes neighbours (an HNSW graph, say); `None` looks at every pair.
+    pub candidates: Option<&'a dyn CandidateSource>,
+}
+
+/// Proposes the neighbours of a point; their distances are then recomputed, so it decides only what is looked at.
+pub trait CandidateSource: Sync {
+    /// Its name in explanations.
+    fn name(&self) -> &'static str;
+
+    /// About `k` rows that lie near `row`, in any order; `row` itself may be among them.
+    fn candidates(&self, row: usize, k: usize) -> Vec<PointOffset>;
+}
+
+/// Why a run gave no result.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ClusterError {
+    /// The caller asked to stop.
+    #[error("the clustering was cancelled")]
+    Cancelled,
+    /// There are not as many ids as vectors.
+    #[error("{ids} ids were given for {vectors} vectors")]
+    IdCount {
+        /// Rows of the vectors.
+        vectors: usize,
+        /// Ids given.
+        ids: usize,
+    },
+    /// The parameters were checked for another number of points.
+    #[error("the parameters were checked for {checked} points, the input has {received}")]
+    PointCount {
+        /// The number given to [`Parameters::check`].
+        checked: usize,
+        /// Rows of the vectors.
+        received: usize,
+    },
+    /// A structure would grow beyond its limit.
+    #[error("{what} would need more than {max} {unit}")]
+    TooLarge {
+        /// The structure.
+        what: &'static str,
+        /// Its limit.
+        max: usize,
+        /// The unit of the limit.
+        unit: &'static str,
+    },
+    /// A vector is not of unit length, or not finite: row and squared length.
+    #[error("row {row} is not a unit vector, its squared length is {squared_length}")]
+    NotUnit {
+        /// The row.
+        row: usize,
+        /// Its squared length; 1 is allowed within 1e-3.
+        squared_length: f32,
+    },
+    /// A library refused its input.
+    #[error("{library}: {message}")]
+    Library {
+        /// The crate.
+        library: &'static str,
+        /// What it said.
+        message: String,
+    },
+}
+
+/// Clusters `input` as `parameters` say.
+///
+/// # Errors
+/// [`ClusterError`]: cancelled, inconsistent input, or a structure beyond its limit.
+pub fn run(
+    parameters: &ValidParameters,
+    input: &ClusterInput<'_>,
+    context: &RunContext<'_>,
+) -> Result<Outcome, ClusterError> {
+    check_input(input)?;
+    let n = input.vectors.len();
+    if parameters.points() != n {
+        return Err(ClusterError::PointCount { checked: parameters.points(), received: n });
+    }
+    let stage = Stage::whole(context);
+    let mut outcome = parameters.algorithm().run(input, &stage)?;
+    outcome.number_canonically(input.ids);
+    stage.tick(1, 1)?;
+    Ok(outcome)
+}
+
+fn check_input(input: &ClusterInput<'_>) -> Result<(), ClusterError> {
+    let n = input.vectors.len();
+    if input.ids.len() != n {
+        return Err(ClusterError::IdCount { vectors: n, ids: input.ids.len() });
+    }
+    if n > POINTS_MAX {
+        return Err(ClusterError::TooLarge { what: "the input", max: POINTS_MAX, unit: "points" });
+    }
+    for row in 0..n {
+        let vector = input.vectors.row(row);
+        let squared_length = crate::types::dot(vector, vector);
+        // Negated, so that NaN fails too.
+        if !((squared_length - 1.0).abs() <= 1e-3) {
+            return Err(ClusterError::NotUnit { row, squared_length });
+        }
+    }
+    Ok(())
+}

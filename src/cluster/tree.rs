@@ -1,0 +1,170 @@
+//! From a minimum spanning tree to clusters: the condensed tree and its excess of mass (Campello, Moulavi, Zimek and
+//! Sander, "Hierarchical Density Estimates for Data Clustering, Visualization, and Outlier Detection", 2015).
+
+use super::mst::{Edge, UnionFind};
+
+/// Distances below this are one and the same point to f32 rounding; their density is capped.
+const DISTANCE_MIN: f32 = 1e-6;
+
+/// One merge of the single-linkage dendrogram; ids below n are points, n + i is the merge at place i.
+struct Merge {
+    left: u32,
+    right: u32,
+    distance: f32,
+    size: u32,
+}
+
+/// A cluster of the condensed tree.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    /// The cluster it split from; `None` for the root.
+    pub(super) parent: Option<u32>,
+    /// The distance at which it split from its parent.
+    pub(super) birth_distance: f32,
+    /// Excess of mass: the sum over its points of how much denser they get within it, in 1 / distance.
+    pub(super) stability: f64,
+    /// The clusters it splits into: none or two.
+    pub(super) children: Vec<u32>,
+}
+
+/// The hierarchy of clusters of at least `min_cluster_size` points; node 0 is the root, parents precede children.
+pub(super) struct CondensedTree {
+    pub(super) nodes: Vec<Node>,
+    /// The cluster that each point falls out of.
+    home: Vec<u32>,
+}
+
+/// The density of a distance.
+fn density(distance: f32) -> f64 {
+    1.0 / f64::from(distance.max(DISTANCE_MIN))
+}
+
+fn single_linkage(points: usize, edges: &[Edge]) -> Vec<Merge> {
+    let mut sets = UnionFind::new(points);
+    let mut top: Vec<u32> = (0..points as u32).collect();
+    let mut merges: Vec<Merge> = Vec::with_capacity(edges.len());
+    for edge in edges {
+        let (a, b) = (sets.find(edge.a), sets.find(edge.b));
+        let (left, right) = (top[a as usize], top[b as usize]);
+        let Some(root) = sets.union(a, b) else { continue };
+        let size = size_of(left, points, &merges) + size_of(right, points, &merges);
+        top[root as usize] = (points + merges.len()) as u32;
+        merges.push(Merge { left, right, distance: edge.weight, size });
+    }
+    merges
+}
+
+fn size_of(id: u32, points: usize, merges: &[Merge]) -> u32 {
+    (id as usize).checked_sub(points).map_or(1, |place| merges[place].size)
+}
+
+impl CondensedTree {
+    /// Condenses the dendrogram of `edges`, the spanning tree of `points` points in ascending order of weight.
+    pub(super) fn new(points: usize, edges: &[Edge], min_cluster_size: usize) -> Self {
+        let merges = single_linkage(points, edges);
+        let root = Node {
+            parent: None,
+            birth_distance: f32::INFINITY,
+            stability: 0.0,
+            children: Vec::new(),
+        };
+        let mut tree = Self { nodes: vec![root], home: vec![0; points] };
+        if merges.is_empty() {
+            return tree;
+        }
+        let mut open = vec![((points + merges.len() - 1) as u32, 0u32)];
+        while let Some((id, node)) = open.pop() {
+            let Some(place) = (id as usize).checked_sub(points) else { continue };
+            let Merge { left, right, distance, .. } = merges[place];
+            let halves = [left, right].map(|half| (half, size_of(half, points, &merges)));
+            let big = halves.map(|(_, size)| size as usize >= min_cluster_size);
+            if big == [true, true] {
+                for (half, size) in halves {
+                    let child = tree.split(node, distance, size);
+                    open.push((half, child));
+                }
+                continue;
+            }
+            for ((half, size), stays) in halves.into_iter().zip(big) {
+                if stays {
+                    open.push((half, node));
+                } else {
+                    tree.leave(node, distance, size);
+                    tree.settle(half, node, points, &merges);
+                }
+            }
+        }
+        tree
+    }
+
+    fn split(&mut self, parent: u32, distance: f32, size: u32) -> u32 {
+        let child = self.nodes.len() as u32;
+        self.leave(parent, distance, size);
+        self.nodes[parent as usize].children.push(child);
+        self.nodes.push(Node {
+            parent: Some(parent),
+            birth_distance: distance,
+            stability: 0.0,
+            children: Vec::new(),
+        });
+        child
+    }
+
+    /// Accounts for `size` points that leave the cluster at `distance`.
+    fn leave(&mut self, node: u32, distance: f32, size: u32) {
+        let node = &mut self.nodes[node as usize];
+        // The root is born at density 0.
+        let birth = if node.parent.is_some() { density(node.birth_distance) } else { 0.0 };
+        node.stability += (density(distance) - birth) * f64::from(size);
+    }
+
+    /// Makes `node` the home of every point under the dendrogram's `id`.
+    fn settle(&mut self, id: u32, node: u32, points: usize, merges: &[Merge]) {
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            match (id as usize).checked_sub(points) {
+                None => self.home[id as usize] = node,
+                Some(place) => open.extend([merges[place].left, merges[place].right]),
+            }
+        }
+    }
+
+    /// The clusters with the largest total excess of mass of which none holds another; never the root.
+    pub(super) fn excess_of_mass(&self) -> Vec<u32> {
+        let mut value: Vec<f64> = self.nodes.iter().map(|node| node.stability).collect();
+        let mut chosen = vec![true; self.nodes.len()];
+        for (index, node) in self.nodes.iter().enumerate().rev().filter(|(_, node)| !node.children.is_empty()) {
+            let below: f64 = node.children.iter().map(|&child| value[child as usize]).sum();
+            if below > value[index] || index == 0 {
+                chosen[index] = false;
+                value[index] = below;
+            }
+        }
+        chosen[0] = false;
+        // The topmost of the chosen on each way down; parents come first.
+        let mut covered = vec![false; self.nodes.len()];
+        let mut selected = Vec::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            covered[index] = node.parent.is_some_and(|parent| covered[parent as usize]);
+            if chosen[index] && !covered[index] {
+                covered[index] = true;
+                selected.push(index as u32);
+            }
+        }
+        selected
+    }
+
+    /// Labels by place in `selected`; points outside of every selected cluster are noise.
+    pub(super) fn labels(&self, selected: &[u32]) -> Vec<Option<u32>> {
+        let mut of_node: Vec<Option<u32>> = vec![None; self.nodes.len()];
+        for (label, &node) in selected.iter().enumerate() {
+            of_node[node as usize] = Some(label as u32);
+        }
+        for (index, node) in self.nodes.iter().enumerate() {
+            if let Some(parent) = node.parent {
+                of_node[index] = of_node[index].or(of_node[parent as usize]);
+            }
+        }
+        self.home.iter().map(|&node| of_node[node as usize]).collect()
+    }
+}

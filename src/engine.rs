@@ -1,0 +1,442 @@
+//! The use cases: adding, deleting, clustering, judging, deciding. Everything above it only translates, everything
+//! below it knows nothing of collections.
+//!
+//! One writer per collection changes the store first and memory after; readers hold whole generations. Calls block:
+//! an asynchronous caller puts them on a thread where that is allowed.
+
+mod add;
+mod clusterings;
+mod collection;
+mod decisions;
+mod delete;
+mod error;
+mod evaluate;
+mod evidence;
+mod filter;
+mod import;
+mod ingest;
+mod lock;
+mod operations;
+mod persist;
+mod query;
+mod recluster;
+mod requests;
+mod state;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::embed::{EmbeddingSpace, Job, Pipeline, PrepareError, Prepared, SubmitError};
+use crate::index::{HnswParams, IndexChoice};
+use crate::store::{Durability, Store};
+
+pub use self::add::{Added, GROUP_IMAGES_MAX, NewSource, SOURCES_MAX};
+pub use self::clusterings::{ClusterHead, ClusteringHead, MemberRecord, ReachabilityRecord};
+pub use self::collection::Collection;
+pub use self::decisions::{DecisionReader, Explanation, FullDecision};
+pub use self::delete::Deleted;
+pub use self::error::EngineError;
+pub use self::evaluate::{EvaluateOptions, Evaluation, Named, TRUE_LABELS_MAX, TrueLabel};
+pub use self::filter::{FILTER_IDS_MAX, Filter};
+pub use self::ingest::{AddError, Ingest, IngestTask, check_source};
+pub use self::operations::{
+    FailureKind, ImportSummary, Operation, OperationFailure, OperationResult, OperationStatus, Operations,
+};
+pub use self::persist::{ImageRecord, SourceRecord};
+pub use self::query::{
+    ImagePage, ImageView, NEIGHBOURS_MAX, NeighbourQuery, Neighbours, PageBounds, Stats,
+};
+pub use self::recluster::ReclusterRequest;
+pub use self::requests::RequestKey;
+pub use self::verdict::{NewVerdict, Target, VerdictAnswer};
+
+use self::add::Adder;
+use self::collection::Keeping;
+use self::lock::{now_ms, read, write};
+use self::persist::{CollectionRecord, Persist};
+
+/// The collection that always exists.
+pub const DEFAULT_COLLECTION: &str = "default";
+/// What a caller who met overload waits before it tries again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Characters of a collection's name at most.
+pub const NAME_CHARACTERS_MAX: usize = 64;
+
+/// What the engine is made of, and its limits.
+pub struct EngineParts {
+    /// Where everything is kept.
+    pub store: Arc<dyn Store>,
+    /// What a write that was answered survives.
+    pub durability: Durability,
+    /// What decodes and embeds.
+    pub pipeline: Arc<Pipeline>,
+    /// Which index collections get.
+    pub index: IndexChoice,
+    /// Directories that imports may read, canonical.
+    pub allowed_roots: Vec<PathBuf>,
+    /// Bytes of one image at most.
+    pub image_bytes_max: u64,
+    /// Collections at most.
+    pub collections_max: usize,
+    /// Clusterings kept per collection beside the active one.
+    pub clusterings_kept: usize,
+}
+
+/// All collections and the work on them.
+pub struct Engine {
+    persist: Persist,
+    pipeline: Arc<Pipeline>,
+    keeping: Keeping,
+    allowed_roots: Vec<PathBuf>,
+    image_bytes_max: u64,
+    collections_max: usize,
+    collections: RwLock<BTreeMap<String, Open>>,
+    operations: Arc<Operations>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A collection that is open.
+#[derive(Clone)]
+struct Open {
+    number: u32,
+    collection: Arc<Collection>,
+    adder: Adder,
+}
+
+impl Engine {
+    /// Opens everything the store holds, and makes the default collection if it is not there.
+    ///
+    /// # Errors
+    /// A store that fails or is damaged; the message names the record.
+    pub fn open(parts: EngineParts) -> Result<Self, EngineError> {
+        let hnsw = HnswParams::default().check().map_err(collection::index_error)?;
+        let persist = Persist::new(parts.store, parts.durability)?;
+        let operations = Arc::new(Operations::load(persist.clone())?);
+        let engine = Self {
+            pipeline: parts.pipeline,
+            keeping: Keeping { index: parts.index, hnsw, clusterings_max: parts.clusterings_kept },
+            allowed_roots: parts.allowed_roots,
+            image_bytes_max: parts.image_bytes_max,
+            collections_max: parts.collections_max,
+            collections: RwLock::new(BTreeMap::new()),
+            operations,
+            threads: Mutex::new(Vec::new()),
+            persist,
+        };
+        for (number, record) in engine.persist.collections()? {
+            let open = engine.open_collection(number, record)?;
+            write(&engine.collections).insert(open.collection.name().to_owned(), open);
+        }
+        if engine.get(DEFAULT_COLLECTION).is_err() {
+            engine.create_collection(DEFAULT_COLLECTION, None)?;
+        }
+        engine.purge_requests()?;
+        Ok(engine)
+    }
+
+    fn open_collection(&self, number: u32, record: CollectionRecord) -> Result<Open, EngineError> {
+        let store = self.persist.collection(number);
+        let collection = Arc::new(Collection::open(record, store, self.keeping)?);
+        let adder = Adder::start(Arc::clone(&collection))?;
+        Ok(Open { number, collection, adder })
+    }
+
+    fn get(&self, name: &str) -> Result<Open, EngineError> {
+        let name = if name.is_empty() { DEFAULT_COLLECTION } else { name };
+        read(&self.collections).get(name).cloned().ok_or_else(|| EngineError::not_found("collection", name))
+    }
+
+    /// A collection by name; the empty name means the default one.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn collection(&self, name: &str) -> Result<Arc<Collection>, EngineError> {
+        Ok(self.get(name)?.collection)
+    }
+
+    /// All collections, by name.
+    pub fn collections(&self) -> Vec<Arc<Collection>> {
+        read(&self.collections).values().map(|open| Arc::clone(&open.collection)).collect()
+    }
+
+    /// The space of images that are added now.
+    pub fn space(&self) -> &EmbeddingSpace {
+        self.pipeline.space()
+    }
+
+    /// Directories that imports may read.
+    pub fn allowed_roots(&self) -> &[PathBuf] {
+        &self.allowed_roots
+    }
+
+    /// Images that wait for a worker.
+    pub fn waiting_images(&self) -> usize {
+        self.pipeline.waiting()
+    }
+
+    /// Decodes and embeds a picture that is not stored; `done` gets it, on any thread.
+    ///
+    /// # Errors
+    /// Too many images wait already, or the daemon is stopping; `done` is not called then.
+    pub fn try_prepare(
+        &self,
+        bytes: Arc<[u8]>,
+        done: Box<dyn FnOnce(Result<Prepared, PrepareError>) + Send>,
+    ) -> Result<(), EngineError> {
+        let job = Job { bytes, cancelled: Arc::default(), done };
+        self.pipeline.try_submit(job).map_err(|error| match error {
+            SubmitError::Overloaded { .. } => {
+                EngineError::Exhausted { message: error.to_string(), retry_after: Some(RETRY_AFTER) }
+            }
+            SubmitError::Stopped => EngineError::Stopping,
+        })
+    }
+
+    /// Bytes of files that the store occupies.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn disk_bytes(&self) -> Result<u64, EngineError> {
+        self.persist.disk_bytes()
+    }
+
+    /// All operations.
+    pub fn operations(&self) -> &Operations {
+        &self.operations
+    }
+
+    /// Prepares adding to a collection.
+    ///
+    /// # Errors
+    /// An unknown collection, or one of another embedding space.
+    pub fn ingest(&self, name: &str) -> Result<Ingest, EngineError> {
+        let open = self.get(name)?;
+        self.check_space(&open.collection)?;
+        Ok(Ingest::new(open.collection, open.adder, Arc::clone(&self.pipeline), self.image_bytes_max))
+    }
+
+    fn check_space(&self, collection: &Collection) -> Result<(), EngineError> {
+        if collection.space() == self.space() {
+            return Ok(());
+        }
+        Err(EngineError::Precondition {
+            reason: "EMBEDDING_SPACE_MISMATCH",
+            message: format!(
+                "collection {:?} lives in embedding space {}, the daemon's model makes {}: vectors of different \
+                 spaces are never compared",
+                collection.name(),
+                collection.space().id(),
+                self.space().id()
+            ),
+        })
+    }
+
+    /// Makes an empty collection.
+    ///
+    /// # Errors
+    /// A name that is taken or not allowed, too many collections, or a store that fails.
+    pub fn create_collection(
+        &self,
+        name: &str,
+        request: Option<&RequestKey>,
+    ) -> Result<Arc<Collection>, EngineError> {
+        check_name(name)?;
+        let mut collections = write(&self.collections);
+        if let Some(Created { name }) = self.persist.daemon().replay(request)? {
+            let found = collections.get(&name).map(|open| Arc::clone(&open.collection));
+            return found.ok_or_else(|| EngineError::not_found("collection", name));
+        }
+        if collections.contains_key(name) {
+            return Err(EngineError::AlreadyExists { what: "collection", name: name.to_owned() });
+        }
+        if collections.len() >= self.collections_max {
+            let message = format!("there are {} collections, which is the limit", collections.len());
+            return Err(EngineError::Exhausted { message, retry_after: None });
+        }
+        let number = collections.values().map(|open| open.number).max().unwrap_or(0) + 1;
+        let record = CollectionRecord { name: name.to_owned(), created_ms: now_ms(), space: self.space().clone() };
+        let store = self.persist.collection(number);
+        let mut batch = store.batch();
+        batch.put_collection(&record)?;
+        if let Some(key) = request {
+            let answer = requests::RequestRecord::new(key, &Created { name: name.to_owned() })?;
+            batch.put_daemon_request(key, &answer)?;
+        }
+        store.commit(batch)?;
+        let open = self.open_collection(number, record)?;
+        let collection = Arc::clone(&open.collection);
+        collections.insert(name.to_owned(), open);
+        Ok(collection)
+    }
+
+    /// Deletes a collection with everything in it; the default one is made anew, empty. Answers its images.
+    ///
+    /// # Errors
+    /// An unknown collection, or a store that fails.
+    pub fn delete_collection(&self, name: &str, request: Option<&RequestKey>) -> Result<u64, EngineError> {
+        let name = if name.is_empty() { DEFAULT_COLLECTION } else { name };
+        let daemon = self.persist.daemon();
+        if let Some(images) = daemon.replay(request)? {
+            return Ok(images);
+        }
+        let open = self.get(name)?;
+        self.operations.cancel_all(Some(name));
+        let images = open.collection.count();
+        write(&self.collections).remove(name);
+        open.collection.close();
+        self.persist.collection(open.number).delete_all()?;
+        if let Some(key) = request {
+            let mut batch = daemon.batch();
+            batch.put_daemon_request(key, &requests::RequestRecord::new(key, &images)?)?;
+            daemon.commit(batch)?;
+        }
+        if name == DEFAULT_COLLECTION {
+            self.create_collection(DEFAULT_COLLECTION, None)?;
+        }
+        Ok(images)
+    }
+
+    /// Starts clustering a collection.
+    ///
+    /// # Errors
+    /// An unknown collection, parameters out of range, or a clustering that still runs.
+    pub fn recluster(
+        &self,
+        name: &str,
+        recluster: ReclusterRequest,
+        request: Option<&RequestKey>,
+    ) -> Result<Arc<Operation>, EngineError> {
+        let collection = self.collection(name)?;
+        verdict::check_text("actor", &recluster.actor, verdict::ACTOR_CHARACTERS_MAX)?;
+        let images = collection.count() as usize;
+        if images == 0 {
+            return Err(EngineError::Precondition {
+                reason: "NO_IMAGES",
+                message: format!("collection {:?} has no images to cluster", collection.name()),
+            });
+        }
+        recluster.parameters.check(images).map_err(|error| recluster::parameter_error(&error))?;
+        let work = {
+            let collection = Arc::clone(&collection);
+            move |operation: &Operation| collection.recluster(&recluster, operation)
+        };
+        self.start(&collection, "Recluster", request, work)
+    }
+
+    /// Starts adding what lies under directories of this machine.
+    ///
+    /// # Errors
+    /// An unknown collection, a path outside the allowed roots, tags beyond their limits, or an import that still
+    /// runs in the collection.
+    pub fn import(
+        &self,
+        name: &str,
+        paths: &[String],
+        tags: Vec<String>,
+        request: Option<&RequestKey>,
+    ) -> Result<Arc<Operation>, EngineError> {
+        let ingest = self.ingest(name)?;
+        let paths = import::allowed_paths(paths, &self.allowed_roots)?;
+        let source = NewSource { tags, ..NewSource::default() };
+        check_source(&source).map_err(|description| EngineError::invalid("tags", description))?;
+        let collection = Arc::clone(ingest.collection());
+        let work = move |operation: &Operation| import::import(&ingest, &paths, &source.tags, operation);
+        self.start(&collection, "ImportSources", request, work)
+    }
+
+    /// Starts an operation on a thread of its own; one per collection and method runs at a time.
+    fn start(
+        &self,
+        collection: &Arc<Collection>,
+        method: &'static str,
+        request: Option<&RequestKey>,
+        work: impl FnOnce(&Operation) -> Result<OperationResult, EngineError> + Send + 'static,
+    ) -> Result<Arc<Operation>, EngineError> {
+        let writer = collection.writer()?;
+        if let Some(Started { operation }) = writer.replay(request)? {
+            return self.operations.get(operation);
+        }
+        let operation = self.operations.start(collection.name(), method)?;
+        if request.is_some() {
+            let mut batch = writer.batch();
+            writer.remember(&mut batch, request, &Started { operation: operation.status().number })?;
+            collection.store.commit(batch)?;
+        }
+        drop(writer);
+        let (operations, handle) = (Arc::clone(&self.operations), Arc::clone(&operation));
+        let run = move || {
+            let attempt = std::panic::AssertUnwindSafe(|| work(&handle));
+            let result = std::panic::catch_unwind(attempt)
+                .unwrap_or_else(|_| Err(EngineError::Internal("the operation panicked".to_owned())));
+            if let Err(error) = &result {
+                tracing::warn!(operation = handle.status().number, %error, "operation failed");
+            }
+            operations.finish(&handle, result.map_err(OperationFailure::from));
+        };
+        let spawned = std::thread::Builder::new().name("culld-operation".into()).spawn(run);
+        match spawned {
+            Ok(thread) => self.keep_thread(thread),
+            Err(error) => {
+                let error = EngineError::Internal(format!("can't start a thread: {error}"));
+                self.operations.finish(&operation, Err(error.into()));
+            }
+        }
+        Ok(operation)
+    }
+
+    fn keep_thread(&self, thread: JoinHandle<()>) {
+        let mut threads = lock::lock(&self.threads);
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
+    }
+
+    /// Forgets answers to requests that are too old.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn purge_requests(&self) -> Result<(), EngineError> {
+        self.persist.daemon().purge_requests()?;
+        for collection in self.collections() {
+            collection.store.purge_requests()?;
+        }
+        Ok(())
+    }
+
+    /// Cancels all operations and waits for their threads; what they had stored stays.
+    pub fn stop(&self) {
+        self.operations.cancel_all(None);
+        for thread in std::mem::take(&mut *lock::lock(&self.threads)) {
+            if thread.join().is_err() {
+                tracing::error!("an operation's thread panicked");
+            }
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Created {
+    name: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Started {
+    operation: u64,
+}
+
+fn check_name(name: &str) -> Result<(), EngineError> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if first && name.len() <= NAME_CHARACTERS_MAX && name.chars().all(allowed) {
+        return Ok(());
+    }
+    let description = format!(
+        "must be 1 to {NAME_CHARACTERS_MAX} characters of a-z, 0-9, '-' and '_', starting with a letter or digit"
+    );
+    Err(EngineError::invalid("collection", description))
+}

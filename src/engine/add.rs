@@ -1,0 +1,346 @@
+//! Adding images: what was prepared is stored in groups, published, and only then answered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::{Decision, decide};
+use crate::embed::Prepared;
+use crate::index::IndexError;
+use crate::store::StoreError;
+use crate::types::{Generation, ImageId, PointOffset, Vectors};
+
+use super::clusterings::Place;
+use super::collection::{Collection, Keeping, Writer};
+use super::error::EngineError;
+use super::evidence::NearRows;
+use super::lock::{now_ms, read};
+use super::persist::{Batch, ImageRecord, SourceRecord};
+use super::requests::RequestKey;
+use super::state::{Row, State, facts};
+
+/// Images stored with one write to the disk at most.
+pub const GROUP_IMAGES_MAX: usize = 64;
+/// Prepared images that wait for their group at most.
+pub const WAITING_IMAGES_MAX: usize = 128;
+/// Sources of one image at most.
+pub const SOURCES_MAX: usize = 1000;
+
+/// Where an image was seen, as the caller says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewSource {
+    /// The caller's name for it; the image id where it gave none.
+    pub key: String,
+    /// Where it can be fetched from; may be empty.
+    pub uri: String,
+    /// When the bytes there last changed, milliseconds since 1970 UTC.
+    pub modified_ms: Option<i64>,
+    /// The caller's words for it.
+    pub tags: Vec<String>,
+}
+
+/// An image on its way into the store.
+pub enum NewImage {
+    /// Decoded and embedded.
+    Prepared(Box<Prepared>),
+    /// Its bytes are stored already, so there was no need to.
+    Known {
+        /// Which image.
+        image: ImageId,
+        /// The size of the bytes.
+        bytes: u64,
+    },
+}
+
+/// What became of an image.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Added {
+    /// Which image.
+    pub image: ImageId,
+    /// Whether it is new.
+    pub new: bool,
+    /// The decision it got.
+    pub decision: Decision,
+}
+
+/// An answer that outlives the connection: what a repeated request gets. The decision is the one of the moment.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct AddedRecord {
+    pub(super) image: ImageId,
+    pub(super) new: bool,
+}
+
+/// Takes the answer of one add.
+pub type AddReply = Box<dyn FnOnce(Result<Added, EngineError>) + Send>;
+
+/// One image to store.
+pub struct AddTask {
+    /// What.
+    pub image: NewImage,
+    /// From where.
+    pub source: NewSource,
+    /// The request, where a retry is to get the same answer.
+    pub request: Option<RequestKey>,
+    /// Whom to tell.
+    pub reply: AddReply,
+}
+
+impl NewImage {
+    fn id(&self) -> ImageId {
+        match self {
+            Self::Prepared(prepared) => prepared.id,
+            Self::Known { image, .. } => *image,
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Prepared(prepared) => prepared.bytes_len,
+            Self::Known { bytes, .. } => *bytes,
+        }
+    }
+}
+
+/// Hands images to the thread that stores them.
+#[derive(Clone)]
+pub struct Adder(SyncSender<AddTask>);
+
+impl Adder {
+    /// Starts the thread of a collection; it ends with the last handle.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub(super) fn start(collection: Arc<Collection>) -> Result<Self, EngineError> {
+        let (sender, receiver) = sync_channel(WAITING_IMAGES_MAX);
+        std::thread::Builder::new()
+            .name("culld-add".into())
+            .spawn(move || run(&collection, &receiver))
+            .map_err(|error| EngineError::Internal(format!("can't start a thread: {error}")))?;
+        Ok(Self(sender))
+    }
+
+    /// Queues one image; waits while the queue is full.
+    ///
+    /// # Errors
+    /// Never by overload; [`EngineError::Stopping`] (through the reply) once the thread is gone.
+    pub fn add(&self, task: AddTask) {
+        if let Err(refused) = self.0.send(task) {
+            (refused.0.reply)(Err(EngineError::Stopping));
+        }
+    }
+}
+
+fn run(collection: &Collection, tasks: &Receiver<AddTask>) {
+    while let Ok(first) = tasks.recv() {
+        let mut group = vec![first];
+        group.extend(tasks.try_iter().take(GROUP_IMAGES_MAX - 1));
+        store_group(collection, group);
+    }
+}
+
+/// The images of a group that are new, and what is to be written for all of it.
+struct Group {
+    batch: Batch,
+    headers: HashMap<ImageId, ImageRecord>,
+    new: Vec<(Row, Box<Prepared>)>,
+    new_sources: u64,
+    generation: Generation,
+}
+
+/// A task once its place in the group is known.
+struct Placed {
+    image: ImageId,
+    new: bool,
+    reply: AddReply,
+}
+
+fn store_group(collection: &Collection, tasks: Vec<AddTask>) {
+    let writer = match collection.writer() {
+        Ok(writer) => writer,
+        Err(error) => {
+            tracing::debug!(%error, "images for a collection that is gone");
+            let refuse = |task: AddTask| (task.reply)(Err(EngineError::not_found("collection", collection.name())));
+            return tasks.into_iter().for_each(refuse);
+        }
+    };
+    let mut group = Group {
+        batch: writer.batch(),
+        headers: HashMap::new(),
+        new: Vec::new(),
+        new_sources: 0,
+        generation: read(&collection.state).generation,
+    };
+    let mut placed = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let AddTask { image, source, request, reply } = task;
+        match place(&writer, &mut group, image, source, request.as_ref()) {
+            Ok((image, new)) => placed.push(Placed { image, new, reply }),
+            Err(error) => reply(Err(error)),
+        }
+    }
+    match commit_group(&writer, group) {
+        Ok(()) => answer(collection, placed),
+        Err(error) => {
+            tracing::error!(%error, images = placed.len(), "images were not stored");
+            placed.into_iter().for_each(|task| (task.reply)(Err(EngineError::Store(error.clone()))));
+        }
+    }
+}
+
+/// Adds one image to the group: the first of new bytes is new, every other one a source of it.
+fn place(
+    writer: &Writer<'_>,
+    group: &mut Group,
+    image: NewImage,
+    source: NewSource,
+    request: Option<&RequestKey>,
+) -> Result<(ImageId, bool), EngineError> {
+    if let Some(first) = writer.replay::<AddedRecord>(request)? {
+        return Ok((first.image, first.new));
+    }
+    let (id, bytes) = (image.id(), image.bytes());
+    let known = match group.headers.get(&id) {
+        Some(header) => Some(header.clone()),
+        None if read(&writer.collection.state).rows.offset(&id).is_some() => writer.collection.store.header(&id)?,
+        None => None,
+    };
+    let now = now_ms();
+    let new = known.is_none();
+    let mut header = match (known, &image) {
+        (Some(header), _) => header,
+        (None, NewImage::Prepared(prepared)) => {
+            group.generation = group.generation.next();
+            ImageRecord {
+                generation: group.generation,
+                added_ms: now,
+                width: prepared.width,
+                height: prepared.height,
+                format: prepared.format.media_type().trim_start_matches("image/").to_owned(),
+                bytes,
+                sources: Vec::new(),
+            }
+        }
+        // It was deleted while this add was on its way: the caller has the bytes, and a second try embeds them.
+        (None, NewImage::Known { .. }) => {
+            return Err(EngineError::Internal("the image was deleted meanwhile; add it again".into()));
+        }
+    };
+    group.new_sources += u64::from(note_source(&mut header, source, bytes, now, &id)?);
+    let source_key = header.sources.last().map(|source| source.key.clone()).unwrap_or_default();
+    group.batch.put_source_key(&source_key, &id)?;
+    group.batch.put_header(&id, &header)?;
+    if let NewImage::Prepared(prepared) = image
+        && new
+    {
+        group.batch.put_pixels(group.generation, &id, &prepared.embedding, &prepared.thumbnail);
+        let row = Row { image: id, generation: group.generation, added_ms: now, alive: true };
+        group.new.push((row, prepared));
+    }
+    writer.remember(&mut group.batch, request, &AddedRecord { image: id, new })?;
+    group.headers.insert(id, header);
+    Ok((id, new))
+}
+
+/// Notes where an image was seen, last seen last; answers whether the place is new.
+fn note_source(
+    header: &mut ImageRecord,
+    source: NewSource,
+    bytes: u64,
+    now: i64,
+    image: &ImageId,
+) -> Result<bool, EngineError> {
+    let key = if source.key.is_empty() { image.to_string() } else { source.key };
+    let before = header.sources.iter().position(|known| known.key == key);
+    if before.is_none() && header.sources.len() >= SOURCES_MAX {
+        let description = format!("the image has {SOURCES_MAX} sources already");
+        return Err(EngineError::invalid("key", description));
+    }
+    let first_seen_ms = match before {
+        Some(at) => header.sources.remove(at).first_seen_ms,
+        None => now,
+    };
+    header.sources.push(SourceRecord {
+        key,
+        uri: source.uri,
+        size: bytes,
+        modified_ms: source.modified_ms,
+        first_seen_ms,
+        last_seen_ms: now,
+        tags: source.tags,
+    });
+    Ok(before.is_none())
+}
+
+/// Writes the group durably, then publishes it.
+fn commit_group(writer: &Writer<'_>, mut group: Group) -> Result<(), StoreError> {
+    let collection = writer.collection;
+    let mut saved = writer.saved_state();
+    saved.generation = group.generation;
+    group.batch.put_state(&saved)?;
+    collection.store.commit(group.batch)?;
+    let near = nearest_of_new(&read(&collection.state), &group.new);
+    writer.publish(|state| {
+        push_rows(state, &group.new, near, collection.keeping);
+        state.generation = group.generation;
+        state.sources += group.new_sources;
+    });
+    tracing::debug!(images = group.new.len(), generation = group.generation.0, "group stored");
+    Ok(())
+}
+
+fn nearest_of_new(state: &State, new: &[(Row, Box<Prepared>)]) -> NearRows {
+    let mut queries = Vectors::new(state.vectors.dim());
+    let mut ids = Vec::with_capacity(new.len());
+    for (row, prepared) in new {
+        if queries.push(prepared.embedding.as_slice()).is_ok() {
+            ids.push(row.image);
+        }
+    }
+    state.evidence.nearest(&queries, &ids)
+}
+
+/// Appends rows to everything that is kept by row, and decides them.
+fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows, keeping: Keeping) {
+    let mut offsets = Vec::with_capacity(new.len());
+    for ((row, prepared), near) in new.iter().zip(near) {
+        let offset = state.rows.all().len() as PointOffset;
+        if let Err(error) = state.vectors.push(prepared.embedding.as_slice()) {
+            // The pipeline embeds into the collection's space, so lengths agree; a row without a vector is not seen.
+            tracing::error!(%error, image = %row.image, "an embedding of another space reached the writer");
+            continue;
+        }
+        offsets.push(offset);
+        Arc::make_mut(&mut state.rows).push(*row);
+        let derived = Arc::make_mut(&mut state.derived);
+        derived.places.push(Place::Unclustered);
+        derived.near.push(near);
+        derived.decisions.push(Decision::UNJUDGED);
+        let decision = decide(&facts(&state.rows, &state.labels, derived, offset, near), &state.policy);
+        derived.decisions[offset as usize] = decision;
+    }
+    if let Err(error) = index_rows(state, &offsets, keeping) {
+        tracing::error!(%error, images = offsets.len(), "images are not in the index");
+    }
+}
+
+/// Inserts rows into the index, or builds the index that fits the collection once it has outgrown the one it has.
+fn index_rows(state: &mut State, offsets: &[PointOffset], keeping: Keeping) -> Result<(), IndexError> {
+    let outgrown = keeping.index.kind(state.rows.count()) != state.index.kind();
+    if outgrown || state.index.is_stale() {
+        let all: Vec<PointOffset> = state.rows.alive().map(|(offset, _)| offset).collect();
+        state.index = keeping.index.build(&state.vectors, &all, keeping.hnsw)?;
+        return Ok(());
+    }
+    state.index.insert(&state.vectors, offsets)
+}
+
+fn answer(collection: &Collection, placed: Vec<Placed>) {
+    let snapshot = collection.snapshot();
+    for Placed { image, new, reply } in placed {
+        let offset = snapshot.rows.offset(&image);
+        let decision = offset.map_or(Decision::UNJUDGED, |offset| snapshot.derived.decisions[offset as usize]);
+        reply(Ok(Added { image, new, decision }));
+    }
+}

@@ -1,0 +1,318 @@
+//! A collection: one writer, many readers of whole generations.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::decide::event::{Act, Event};
+use crate::decide::labels::Labels;
+use crate::decide::policy::Policy;
+use crate::embed::EmbeddingSpace;
+use crate::index::{HnswValidParams, IndexChoice};
+use crate::types::{Generation, ImageId, PointOffset, Vectors};
+
+use super::clusterings::{Place, places};
+use super::error::EngineError;
+use super::evidence::{EvidenceSets, NearRows};
+use super::lock::{lock, now_ms, read, write};
+use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
+use super::requests::{RequestKey, RequestRecord};
+use super::state::{Derived, Row, Rows, Snapshot, State, count_votes, decide_all};
+
+/// How a collection is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keeping {
+    /// Which index it gets.
+    pub(super) index: IndexChoice,
+    /// Parameters of the graph, where it gets one.
+    pub(super) hnsw: HnswValidParams,
+    /// Clusterings kept beside the active one.
+    pub(super) clusterings_max: usize,
+}
+
+/// A separate world of images.
+pub struct Collection {
+    pub(super) record: CollectionRecord,
+    pub(super) store: CollectionStore,
+    pub(super) keeping: Keeping,
+    pub(super) state: RwLock<State>,
+    writer: Mutex<()>,
+    closed: AtomicBool,
+}
+
+/// The right to change a collection, held by one thread at a time.
+pub(super) struct Writer<'a> {
+    pub(super) collection: &'a Collection,
+    _turn: MutexGuard<'a, ()>,
+}
+
+impl Collection {
+    /// Rebuilds a collection from what the store holds.
+    ///
+    /// # Errors
+    /// A record that is damaged or missing, or a broken log chain, is named.
+    pub(super) fn open(
+        record: CollectionRecord,
+        store: CollectionStore,
+        keeping: Keeping,
+    ) -> Result<Self, EngineError> {
+        let dim = record.space.dim;
+        let saved = store.state()?.unwrap_or_default();
+        let (rows, vectors, sources) = load_rows(&store, dim)?;
+        let log = load_log(&store, record.created_ms)?;
+        let heads = store.heads()?.into_iter().map(|head| (head.id, Arc::new(head))).collect();
+        let offsets: Vec<PointOffset> = (0..rows.all().len() as PointOffset).collect();
+        let index = keeping.index.build(&vectors, &offsets, keeping.hnsw).map_err(index_error)?;
+        let mut state = State {
+            generation: saved.generation,
+            rows: Arc::new(rows),
+            vectors,
+            index,
+            sources,
+            labels: Arc::new(log.labels),
+            evidence: Arc::new(EvidenceSets::new(dim)),
+            policy: log.policy,
+            policy_version: log.policy_version,
+            policy_ms: log.policy_ms,
+            events: log.events,
+            last_hash: log.last_hash,
+            heads,
+            active: saved.active,
+            next_clustering: saved.next_clustering.max(1),
+            next_cluster: saved.next_cluster.max(1),
+            derived: Arc::new(Derived::default()),
+        };
+        let fingerprints = store.fingerprints()?;
+        rebuild_evidence(&mut state, &fingerprints, dim);
+        let collection = Self {
+            record,
+            store,
+            keeping,
+            state: RwLock::new(state),
+            writer: Mutex::new(()),
+            closed: AtomicBool::new(false),
+        };
+        collection.derive_active()?;
+        Ok(collection)
+    }
+
+    /// Works out everything derived from the active clustering afresh, and publishes it.
+    fn derive_active(&self) -> Result<(), EngineError> {
+        let active = read(&self.state).active;
+        let members = active.map(|id| self.store.members(id)).transpose()?.unwrap_or_default();
+        let derived = derive(&read(&self.state), &places(&members), None);
+        write(&self.state).derived = Arc::new(derived);
+        Ok(())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// The space its embeddings live in.
+    pub fn space(&self) -> &EmbeddingSpace {
+        &self.record.space
+    }
+
+    /// When it was made, milliseconds since 1970 UTC.
+    pub fn created_ms(&self) -> i64 {
+        self.record.created_ms
+    }
+
+    /// The generation of the moment.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        read(&self.state).snapshot()
+    }
+
+    /// Waits for the turn to write.
+    ///
+    /// # Errors
+    /// The collection was deleted meanwhile.
+    pub(super) fn writer(&self) -> Result<Writer<'_>, EngineError> {
+        let turn = lock(&self.writer);
+        if self.closed.load(Ordering::Acquire) {
+            return Err(EngineError::not_found("collection", &self.record.name));
+        }
+        Ok(Writer { collection: self, _turn: turn })
+    }
+
+    /// Waits for the writer of the moment, and admits no other: the collection is being deleted.
+    pub(super) fn close(&self) {
+        let _turn = lock(&self.writer);
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// The offset of a stored image.
+    ///
+    /// # Errors
+    /// It is not stored.
+    pub(super) fn offset(&self, rows: &Rows, image: &ImageId) -> Result<PointOffset, EngineError> {
+        rows.offset(image).ok_or_else(|| EngineError::not_found("image", image))
+    }
+}
+
+impl Writer<'_> {
+    /// A batch that belongs to this collection.
+    pub(super) fn batch(&self) -> Batch {
+        self.collection.store.batch()
+    }
+
+    /// The first answer to this request, where it was answered before.
+    ///
+    /// # Errors
+    /// The id was used for another request.
+    pub(super) fn replay<R: DeserializeOwned>(&self, key: Option<&RequestKey>) -> Result<Option<R>, EngineError> {
+        self.collection.store.replay(key)
+    }
+
+    /// Notes the answer to a request, to be written with what it answers.
+    pub(super) fn remember<R: Serialize>(
+        &self,
+        batch: &mut Batch,
+        key: Option<&RequestKey>,
+        answer: &R,
+    ) -> Result<(), EngineError> {
+        key.map_or(Ok(()), |key| batch.put_request(key, &RequestRecord::new(key, answer)?))
+    }
+
+    /// Appends an event to the batch and answers its place in the log with the new head of the chain.
+    pub(super) fn append(
+        &self,
+        batch: &mut Batch,
+        actor: &str,
+        note: &str,
+        act: Act,
+    ) -> Result<(u64, [u8; 32], Event), EngineError> {
+        let (sequence, previous) = {
+            let state = read(&self.collection.state);
+            (state.events + 1, state.last_hash)
+        };
+        let event = Event { at_ms: now_ms(), actor: actor.to_owned(), note: note.to_owned(), act };
+        let hash = batch.put_event(sequence, previous, &event)?;
+        Ok((sequence, hash, event))
+    }
+
+    /// Publishes a change of the state; the store has it already.
+    pub(super) fn publish<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        change(&mut write(&self.collection.state))
+    }
+
+    /// The counters to be stored with a batch that moves them.
+    pub(super) fn saved_state(&self) -> StateRecord {
+        let state = read(&self.collection.state);
+        StateRecord {
+            generation: state.generation,
+            next_clustering: state.next_clustering,
+            next_cluster: state.next_cluster,
+            active: state.active,
+        }
+    }
+}
+
+/// Works out places, nearest labelled images, votes and decisions; `near` where they are known already.
+pub(super) fn derive(
+    state: &State,
+    places: &HashMap<ImageId, Place>,
+    near: Option<NearRows>,
+) -> Derived {
+    let rows = &state.rows;
+    let places: Vec<_> = rows.all().iter().map(|row| places.get(&row.image).copied().unwrap_or_default()).collect();
+    let near = near.unwrap_or_else(|| {
+        let mut near = vec![[None, None]; rows.all().len()];
+        let unlabelled = state.unlabelled();
+        for (offset, found) in unlabelled.iter().zip(state.find_near(&unlabelled, &state.evidence)) {
+            near[*offset as usize] = found;
+        }
+        near
+    });
+    let votes = count_votes(rows, &state.labels, &places);
+    let mut derived = Derived { places, near, votes, decisions: Vec::new() };
+    decide_all(rows, &state.labels, &state.policy, &mut derived);
+    derived
+}
+
+/// Puts every labelled image whose embedding is known into the evidence, in the order of ids.
+pub(super) fn rebuild_evidence(state: &mut State, fingerprints: &HashMap<ImageId, Vec<f32>>, dim: usize) {
+    let mut labelled: Vec<_> = state.labels.iter().map(|(image, label)| (*image, label.side)).collect();
+    labelled.sort_unstable_by_key(|(image, _)| *image);
+    let mut evidence = EvidenceSets::new(dim);
+    for (image, side) in labelled {
+        match state.rows.offset(&image) {
+            Some(offset) => evidence.push(side, image, state.vectors.row(offset as usize)),
+            None => {
+                if let Some(embedding) = fingerprints.get(&image) {
+                    evidence.push(side, image, embedding);
+                }
+            }
+        }
+    }
+    state.evidence = Arc::new(evidence);
+}
+
+/// Rows in the order they were added, their vectors, and the number of sources.
+fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64), EngineError> {
+    let mut headers: Vec<(ImageId, Generation, i64)> = Vec::new();
+    let mut sources = 0;
+    store.scan_headers(|image, header| {
+        sources += header.sources.len() as u64;
+        headers.push((image, header.generation, header.added_ms));
+    })?;
+    headers.sort_unstable_by_key(|(image, generation, _)| (*generation, *image));
+    let mut rows = Rows::default();
+    for &(image, generation, added_ms) in &headers {
+        rows.push(Row { image, generation, added_ms, alive: true });
+    }
+    let mut data = vec![0.0; headers.len() * dim];
+    let mut loaded = 0;
+    store.scan_embeddings(dim, |image, embedding| {
+        if let Some(offset) = rows.offset(&image) {
+            data[offset as usize * dim..(offset as usize + 1) * dim].copy_from_slice(embedding);
+            loaded += 1;
+        }
+    })?;
+    if loaded != headers.len() {
+        let message = format!("{} images of {} have no embedding in the store", headers.len() - loaded, headers.len());
+        return Err(EngineError::Internal(message));
+    }
+    Ok((rows, Vectors::from_rows(dim, data), sources))
+}
+
+/// What the log folds to.
+struct Folded {
+    labels: Labels,
+    policy: Policy,
+    policy_version: u64,
+    policy_ms: i64,
+    events: u64,
+    last_hash: [u8; 32],
+}
+
+fn load_log(store: &CollectionStore, created_ms: i64) -> Result<Folded, EngineError> {
+    let mut folded = Folded {
+        labels: Labels::default(),
+        policy: Policy::default(),
+        policy_version: 1,
+        policy_ms: created_ms,
+        events: 0,
+        last_hash: [0; 32],
+    };
+    folded.last_hash = store.scan_log(|sequence, event: Event| {
+        folded.events = sequence;
+        match event.act {
+            Act::Verdict(verdict) => folded.labels.apply(sequence, &verdict),
+            Act::SetPolicy { version, policy } => {
+                (folded.policy, folded.policy_version, folded.policy_ms) = (policy, version, event.at_ms);
+            }
+            Act::Delete { .. } | Act::Activate { .. } => {}
+        }
+    })?;
+    Ok(folded)
+}
+
+/// An index refuses only rows that the store should never have taken.
+pub(super) fn index_error(error: crate::index::IndexError) -> EngineError {
+    EngineError::Internal(format!("index: {error}"))
+}

@@ -1,0 +1,193 @@
+//! Deleting: sources, and with its last source an image. Labels and what they rest on stay.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::event::Act;
+use crate::index::IndexError;
+use crate::types::{Generation, ImageId, PointOffset};
+
+use super::collection::{Collection, Keeping, Writer};
+use super::error::EngineError;
+use super::filter::Filter;
+use super::lock::read;
+use super::persist::ImageRecord;
+use super::requests::RequestKey;
+use super::state::{Derived, Rows, State, count_votes, decide_all};
+use super::verdict::{ACTOR_CHARACTERS_MAX, check_text};
+
+/// Images deleted with one write to the disk at most.
+const STEP_IMAGES_MAX: usize = 1000;
+
+/// What was deleted, or would be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// Images.
+    pub images: u64,
+    /// Sources.
+    pub sources: u64,
+}
+
+/// What becomes of one image.
+struct Doomed {
+    image: ImageId,
+    gone: Vec<String>,
+    left: Option<ImageRecord>,
+}
+
+impl Collection {
+    /// Deletes what the filter selects, or only counts it. Durable when this returns; each step of
+    /// a thousand images happens whole or not at all.
+    ///
+    /// # Errors
+    /// A filter that sets nothing, or a store that fails.
+    pub fn delete_images(
+        &self,
+        filter: &Filter,
+        validate_only: bool,
+        actor: &str,
+        request: Option<&RequestKey>,
+    ) -> Result<Deleted, EngineError> {
+        if filter.is_empty() {
+            return Err(EngineError::invalid("filter", "must set at least one field: nothing selects everything"));
+        }
+        check_text("actor", actor, ACTOR_CHARACTERS_MAX)?;
+        let writer = self.writer()?;
+        if let Some(first) = writer.replay(request)? {
+            return Ok(first);
+        }
+        let doomed = self.doomed(filter)?;
+        let mut deleted = Deleted::default();
+        for doomed in &doomed {
+            deleted.images += u64::from(doomed.left.is_none());
+            deleted.sources += doomed.gone.len() as u64;
+        }
+        if validate_only {
+            return Ok(deleted);
+        }
+        let steps = doomed.chunks(STEP_IMAGES_MAX).count();
+        for (step, doomed) in doomed.chunks(STEP_IMAGES_MAX).enumerate() {
+            let answer = (step + 1 == steps).then_some((request, deleted));
+            delete_step(&writer, doomed, actor, answer)?;
+        }
+        if steps == 0 {
+            let mut batch = writer.batch();
+            writer.remember(&mut batch, request, &deleted)?;
+            self.store.commit(batch)?;
+        }
+        self.compact_if_sparse(&writer);
+        Ok(deleted)
+    }
+
+    fn doomed(&self, filter: &Filter) -> Result<Vec<Doomed>, EngineError> {
+        let snapshot = self.snapshot();
+        let mut doomed = Vec::new();
+        for (_, image) in self.select(&snapshot, filter)? {
+            let Some(mut header) = self.store.header(&image)? else { continue };
+            let (gone, left): (Vec<_>, Vec<_>) = std::mem::take(&mut header.sources)
+                .into_iter()
+                .partition(|source| source.key.starts_with(&filter.source_prefix));
+            let gone = gone.into_iter().map(|source| source.key).collect();
+            header.sources = left;
+            doomed.push(Doomed { image, gone, left: (!header.sources.is_empty()).then_some(header) });
+        }
+        Ok(doomed)
+    }
+
+    /// Drops the rows of deleted images once they are most of all rows.
+    fn compact_if_sparse(&self, writer: &Writer<'_>) {
+        const ROWS_MIN: usize = 1024;
+        let (rows, count) = {
+            let state = read(&self.state);
+            (state.rows.all().len(), state.rows.count())
+        };
+        if rows < ROWS_MIN || count * 2 > rows {
+            return;
+        }
+        if let Err(error) = writer.publish(|state| state.compact(self.keeping)) {
+            tracing::error!(%error, "rows of deleted images were not dropped");
+        }
+    }
+}
+
+fn delete_step(
+    writer: &Writer<'_>,
+    doomed: &[Doomed],
+    actor: &str,
+    answer: Option<(Option<&RequestKey>, Deleted)>,
+) -> Result<(), EngineError> {
+    let collection = writer.collection;
+    let mut batch = writer.batch();
+    let mut saved = writer.saved_state();
+    let mut images = Vec::new();
+    let mut sources = 0;
+    {
+        let state = read(&collection.state);
+        for Doomed { image, gone, left } in doomed {
+            sources += gone.len() as u64;
+            gone.iter().for_each(|key| batch.delete_source_key(key, image));
+            match left {
+                Some(header) => batch.put_header(image, header)?,
+                None => {
+                    let Some(offset) = state.rows.offset(image) else { continue };
+                    batch.delete_image(state.rows.get(offset).generation, image);
+                    images.push(*image);
+                    saved.generation = saved.generation.next();
+                    if state.labels.get(image).is_some() {
+                        batch.put_fingerprint(image, state.vectors.row(offset as usize));
+                    }
+                }
+            }
+        }
+    }
+    batch.put_state(&saved)?;
+    let act = Act::Delete { images: images.clone(), sources };
+    let (event, hash, _) = writer.append(&mut batch, actor, "", act)?;
+    if let Some((request, deleted)) = answer {
+        writer.remember(&mut batch, request, &deleted)?;
+    }
+    collection.store.commit(batch)?;
+    writer.publish(|state| {
+        (state.events, state.last_hash) = (event, hash);
+        state.sources -= sources;
+        state.forget(&images, saved.generation);
+    });
+    Ok(())
+}
+
+impl State {
+    /// Takes images out of everything that is kept by row. Evidence stays: a deleted image's label still speaks.
+    fn forget(&mut self, images: &[ImageId], generation: Generation) {
+        let rows = Arc::make_mut(&mut self.rows);
+        for image in images {
+            if let Some(offset) = rows.remove(image)
+                && let Err(error) = self.index.remove(offset)
+            {
+                tracing::error!(%error, %image, "a deleted image is still in the index");
+            }
+        }
+        self.generation = generation;
+        let derived = Arc::make_mut(&mut self.derived);
+        derived.votes = count_votes(&self.rows, &self.labels, &derived.places);
+        decide_all(&self.rows, &self.labels, &self.policy, derived);
+    }
+
+    /// Moves the rows that are left together.
+    fn compact(&mut self, keeping: Keeping) -> Result<(), IndexError> {
+        let kept: Vec<_> = self.rows.alive().map(|(offset, row)| (offset, *row)).collect();
+        let offsets: Vec<_> = kept.iter().map(|(offset, _)| *offset).collect();
+        let vectors = self.vectors.gather(&offsets);
+        let moved: Vec<_> = (0..offsets.len() as PointOffset).collect();
+        let index = keeping.index.build(&vectors, &moved, keeping.hnsw)?;
+        let mut rows = Rows::default();
+        kept.iter().for_each(|(_, row)| rows.push(*row));
+        let derived = &self.derived;
+        let places = offsets.iter().map(|&offset| derived.places[offset as usize]).collect();
+        let near = offsets.iter().map(|&offset| derived.near[offset as usize]).collect();
+        let decisions = offsets.iter().map(|&offset| derived.decisions[offset as usize]).collect();
+        self.derived = Arc::new(Derived { places, near, votes: derived.votes.clone(), decisions });
+        (self.rows, self.vectors, self.index) = (Arc::new(rows), vectors, index);
+        Ok(())
+    }
+}

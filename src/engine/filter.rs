@@ -1,0 +1,103 @@
+//! Selecting images.
+
+use std::collections::HashSet;
+
+use crate::decide::DecisionKind;
+use crate::types::{ClusterId, ImageId, PointOffset};
+
+use super::clusterings::Place;
+use super::collection::Collection;
+use super::error::EngineError;
+use super::persist::ImageRecord;
+use super::state::{Row, Snapshot};
+
+/// Ids in one filter at most.
+pub const FILTER_IDS_MAX: usize = 10_000;
+
+/// Selects images: all fields that are set must hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Filter {
+    /// One of these; empty: any.
+    pub images: HashSet<ImageId>,
+    /// Has a source whose key starts so; empty: any.
+    pub source_prefix: String,
+    /// Has a source that carries all of these; empty: any.
+    pub tags: Vec<String>,
+    /// Added at or after, milliseconds since 1970 UTC.
+    pub added_after_ms: Option<i64>,
+    /// Added before.
+    pub added_before_ms: Option<i64>,
+    /// In one of these clusters of the active clustering; empty: any.
+    pub clusters: HashSet<ClusterId>,
+    /// Noise in the active clustering.
+    pub noise: bool,
+    /// With one of these decisions; empty: any.
+    pub decisions: HashSet<DecisionKind>,
+}
+
+impl Filter {
+    /// Whether it selects everything.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether sources have to be read.
+    fn needs_header(&self) -> bool {
+        !self.source_prefix.is_empty() || !self.tags.is_empty()
+    }
+
+    fn matches_row(&self, row: &Row, place: Place, decision: DecisionKind) -> bool {
+        let clustered = match place {
+            Place::Member(cluster, _) => !self.noise && (self.clusters.is_empty() || self.clusters.contains(&cluster)),
+            Place::Noise => self.clusters.is_empty(),
+            Place::Unclustered => !self.noise && self.clusters.is_empty(),
+        };
+        clustered
+            && (self.images.is_empty() || self.images.contains(&row.image))
+            && self.added_after_ms.is_none_or(|after| row.added_ms >= after)
+            && self.added_before_ms.is_none_or(|before| row.added_ms < before)
+            && (self.decisions.is_empty() || self.decisions.contains(&decision))
+    }
+
+    fn matches_header(&self, header: &ImageRecord) -> bool {
+        header.sources.iter().any(|source| {
+            source.key.starts_with(&self.source_prefix) && self.tags.iter().all(|tag| source.tags.contains(tag))
+        })
+    }
+}
+
+impl Collection {
+    /// Whether one row is selected; reads its header only where the filter asks for sources.
+    pub(super) fn is_selected(
+        &self,
+        snapshot: &Snapshot,
+        filter: &Filter,
+        offset: PointOffset,
+    ) -> Result<bool, EngineError> {
+        let row = snapshot.rows.get(offset);
+        let derived = &snapshot.derived;
+        let (place, decision) = (derived.places[offset as usize], derived.decisions[offset as usize].kind);
+        if !row.alive || !filter.matches_row(row, place, decision) {
+            return Ok(false);
+        }
+        if !filter.needs_header() {
+            return Ok(true);
+        }
+        Ok(self.store.header(&row.image)?.is_some_and(|header| filter.matches_header(&header)))
+    }
+
+    /// All images selected, in the order in which they were added.
+    pub(super) fn select(
+        &self,
+        snapshot: &Snapshot,
+        filter: &Filter,
+    ) -> Result<Vec<(PointOffset, ImageId)>, EngineError> {
+        let mut selected = Vec::new();
+        for (offset, row) in snapshot.rows.alive() {
+            if self.is_selected(snapshot, filter, offset)? {
+                selected.push((offset, row.image));
+            }
+        }
+        Ok(selected)
+    }
+}

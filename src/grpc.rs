@@ -1,0 +1,127 @@
+//! The gRPC face of the engine [with `build.rs` and the command line's client the only users of tonic and prost]. It
+//! translates and bounds; it decides nothing.
+
+mod add_stream;
+mod admin;
+mod clusterings;
+mod collections;
+mod convert;
+mod decisions;
+mod images;
+mod inflight;
+mod page;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic_health::server::HealthReporter;
+
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::proto;
+use crate::proto::admin_service_server::AdminServiceServer;
+use crate::proto::clustering_service_server::ClusteringServiceServer;
+use crate::proto::collection_service_server::CollectionServiceServer;
+use crate::proto::decision_service_server::DecisionServiceServer;
+use crate::proto::image_service_server::ImageServiceServer;
+
+use self::inflight::Inflight;
+
+/// Bytes of a message that carries an image beyond the image itself.
+const IMAGE_MESSAGE_OVERHEAD_BYTES: u64 = 1 << 20;
+/// Bytes of any other message at most; 200,000 true labels by source key fit.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Streams of one connection at most.
+const STREAMS_MAX: u32 = 200;
+/// How often an idle connection is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// What all services share.
+struct Shared {
+    engine: Arc<Engine>,
+    config: Config,
+    inflight: Inflight,
+    stopping: watch::Receiver<bool>,
+    started_ms: i64,
+}
+
+/// Serves on `listener` until `stopping` turns true, and returns when all calls have ended. Streams that could go on
+/// for ever end themselves then; what takes too long is the caller's to cut off.
+///
+/// # Errors
+/// The transport fails.
+pub async fn serve(
+    listener: TcpListener,
+    engine: Arc<Engine>,
+    config: &Config,
+    stopping: watch::Receiver<bool>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let image_message_max = (config.image_bytes_max + IMAGE_MESSAGE_OVERHEAD_BYTES) as usize;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let shared = Arc::new(Shared {
+        engine: Arc::clone(&engine),
+        config: config.clone(),
+        inflight: Inflight::new(config.inflight_bytes_max),
+        stopping: stopping.clone(),
+        started_ms: now.map_or(0, |since| since.as_millis() as i64),
+    });
+    let images = ImageServiceServer::new(images::Images(Arc::clone(&shared)))
+        .max_decoding_message_size(image_message_max)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let decisions = DecisionServiceServer::new(decisions::Decisions(Arc::clone(&engine)))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let clusterings = ClusteringServiceServer::new(clusterings::Clusterings(Arc::clone(&engine)))
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    report_serving(&reporter).await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let shutdown = drain_signal(stopping, reporter);
+    Server::builder()
+        .timeout(config.request_time_max)
+        .max_concurrent_streams(STREAMS_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(CollectionServiceServer::new(collections::Collections(Arc::clone(&engine))))
+        .add_service(images)
+        .add_service(clusterings)
+        .add_service(decisions)
+        .add_service(AdminServiceServer::new(admin::Admin(shared)))
+        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown)
+        .await?;
+    Ok(())
+}
+
+/// Answers true once the daemon is to stop. The sender only goes with a daemon that is going down as well.
+async fn stopped(stopping: &mut watch::Receiver<bool>) -> bool {
+    drop(stopping.wait_for(|stopping| *stopping).await);
+    true
+}
+
+async fn report_serving(reporter: &HealthReporter) {
+    reporter.set_serving::<CollectionServiceServer<collections::Collections>>().await;
+    reporter.set_serving::<ImageServiceServer<images::Images>>().await;
+    reporter.set_serving::<ClusteringServiceServer<clusterings::Clusterings>>().await;
+    reporter.set_serving::<DecisionServiceServer<decisions::Decisions>>().await;
+    reporter.set_serving::<AdminServiceServer<admin::Admin>>().await;
+}
+
+/// Returns when the daemon is to stop; says so to those who watch its health first.
+async fn drain_signal(mut stopping: watch::Receiver<bool>, reporter: HealthReporter) {
+    stopped(&mut stopping).await;
+    reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    reporter.set_not_serving::<CollectionServiceServer<collections::Collections>>().await;
+    reporter.set_not_serving::<ImageServiceServer<images::Images>>().await;
+    reporter.set_not_serving::<ClusteringServiceServer<clusterings::Clusterings>>().await;
+    reporter.set_not_serving::<DecisionServiceServer<decisions::Decisions>>().await;
+    reporter.set_not_serving::<AdminServiceServer<admin::Admin>>().await;
+}

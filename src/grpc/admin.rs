@@ -1,0 +1,196 @@
+//! What the daemon is and does, and its operations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::engine::{EngineError, Operation, OperationStatus};
+use crate::proto;
+use crate::proto::admin_service_server::AdminService;
+
+use super::add_stream::UNREAD_OUTCOMES_MAX;
+use super::page::{PAGE_SIZE_MAX, Page, Position};
+use super::status::{blocking, invalid, status};
+use super::{Shared, convert};
+
+/// The longest wait for an operation.
+const WAIT_MAX: Duration = Duration::from_secs(300);
+/// The wait for an operation where none is said.
+const WAIT_DEFAULT: Duration = Duration::from_secs(30);
+/// The shortest time between two looks at an operation.
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The service over an engine.
+pub(super) struct Admin(pub(super) Arc<Shared>);
+
+impl Admin {
+    fn operation(&self, name: &str) -> Result<Arc<Operation>, Status> {
+        let number = name.strip_prefix("operations/").and_then(|number| number.parse().ok());
+        let number = number.ok_or_else(|| invalid("name", format!("{name:?} is not \"operations/\" and a number")))?;
+        self.0.engine.operations().get(number).map_err(status)
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for Admin {
+    type WatchOperationStream = ReceiverStream<Result<proto::WatchOperationResponse, Status>>;
+
+    async fn get_server_info(
+        &self,
+        _: Request<proto::GetServerInfoRequest>,
+    ) -> Result<Response<proto::GetServerInfoResponse>, Status> {
+        let (config, engine) = (&self.0.config, &self.0.engine);
+        let limits = proto::ServerLimits {
+            image_bytes_max: config.image_bytes_max,
+            image_pixels_max: config.image_pixels_max,
+            decode_seconds_max: config.decode_time_max.as_secs_f64(),
+            inflight_bytes_max: config.inflight_bytes_max,
+            unread_outcomes_max: UNREAD_OUTCOMES_MAX as u32,
+            page_size_max: PAGE_SIZE_MAX,
+            collections_max: config.collections_max as u32,
+            clusterings_kept: config.clusterings_kept as u32,
+        };
+        Ok(Response::new(proto::GetServerInfoResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            limits: Some(limits),
+            embedding_space: Some(convert::space(engine.space())),
+            index: format!("{:?}", config.index).to_lowercase(),
+            durability: format!("{:?}", config.durability).to_lowercase(),
+            allowed_roots: engine.allowed_roots().iter().map(|root| root.display().to_string()).collect(),
+            start_time: Some(convert::timestamp(self.0.started_ms)),
+            features: Vec::new(),
+            workers: config.workers as u32,
+        }))
+    }
+
+    async fn get_stats(
+        &self,
+        request: Request<proto::GetStatsRequest>,
+    ) -> Result<Response<proto::GetStatsResponse>, Status> {
+        let shared = Arc::clone(&self.0);
+        let collection = shared.engine.collection(&request.into_inner().collection).map_err(status)?;
+        let (stats, disk_bytes, queued) =
+            blocking(move || Ok((collection.stats(), shared.engine.disk_bytes()?, shared.engine.waiting_images())))
+                .await?;
+        let active = stats.active.as_deref();
+        Ok(Response::new(proto::GetStatsResponse {
+            images: stats.images,
+            sources: stats.sources,
+            generation: stats.generation.0,
+            labelled_keep: stats.labelled[0],
+            labelled_discard: stats.labelled[1],
+            decided_keep: stats.decided[0],
+            decided_discard: stats.decided[1],
+            in_review: stats.decided[2],
+            judgements: 0,
+            bulk_verdicts: stats.bulk_verdicts,
+            events: stats.events,
+            clusterings: stats.clusterings as u32,
+            active_clustering_id: active.map_or(0, |head| head.id),
+            clustering_generation: active.map_or(0, |head| head.generation.0),
+            clusters: active.map_or(0, |head| head.clusters.len() as u32),
+            noise: active.map_or(0, |head| head.noise),
+            index: stats.index.name().to_owned(),
+            vector_bytes: stats.vector_bytes,
+            disk_bytes,
+            queued_images: queued as u32,
+            inflight_bytes: self.0.inflight.bytes(),
+        }))
+    }
+
+    async fn get_operation(
+        &self,
+        request: Request<proto::GetOperationRequest>,
+    ) -> Result<Response<proto::GetOperationResponse>, Status> {
+        let operation = self.operation(&request.into_inner().name)?.status();
+        Ok(Response::new(proto::GetOperationResponse { operation: Some(convert::operation(&operation)) }))
+    }
+
+    async fn list_operations(
+        &self,
+        request: Request<proto::ListOperationsRequest>,
+    ) -> Result<Response<proto::ListOperationsResponse>, Status> {
+        let mut request = request.into_inner();
+        let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let page = Page::of("ListOperations", &request, size, &token)?;
+        let collection = Some(request.collection.as_str()).filter(|name| !name.is_empty());
+        let before = page.position.map_or(u64::MAX, |position| position.after);
+        let mut found = self.0.engine.operations().list(collection, before, page.size + 1);
+        let more = found.len() > page.size;
+        found.truncate(page.size);
+        let last = found.last().map(|status| Position { generation: 0, after: status.number });
+        Ok(Response::new(proto::ListOperationsResponse {
+            operations: found.iter().map(convert::operation).collect(),
+            next_page_token: page.token(last.filter(|_| more)),
+        }))
+    }
+
+    async fn cancel_operation(
+        &self,
+        request: Request<proto::CancelOperationRequest>,
+    ) -> Result<Response<proto::CancelOperationResponse>, Status> {
+        let operation = self.operation(&request.into_inner().name)?;
+        operation.cancel();
+        let operation = convert::operation(&operation.status());
+        Ok(Response::new(proto::CancelOperationResponse { operation: Some(operation) }))
+    }
+
+    async fn wait_operation(
+        &self,
+        request: Request<proto::WaitOperationRequest>,
+    ) -> Result<Response<proto::WaitOperationResponse>, Status> {
+        let request = request.into_inner();
+        let operation = self.operation(&request.name)?;
+        let timeout = match request.timeout.map(Duration::try_from) {
+            None => WAIT_DEFAULT,
+            Some(Ok(timeout)) => timeout.min(WAIT_MAX),
+            Some(Err(_)) => return Err(invalid("timeout", "must not be negative")),
+        };
+        let (mut watcher, mut stopping) = (operation.watch(), self.0.stopping.clone());
+        tokio::select! {
+            _ = tokio::time::timeout(timeout, watcher.wait_for(|status| status.result.is_some())) => {}
+            _ = super::stopped(&mut stopping) => return Err(status(EngineError::Stopping)),
+        }
+        let operation = convert::operation(&operation.status());
+        Ok(Response::new(proto::WaitOperationResponse { operation: Some(operation) }))
+    }
+
+    async fn watch_operation(
+        &self,
+        request: Request<proto::WatchOperationRequest>,
+    ) -> Result<Response<Self::WatchOperationStream>, Status> {
+        let watcher = self.operation(&request.into_inner().name)?.watch();
+        let (sender, receiver) = mpsc::channel(1);
+        tokio::spawn(watch_until_done(watcher, sender, self.0.stopping.clone()));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+/// Tells the state of the moment, then each change, but never faster than [`WATCH_INTERVAL`].
+async fn watch_until_done(
+    mut watcher: watch::Receiver<OperationStatus>,
+    sender: mpsc::Sender<Result<proto::WatchOperationResponse, Status>>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    loop {
+        let look = watcher.borrow_and_update().clone();
+        let message = proto::WatchOperationResponse { operation: Some(convert::operation(&look)) };
+        if sender.send(Ok(message)).await.is_err() || look.result.is_some() {
+            return;
+        }
+        tokio::time::sleep(WATCH_INTERVAL).await;
+        let stopped = tokio::select! {
+            changed = watcher.changed() => changed.is_err(),
+            () = sender.closed() => true,
+            stopped = super::stopped(&mut stopping) => stopped,
+        };
+        if stopped {
+            // The caller may be gone, and then nobody wants to know.
+            drop(sender.send(Err(status(EngineError::Stopping))).await);
+            return;
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Collections and their policies.
+
+use std::sync::Arc;
+
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+
+use crate::engine::{Engine, RequestKey};
+use crate::proto;
+use crate::proto::collection_service_server::CollectionService;
+
+use super::convert;
+use super::page::Page;
+use super::status::{blocking, status};
+
+/// The service over an engine.
+pub(super) struct Collections(pub(super) Arc<Engine>);
+
+#[tonic::async_trait]
+impl CollectionService for Collections {
+    async fn create_collection(
+        &self,
+        request: Request<proto::CreateCollectionRequest>,
+    ) -> Result<Response<proto::CreateCollectionResponse>, Status> {
+        let (engine, request) = (Arc::clone(&self.0), request.into_inner());
+        let key = RequestKey::of("CreateCollection", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let collection = blocking(move || engine.create_collection(&request.collection, key.as_ref())).await?;
+        Ok(Response::new(proto::CreateCollectionResponse { collection: Some(convert::collection(&collection)) }))
+    }
+
+    async fn get_collection(
+        &self,
+        request: Request<proto::GetCollectionRequest>,
+    ) -> Result<Response<proto::GetCollectionResponse>, Status> {
+        let collection = self.0.collection(&request.into_inner().collection).map_err(status)?;
+        Ok(Response::new(proto::GetCollectionResponse { collection: Some(convert::collection(&collection)) }))
+    }
+
+    async fn list_collections(
+        &self,
+        request: Request<proto::ListCollectionsRequest>,
+    ) -> Result<Response<proto::ListCollectionsResponse>, Status> {
+        let proto::ListCollectionsRequest { page_size, page_token } = request.into_inner();
+        let bare = proto::ListCollectionsRequest::default();
+        let page = Page::of("ListCollections", &bare, page_size, &page_token)?;
+        let all = self.0.collections().iter().map(|collection| convert::collection(collection)).collect();
+        let (collections, next_page_token) = page.cut(0, all);
+        Ok(Response::new(proto::ListCollectionsResponse { collections, next_page_token }))
+    }
+
+    async fn delete_collection(
+        &self,
+        request: Request<proto::DeleteCollectionRequest>,
+    ) -> Result<Response<proto::DeleteCollectionResponse>, Status> {
+        let (engine, request) = (Arc::clone(&self.0), request.into_inner());
+        let key = RequestKey::of("DeleteCollection", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let images = blocking(move || engine.delete_collection(&request.collection, key.as_ref())).await?;
+        Ok(Response::new(proto::DeleteCollectionResponse { images }))
+    }
+
+    async fn get_policy(
+        &self,
+        request: Request<proto::GetPolicyRequest>,
+    ) -> Result<Response<proto::GetPolicyResponse>, Status> {
+        let collection = self.0.collection(&request.into_inner().collection).map_err(status)?;
+        Ok(Response::new(proto::GetPolicyResponse { policy: Some(convert::policy(collection.policy())) }))
+    }
+
+    async fn set_policy(
+        &self,
+        request: Request<proto::SetPolicyRequest>,
+    ) -> Result<Response<proto::SetPolicyResponse>, Status> {
+        let request = request.into_inner();
+        let key = RequestKey::of("SetPolicy", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let collection = self.0.collection(&request.collection).map_err(status)?;
+        let change = convert::policy_from(&request.policy.unwrap_or_default())?;
+        let policy = blocking(move || collection.set_policy(change, &request.actor, key.as_ref())).await?;
+        Ok(Response::new(proto::SetPolicyResponse { policy: Some(convert::policy(policy)) }))
+    }
+}

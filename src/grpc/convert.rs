@@ -1,0 +1,46 @@
+//! Messages to domain values and back, one block per message.
+
+mod clustering;
+mod collection;
+mod decision;
+mod image;
+mod operation;
+
+use prost_types::Timestamp;
+use tonic::Status;
+
+use crate::types::ImageId;
+
+use super::status::invalid;
+
+pub(super) use self::clustering::{cluster, clustering, parameters_from};
+pub(super) use self::collection::{collection, policy, policy_from, space};
+pub(super) use self::decision::{
+    basic_decision, evaluation, explanation, full_decision, true_label_from, verdict_from,
+};
+pub(super) use self::image::{filter_from, image, outcome, source_from};
+pub(super) use self::operation::operation;
+
+/// Milliseconds since 1970 UTC as a timestamp.
+pub(super) fn timestamp(ms: i64) -> Timestamp {
+    Timestamp { seconds: ms.div_euclid(1000), nanos: (ms.rem_euclid(1000) * 1_000_000) as i32 }
+}
+
+/// A timestamp as milliseconds since 1970 UTC.
+pub(super) fn timestamp_ms(field: &str, at: Option<Timestamp>) -> Result<Option<i64>, Status> {
+    at.map(|Timestamp { seconds, nanos }| {
+        let ms = seconds.checked_mul(1000).and_then(|ms| ms.checked_add(i64::from(nanos) / 1_000_000));
+        ms.ok_or_else(|| invalid(field, "is out of range"))
+    })
+    .transpose()
+}
+
+/// An image id in a field.
+pub(super) fn image_id(field: &str, text: &str) -> Result<ImageId, Status> {
+    text.parse().map_err(|_| invalid(field, format!("{text:?} is not an image id: 64 hexadecimal digits")))
+}
+
+/// Image ids in a repeated field.
+pub(super) fn image_ids<C: FromIterator<ImageId>>(field: &str, texts: &[String]) -> Result<C, Status> {
+    texts.iter().map(|text| image_id(field, text)).collect()
+}

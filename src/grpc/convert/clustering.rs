@@ -1,0 +1,125 @@
+//! Clusterings, clusters and parameters.
+
+use crate::cluster::{Extraction, Parameters, RedFlag};
+use crate::engine::{ClusterHead, ClusteringHead};
+use crate::proto;
+use crate::proto::optics_parameters::Extraction as ProtoExtraction;
+use crate::proto::parameters::Algorithm;
+
+use super::timestamp;
+
+/// Steepness where OPTICS is asked for without an extraction.
+const XI_DEFAULT: f32 = 0.05;
+
+fn parameters(parameters: &Parameters) -> proto::Parameters {
+    let algorithm = match *parameters {
+        Parameters::Auto => Algorithm::Auto(proto::AutoParameters {}),
+        Parameters::KMeans { k, max_iterations, restarts } => {
+            Algorithm::KMeans(proto::KMeansParameters { k, max_iterations, restarts })
+        }
+        Parameters::KMedoids { k } => Algorithm::KMedoids(proto::KMedoidsParameters { k }),
+        Parameters::Dbscan { eps, min_points } => {
+            Algorithm::Dbscan(proto::DbscanParameters { eps: eps.map(f64::from), min_points })
+        }
+        Parameters::Optics { min_points, max_eps, extraction } => Algorithm::Optics(proto::OpticsParameters {
+            min_points,
+            max_eps: max_eps.map(f64::from),
+            extraction: Some(match extraction {
+                Extraction::Xi(xi) => ProtoExtraction::Xi(f64::from(xi)),
+                Extraction::Eps(eps) => ProtoExtraction::Eps(f64::from(eps)),
+            }),
+        }),
+        Parameters::Birch { threshold, branching, k } => {
+            Algorithm::Birch(proto::BirchParameters { threshold: threshold.map(f64::from), branching, k })
+        }
+        Parameters::Hdbscan { min_cluster_size, min_samples } => {
+            Algorithm::Hdbscan(proto::HdbscanParameters { min_cluster_size, min_samples })
+        }
+    };
+    proto::Parameters { algorithm: Some(algorithm) }
+}
+
+/// Nothing said means auto. Ranges are checked by [`Parameters::check`].
+pub(in crate::grpc) fn parameters_from(parameters: Option<proto::Parameters>) -> Parameters {
+    let narrow = |value: Option<f64>| value.map(|value| value as f32);
+    match parameters.and_then(|parameters| parameters.algorithm) {
+        None | Some(Algorithm::Auto(_)) => Parameters::Auto,
+        Some(Algorithm::KMeans(proto::KMeansParameters { k, max_iterations, restarts })) => {
+            Parameters::KMeans { k, max_iterations, restarts }
+        }
+        Some(Algorithm::KMedoids(proto::KMedoidsParameters { k })) => Parameters::KMedoids { k },
+        Some(Algorithm::Dbscan(proto::DbscanParameters { eps, min_points })) => {
+            Parameters::Dbscan { eps: narrow(eps), min_points }
+        }
+        Some(Algorithm::Optics(proto::OpticsParameters { min_points, max_eps, extraction })) => Parameters::Optics {
+            min_points,
+            max_eps: narrow(max_eps),
+            extraction: match extraction {
+                None => Extraction::Xi(XI_DEFAULT),
+                Some(ProtoExtraction::Xi(xi)) => Extraction::Xi(xi as f32),
+                Some(ProtoExtraction::Eps(eps)) => Extraction::Eps(eps as f32),
+            },
+        },
+        Some(Algorithm::Birch(proto::BirchParameters { threshold, branching, k })) => {
+            Parameters::Birch { threshold: narrow(threshold), branching, k }
+        }
+        Some(Algorithm::Hdbscan(proto::HdbscanParameters { min_cluster_size, min_samples })) => {
+            Parameters::Hdbscan { min_cluster_size, min_samples }
+        }
+    }
+}
+
+/// A clustering; its k-distance curve only where asked for.
+pub(in crate::grpc) fn clustering(head: &ClusteringHead, active: bool, with_curve: bool) -> proto::Clustering {
+    proto::Clustering {
+        clustering_id: head.id,
+        algorithm: head.algorithm.clone(),
+        requested: Some(parameters(&head.requested)),
+        parameters: Some(parameters(&head.parameters)),
+        seed: head.seed,
+        generation: head.generation.0,
+        create_time: Some(timestamp(head.created_ms)),
+        active,
+        images: head.images,
+        clusters: head.clusters.len() as u32,
+        noise: head.noise,
+        red_flags: head.flags.iter().map(|flag| red_flag(flag).into()).collect(),
+        explanation: head.explanation.clone(),
+        neighbour_recall: head.neighbour_recall.map(f64::from),
+        approximate: head.approximate,
+        seconds: head.seconds,
+        k_distances: if with_curve { head.k_distances.clone() } else { Vec::new() },
+        knee: head.knee.filter(|_| with_curve).map(f64::from),
+    }
+}
+
+fn red_flag(flag: &RedFlag) -> proto::RedFlag {
+    match flag {
+        RedFlag::NoStructure { .. } => proto::RedFlag::NoStructure,
+        RedFlag::AllNoise => proto::RedFlag::AllNoise,
+        RedFlag::GiantCluster { .. } => proto::RedFlag::OneGiantCluster,
+        RedFlag::NearlyAllCore { .. } => proto::RedFlag::NearlyAllCore,
+        RedFlag::Chaining { .. } => proto::RedFlag::Chaining,
+    }
+}
+
+/// A cluster with the labels among its members: keep, discard.
+pub(in crate::grpc) fn cluster(head: &ClusteringHead, cluster: &ClusterHead, labelled: [u64; 2]) -> proto::Cluster {
+    let [labelled_keep, labelled_discard] = labelled;
+    proto::Cluster {
+        cluster_id: cluster.id.0,
+        clustering_id: head.id,
+        generation: head.generation.0,
+        size: cluster.size,
+        medoid_image_id: cluster.medoid.to_string(),
+        radius: f64::from(cluster.radius),
+        sample_image_ids: cluster.samples.iter().map(ToString::to_string).collect(),
+        parents: cluster
+            .parents
+            .iter()
+            .map(|(parent, images)| proto::ClusterParent { cluster_id: parent.0, images: *images })
+            .collect(),
+        labelled_keep,
+        labelled_discard,
+    }
+}

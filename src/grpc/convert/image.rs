@@ -1,0 +1,123 @@
+//! Images, sources, filters and outcomes.
+
+use tonic::Status;
+
+use crate::decode::DecodeError;
+use crate::decide::DecisionKind;
+use crate::engine::{AddError, Added, EngineError, FILTER_IDS_MAX, Filter, ImageView, NewSource, SourceRecord};
+use crate::grpc::status::invalid;
+use crate::proto;
+use crate::types::ClusterId;
+
+use super::{basic_decision, image_ids, timestamp, timestamp_ms};
+
+pub(in crate::grpc) fn image(view: ImageView) -> proto::Image {
+    proto::Image {
+        image_id: view.image.to_string(),
+        width_px: view.header.width,
+        height_px: view.header.height,
+        format: view.header.format,
+        size_bytes: view.header.bytes,
+        add_time: Some(timestamp(view.header.added_ms)),
+        sources: view.header.sources.into_iter().map(source).collect(),
+        embedding: view.embedding.unwrap_or_default(),
+        cluster_id: view.cluster.map(|cluster| cluster.0),
+    }
+}
+
+fn source(source: SourceRecord) -> proto::Source {
+    proto::Source {
+        key: source.key,
+        uri: source.uri,
+        size_bytes: source.size,
+        modify_time: source.modified_ms.map(timestamp),
+        first_seen_time: Some(timestamp(source.first_seen_ms)),
+        last_seen_time: Some(timestamp(source.last_seen_ms)),
+        tags: source.tags,
+    }
+}
+
+/// The source and the bytes of an image to add; the stream's tags come first.
+pub(in crate::grpc) fn source_from(
+    image: proto::NewImage,
+    stream_tags: &[String],
+) -> Result<(NewSource, Vec<u8>), Status> {
+    let proto::NewImage { key, data, uri, modify_time, tags } = image;
+    let modified_ms = timestamp_ms("image.modify_time", modify_time)?;
+    let mut all_tags = stream_tags.to_vec();
+    all_tags.extend(tags);
+    Ok((NewSource { key, uri, modified_ms, tags: all_tags }, data))
+}
+
+pub(in crate::grpc) fn filter_from(filter: Option<proto::ImageFilter>) -> Result<Filter, Status> {
+    let Some(filter) = filter else { return Ok(Filter::default()) };
+    if filter.image_ids.len() > FILTER_IDS_MAX {
+        let description = format!("has {} entries, at most {FILTER_IDS_MAX} are allowed", filter.image_ids.len());
+        return Err(invalid("filter.image_ids", description));
+    }
+    let decisions = filter.decisions().map(|kind| match kind {
+        proto::DecisionKind::Keep => Ok(DecisionKind::Keep),
+        proto::DecisionKind::Discard => Ok(DecisionKind::Discard),
+        proto::DecisionKind::Review => Ok(DecisionKind::Review),
+        proto::DecisionKind::Unspecified => Err(invalid("filter.decisions", "has an unspecified entry")),
+    });
+    Ok(Filter {
+        decisions: decisions.collect::<Result<_, _>>()?,
+        images: image_ids("filter.image_ids", &filter.image_ids)?,
+        source_prefix: filter.source_prefix,
+        tags: filter.tags,
+        added_after_ms: timestamp_ms("filter.added_after", filter.added_after)?,
+        added_before_ms: timestamp_ms("filter.added_before", filter.added_before)?,
+        clusters: filter.cluster_ids.into_iter().map(ClusterId).collect(),
+        noise: filter.noise,
+    })
+}
+
+/// What became of an image; `id` is known wherever its bytes were.
+pub(in crate::grpc) fn outcome(key: String, id: String, answer: Result<Added, AddError>) -> proto::AddOutcome {
+    match answer {
+        Ok(added) => {
+            let status =
+                if added.new { proto::AddStatus::Added } else { proto::AddStatus::AlreadyPresent };
+            proto::AddOutcome {
+                key,
+                status: status.into(),
+                image_id: added.image.to_string(),
+                decision: Some(basic_decision(&added.image, &added.decision)),
+                ..Default::default()
+            }
+        }
+        Err(error) => {
+            let status =
+                if error.is_rejection() { proto::AddStatus::Rejected } else { proto::AddStatus::Failed };
+            proto::AddOutcome {
+                key,
+                status: status.into(),
+                cause: cause(&error).into(),
+                detail: error.to_string(),
+                image_id: id,
+                decision: None,
+            }
+        }
+    }
+}
+
+fn cause(error: &AddError) -> proto::AddCause {
+    use proto::AddCause;
+    match error {
+        AddError::Decode(DecodeError::Empty) => AddCause::Empty,
+        AddError::Decode(DecodeError::TooLarge { .. }) | AddError::TooLarge { .. } => AddCause::TooLarge,
+        AddError::Decode(DecodeError::TooManyPixels { .. }) => AddCause::TooManyPixels,
+        AddError::Decode(DecodeError::UnsupportedFormat { .. }) => AddCause::UnsupportedFormat,
+        AddError::Decode(DecodeError::Corrupt { .. }) => AddCause::Corrupt,
+        AddError::Decode(DecodeError::Timeout { .. }) => AddCause::DecodeTimeout,
+        AddError::Unreadable(_) => AddCause::PathNotAllowed,
+        AddError::InvalidSource(_) | AddError::Engine(EngineError::Invalid { .. }) => AddCause::InvalidSource,
+        AddError::Engine(EngineError::Store(store)) if store.is_full() => AddCause::StorageFull,
+        AddError::Engine(_)
+        | AddError::Overloaded(_)
+        | AddError::Cancelled
+        | AddError::Stopping
+        | AddError::Internal(_) => AddCause::Internal,
+    }
+}

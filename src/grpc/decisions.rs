@@ -1,0 +1,200 @@
+//! Verdicts and decisions.
+
+use std::sync::Arc;
+
+use prost::Message as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use crate::decide::Decision;
+use crate::decide::quality::Rates;
+use crate::engine::{Collection, DecisionReader, Engine, EngineError, EvaluateOptions, Filter, RequestKey, TRUE_LABELS_MAX};
+use crate::proto;
+use crate::proto::decision_service_server::DecisionService;
+use crate::types::ImageId;
+
+use super::convert;
+use super::status::{blocking, invalid, status};
+
+/// Images of one batch at most.
+const BATCH_MAX: usize = 1000;
+/// Decisions of one message at most.
+const DECISIONS_MAX: usize = 500;
+/// Messages that wait for a slow reader at most.
+const MESSAGES_WAITING_MAX: usize = 4;
+
+/// The service over an engine.
+pub(super) struct Decisions(pub(super) Arc<Engine>);
+
+#[tonic::async_trait]
+impl DecisionService for Decisions {
+    type FetchDecisionsStream = ReceiverStream<Result<proto::FetchDecisionsResponse, Status>>;
+
+    async fn set_verdict(
+        &self,
+        request: Request<proto::SetVerdictRequest>,
+    ) -> Result<Response<proto::SetVerdictResponse>, Status> {
+        let request = request.into_inner();
+        let key = RequestKey::of("SetVerdict", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let collection = self.0.collection(&request.collection).map_err(status)?;
+        let verdict = convert::verdict_from(request)?;
+        let answer = blocking(move || collection.set_verdict(&verdict, key.as_ref())).await?;
+        Ok(Response::new(proto::SetVerdictResponse {
+            event_sequence: answer.event,
+            labelled: answer.labelled,
+            exceptions: answer.exceptions,
+            changed: answer.changed,
+        }))
+    }
+
+    async fn batch_get_decisions(
+        &self,
+        request: Request<proto::BatchGetDecisionsRequest>,
+    ) -> Result<Response<proto::BatchGetDecisionsResponse>, Status> {
+        let request = request.into_inner();
+        let asked = request.image_ids.len() + request.source_keys.len();
+        if asked > BATCH_MAX {
+            return Err(invalid("image_ids", format!("{asked} images, at most {BATCH_MAX} are allowed")));
+        }
+        let collection = self.0.collection(&request.collection).map_err(status)?;
+        let ids: Vec<ImageId> = convert::image_ids("image_ids", &request.image_ids)?;
+        Ok(Response::new(blocking(move || batch(&collection, &ids, request)).await?))
+    }
+
+    async fn fetch_decisions(
+        &self,
+        request: Request<proto::FetchDecisionsRequest>,
+    ) -> Result<Response<Self::FetchDecisionsStream>, Status> {
+        let request = request.into_inner();
+        let collection = self.0.collection(&request.collection).map_err(status)?;
+        let view = request.view();
+        let filter = convert::filter_from(request.filter)?;
+        let (sender, receiver) = mpsc::channel(MESSAGES_WAITING_MAX);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = fetch(&collection, &filter, view, &sender) {
+                // The caller may be gone, and then nobody wants to know.
+                drop(sender.blocking_send(Err(status(error))));
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn explain_decision(
+        &self,
+        request: Request<proto::ExplainDecisionRequest>,
+    ) -> Result<Response<proto::ExplainDecisionResponse>, Status> {
+        let request = request.into_inner();
+        let collection = self.0.collection(&request.collection).map_err(status)?;
+        let image = convert::image_id("image_id", &request.image_id)?;
+        let explained = blocking(move || {
+            let explanation = collection.decisions().explain(&image)?;
+            Ok(convert::explanation(explanation, collection.space()))
+        });
+        Ok(Response::new(explained.await?))
+    }
+
+    async fn evaluate(
+        &self,
+        request: Request<proto::EvaluateRequest>,
+    ) -> Result<Response<proto::EvaluateResponse>, Status> {
+        let request = request.into_inner();
+        let collection = self.0.collection(&request.collection).map_err(status)?;
+        if request.labels.len() > TRUE_LABELS_MAX {
+            let description = format!("has {} entries, at most {TRUE_LABELS_MAX} are allowed", request.labels.len());
+            return Err(invalid("labels", description));
+        }
+        let rates = rates(&request)?;
+        let options = EvaluateOptions {
+            judgements: request.judgements,
+            rates,
+            noise_as_discard: request.noise_as_discard,
+        };
+        let labels: Vec<_> =
+            request.labels.into_iter().map(convert::true_label_from).collect::<Result<_, _>>()?;
+        let found = blocking(move || collection.evaluate(&labels, &options)).await?;
+        Ok(Response::new(convert::evaluation(&found)))
+    }
+}
+
+fn rates(request: &proto::EvaluateRequest) -> Result<Rates, Status> {
+    let default = Rates::default();
+    let rate = |field: &str, value: Option<f64>, default: f64| match value {
+        Some(value) if !value.is_finite() || value < 0.0 => {
+            Err(invalid(field, format!("is {value}, but must be a number from 0")))
+        }
+        value => Ok(value.unwrap_or(default)),
+    };
+    Ok(Rates {
+        seconds_per_judgement: rate(
+            "seconds_per_judgement",
+            request.seconds_per_judgement,
+            default.seconds_per_judgement,
+        )?,
+        per_hour: rate("rate_per_hour", request.rate_per_hour, default.per_hour)?,
+        by_hand_per_100: rate("by_hand_per_100", request.by_hand_per_100, default.by_hand_per_100)?,
+        session: rate("session_cost", request.session_cost, default.session)?,
+    })
+}
+
+fn batch(
+    collection: &Collection,
+    ids: &[ImageId],
+    request: proto::BatchGetDecisionsRequest,
+) -> Result<proto::BatchGetDecisionsResponse, EngineError> {
+    let reader = collection.decisions();
+    let mut found = Vec::new();
+    let mut unknown = Vec::new();
+    for image in ids {
+        match reader.get(image) {
+            Some(decision) => found.push((*image, decision)),
+            None => unknown.push(image.to_string()),
+        }
+    }
+    let view = request.view();
+    for key in request.source_keys {
+        let image = collection.image_at(&key)?;
+        match image.and_then(|image| Some((image, reader.get(&image)?))) {
+            Some(decided) => found.push(decided),
+            None => unknown.push(key),
+        }
+    }
+    let decisions = in_view(&reader, view, &found)?;
+    Ok(proto::BatchGetDecisionsResponse { decisions, unknown, generation: reader.generation().0 })
+}
+
+fn fetch(
+    collection: &Collection,
+    filter: &Filter,
+    view: proto::DecisionView,
+    sender: &mpsc::Sender<Result<proto::FetchDecisionsResponse, Status>>,
+) -> Result<(), EngineError> {
+    let reader = collection.decisions();
+    let generation = reader.generation().0;
+    let selected = reader.select(filter)?;
+    for chunk in selected.chunks(DECISIONS_MAX) {
+        let decisions = in_view(&reader, view, chunk)?;
+        let message = proto::FetchDecisionsResponse { decisions, generation };
+        if sender.blocking_send(Ok(message)).is_err() {
+            // The caller is gone.
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn in_view(
+    reader: &DecisionReader<'_>,
+    view: proto::DecisionView,
+    found: &[(ImageId, Decision)],
+) -> Result<Vec<proto::Decision>, EngineError> {
+    match view {
+        proto::DecisionView::Unspecified | proto::DecisionView::Basic => {
+            Ok(found.iter().map(|(image, decision)| convert::basic_decision(image, decision)).collect())
+        }
+        proto::DecisionView::Full => {
+            let images: Vec<ImageId> = found.iter().map(|(image, _)| *image).collect();
+            Ok(reader.full(&images)?.into_iter().map(convert::full_decision).collect())
+        }
+    }
+}

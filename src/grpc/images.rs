@@ -1,0 +1,218 @@
+//! Images: adding one, listing, thumbnails, deleting, neighbours. Streams of images are in `add_stream`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+use tokio::sync::oneshot;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::engine::{
+    AddError, Added, EngineError, IngestTask, NEIGHBOURS_MAX, NeighbourQuery, PageBounds, RequestKey,
+};
+use crate::proto;
+use crate::proto::image_service_server::ImageService;
+use crate::types::{Embedding, Generation, ImageId};
+
+use super::page::{PAGE_BYTES_MAX, Page, Position};
+use super::status::{blocking, invalid, status};
+use super::{Shared, add_stream, convert};
+
+/// Thumbnails in one answer at most.
+const THUMBNAILS_MAX: usize = 100;
+/// What a caller who met overload waits before it tries again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// The service over an engine.
+pub(super) struct Images(pub(super) Arc<Shared>);
+
+#[tonic::async_trait]
+impl ImageService for Images {
+    type AddImagesStream = ReceiverStream<Result<proto::AddImagesResponse, Status>>;
+
+    async fn add_images(
+        &self,
+        request: Request<Streaming<proto::AddImagesRequest>>,
+    ) -> Result<Response<Self::AddImagesStream>, Status> {
+        Ok(Response::new(add_stream::run(Arc::clone(&self.0), request.into_inner())))
+    }
+
+    async fn add_image(
+        &self,
+        request: Request<proto::AddImageRequest>,
+    ) -> Result<Response<proto::AddImageResponse>, Status> {
+        let request = request.into_inner();
+        let key = RequestKey::of("AddImage", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let ingest = self.0.engine.ingest(&request.collection).map_err(status)?;
+        let image = request.image.ok_or_else(|| invalid("image", "is missing"))?;
+        let Some(room) = self.0.inflight.try_acquire(image.data.len()) else {
+            return Err(status(overloaded("too many bytes of images are in flight".to_owned())));
+        };
+        let name = image.key.clone();
+        let (source, bytes) = convert::source_from(image, &[])?;
+        let (sender, receiver) = oneshot::channel();
+        let id = blocking(move || {
+            let id = id_of(&bytes);
+            // Nobody listens any more once the caller is gone; the image is stored all the same.
+            let reply = Box::new(move |answer| drop((sender.send(answer), room)));
+            ingest.try_add(IngestTask { bytes: bytes.into(), source, request: key, cancelled: None, reply });
+            Ok(id)
+        })
+        .await?;
+        let answer = receiver.await.unwrap_or(Err(AddError::Stopping));
+        let outcome = convert::outcome(name, id, unless_refused(answer)?);
+        Ok(Response::new(proto::AddImageResponse { outcome: Some(outcome) }))
+    }
+
+    async fn import_sources(
+        &self,
+        request: Request<proto::ImportSourcesRequest>,
+    ) -> Result<Response<proto::ImportSourcesResponse>, Status> {
+        let (shared, request) = (Arc::clone(&self.0), request.into_inner());
+        let key = RequestKey::of("ImportSources", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let start = move || shared.engine.import(&request.collection, &request.paths, request.tags, key.as_ref());
+        let operation = blocking(start).await?.status();
+        Ok(Response::new(proto::ImportSourcesResponse { operation: Some(convert::operation(&operation)) }))
+    }
+
+    async fn get_image(
+        &self,
+        request: Request<proto::GetImageRequest>,
+    ) -> Result<Response<proto::GetImageResponse>, Status> {
+        let request = request.into_inner();
+        let collection = self.0.engine.collection(&request.collection).map_err(status)?;
+        let image = convert::image_id("image_id", &request.image_id)?;
+        let view = blocking(move || collection.image(&image, request.with_embedding)).await?;
+        Ok(Response::new(proto::GetImageResponse { image: Some(convert::image(view)) }))
+    }
+
+    async fn list_images(
+        &self,
+        request: Request<proto::ListImagesRequest>,
+    ) -> Result<Response<proto::ListImagesResponse>, Status> {
+        let mut request = request.into_inner();
+        let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let page = Page::of("ListImages", &request, size, &token)?;
+        let collection = self.0.engine.collection(&request.collection).map_err(status)?;
+        let filter = convert::filter_from(request.filter)?;
+        let bounds = PageBounds {
+            after: Generation(page.position.map_or(0, |position| position.after)),
+            until: page.position.map(|position| Generation(position.generation)),
+            images_max: page.size,
+            bytes_max: PAGE_BYTES_MAX,
+        };
+        let found = blocking(move || collection.list(&filter, request.with_embeddings, bounds)).await?;
+        let next = found.next.map(|after| Position { generation: found.generation.0, after: after.0 });
+        Ok(Response::new(proto::ListImagesResponse {
+            images: found.images.into_iter().map(convert::image).collect(),
+            next_page_token: page.token(next),
+            generation: found.generation.0,
+        }))
+    }
+
+    async fn batch_get_thumbnails(
+        &self,
+        request: Request<proto::BatchGetThumbnailsRequest>,
+    ) -> Result<Response<proto::BatchGetThumbnailsResponse>, Status> {
+        let request = request.into_inner();
+        let asked = request.image_ids.len();
+        if asked > THUMBNAILS_MAX {
+            return Err(invalid("image_ids", format!("has {asked} entries, at most {THUMBNAILS_MAX} are allowed")));
+        }
+        let collection = self.0.engine.collection(&request.collection).map_err(status)?;
+        let images: Vec<ImageId> = convert::image_ids("image_ids", &request.image_ids)?;
+        let found = blocking(move || collection.thumbnails(&images)).await?.into_iter();
+        let thumbnail = |(image, jpeg): (ImageId, Vec<u8>)| proto::Thumbnail { image_id: image.to_string(), jpeg };
+        Ok(Response::new(proto::BatchGetThumbnailsResponse { thumbnails: found.map(thumbnail).collect() }))
+    }
+
+    async fn delete_images(
+        &self,
+        request: Request<proto::DeleteImagesRequest>,
+    ) -> Result<Response<proto::DeleteImagesResponse>, Status> {
+        let request = request.into_inner();
+        let key = RequestKey::of("DeleteImages", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let collection = self.0.engine.collection(&request.collection).map_err(status)?;
+        let filter = convert::filter_from(request.filter)?;
+        let (validate_only, actor) = (request.validate_only, request.actor);
+        let deleted =
+            blocking(move || collection.delete_images(&filter, validate_only, &actor, key.as_ref())).await?;
+        Ok(Response::new(proto::DeleteImagesResponse { images: deleted.images, sources: deleted.sources }))
+    }
+
+    async fn find_neighbours(
+        &self,
+        request: Request<proto::FindNeighboursRequest>,
+    ) -> Result<Response<proto::FindNeighboursResponse>, Status> {
+        let request = request.into_inner();
+        let collection = self.0.engine.collection(&request.collection).map_err(status)?;
+        let k = if request.k == 0 { 10 } else { request.k as usize };
+        if k > NEIGHBOURS_MAX {
+            return Err(invalid("k", format!("is {k}, at most {NEIGHBOURS_MAX} is allowed")));
+        }
+        let query = self.neighbour_query(collection.space().dim, request.query).await?;
+        let found = blocking(move || collection.neighbours(&query, k, request.exact)).await?;
+        let neighbours = found.neighbours.into_iter();
+        let neighbour =
+            |(image, distance): (ImageId, f32)| proto::Neighbour { image_id: image.to_string(), distance: distance.into() };
+        Ok(Response::new(proto::FindNeighboursResponse {
+            neighbours: neighbours.map(neighbour).collect(),
+            index: found.index.name().to_owned(),
+            generation: found.generation.0,
+        }))
+    }
+}
+
+impl Images {
+    async fn neighbour_query(
+        &self,
+        dim: usize,
+        query: Option<proto::find_neighbours_request::Query>,
+    ) -> Result<NeighbourQuery, Status> {
+        use proto::find_neighbours_request::Query;
+        match query {
+            None => Err(invalid("query", "names neither an image nor bytes nor a vector")),
+            Some(Query::ImageId(id)) => Ok(NeighbourQuery::Image(convert::image_id("image_id", &id)?)),
+            Some(Query::Vector(vector)) => {
+                let vector = Embedding::normalised(vector.values, dim);
+                let vector = vector.map_err(|error| invalid("vector", error.to_string()))?;
+                Ok(NeighbourQuery::Vector(vector.as_slice().to_vec()))
+            }
+            Some(Query::Data(bytes)) => {
+                let Some(_room) = self.0.inflight.try_acquire(bytes.len()) else {
+                    return Err(status(overloaded("too many bytes of images are in flight".to_owned())));
+                };
+                let (sender, receiver) = oneshot::channel();
+                // Nobody listens any more once the caller is gone.
+                let done = Box::new(move |prepared| drop(sender.send(prepared)));
+                self.0.engine.try_prepare(bytes.into(), done).map_err(status)?;
+                let prepared = receiver.await.map_err(|_| status(EngineError::Stopping))?;
+                let prepared = prepared.map_err(|error| invalid("data", error.to_string()))?;
+                Ok(NeighbourQuery::Vector(prepared.embedding.as_slice().to_vec()))
+            }
+        }
+    }
+}
+
+/// The id of bytes, where there are some.
+pub(super) fn id_of(bytes: &[u8]) -> String {
+    if bytes.is_empty() { String::new() } else { ImageId::of(bytes).to_string() }
+}
+
+fn overloaded(message: String) -> EngineError {
+    EngineError::Exhausted { message, retry_after: Some(RETRY_AFTER) }
+}
+
+/// In a unary call overload, the end of the daemon and a misused request id are errors of the call; everything else is
+/// an outcome of the image.
+fn unless_refused(answer: Result<Added, AddError>) -> Result<Result<Added, AddError>, Status> {
+    match answer {
+        Err(AddError::Overloaded(message)) => Err(status(overloaded(message))),
+        Err(AddError::Stopping) => Err(status(EngineError::Stopping)),
+        Err(AddError::Engine(EngineError::Invalid { field, description })) if field == "request_id" => {
+            Err(invalid(&field, description))
+        }
+        answer => Ok(answer),
+    }
+}

@@ -1,0 +1,87 @@
+//! Errors as status codes with details; the one place that knows both.
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::engine::EngineError;
+
+/// The domain of error reasons.
+const DOMAIN: &str = "culld.dev";
+
+/// An error of the engine as a status with details.
+pub(super) fn status(error: EngineError) -> Status {
+    let message = error.to_string();
+    let mut details = ErrorDetails::new();
+    let code = match error {
+        EngineError::NotFound { what, name } => {
+            details.set_resource_info(what, name, "", message.clone());
+            info(&mut details, "NOT_FOUND");
+            Code::NotFound
+        }
+        EngineError::AlreadyExists { what, name } => {
+            details.set_resource_info(what, name, "", message.clone());
+            info(&mut details, "ALREADY_EXISTS");
+            Code::AlreadyExists
+        }
+        EngineError::Invalid { field, description } => {
+            details.add_bad_request_violation(field, description);
+            info(&mut details, "INVALID_FIELD");
+            Code::InvalidArgument
+        }
+        EngineError::Precondition { reason, .. } => {
+            info(&mut details, reason);
+            Code::FailedPrecondition
+        }
+        EngineError::NotAllowed { reason, .. } => {
+            info(&mut details, reason);
+            Code::PermissionDenied
+        }
+        EngineError::Exhausted { retry_after, .. } => {
+            if retry_after.is_some() {
+                details.set_retry_info(retry_after);
+            }
+            info(&mut details, "LIMIT_REACHED");
+            Code::ResourceExhausted
+        }
+        EngineError::Cancelled => {
+            info(&mut details, "CANCELLED");
+            Code::Cancelled
+        }
+        EngineError::Stopping => {
+            info(&mut details, "STOPPING");
+            Code::Unavailable
+        }
+        EngineError::Store(error) => {
+            tracing::error!(%error, "the store failed");
+            let (reason, code) =
+                if error.is_full() { ("STORAGE_FULL", Code::ResourceExhausted) } else { ("STORE", Code::Internal) };
+            info(&mut details, reason);
+            code
+        }
+        EngineError::Internal(error) => {
+            tracing::error!(%error, "internal error");
+            info(&mut details, "INTERNAL");
+            Code::Internal
+        }
+    };
+    Status::with_error_details(code, message, details)
+}
+
+/// A field of the request that is unusable.
+pub(super) fn invalid(field: &str, description: impl Into<String>) -> Status {
+    status(EngineError::invalid(field, description))
+}
+
+fn info(details: &mut ErrorDetails, reason: &str) {
+    details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
+}
+
+/// Runs blocking work where it may block, and translates its error.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, Status> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result.map_err(status),
+        Err(error) => Err(status(EngineError::Internal(format!("the call's thread failed: {error}")))),
+    }
+}
