@@ -16,8 +16,10 @@ use crate::grpc;
 use crate::index::IndexChoice;
 use crate::store::{Durability, SledOptions, SledStore, StoreError};
 
+/// Folder of saved indexes within the data folder: a cache, which may be deleted.
+const INDEX_FOLDER: &str = "index";
 /// How often answers to old requests are forgotten.
-const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+const HOUSEKEEPING: Duration = Duration::from_hours(1);
 
 /// Why the daemon can't start.
 #[derive(Debug, thiserror::Error)]
@@ -62,14 +64,23 @@ impl Daemon {
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
         let engine = Arc::new(opened.map_err(|error| AppError::Thread(error.to_string()))??);
-        let listen = |source| AppError::Listen { address: config.listen, source };
+        let listen = |source| AppError::Listen {
+            address: config.listen,
+            source,
+        };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopping) = watch::channel(false);
         let drain_time_max = config.drain_time_max;
         let server = tokio::spawn(serve(listener, Arc::clone(&engine), config, stopping));
         tracing::info!(%address, "serving");
-        Ok(Self { address, engine, stop, server, drain_time_max })
+        Ok(Self {
+            address,
+            engine,
+            stop,
+            server,
+            drain_time_max,
+        })
     }
 
     /// Where it listens.
@@ -81,7 +92,10 @@ impl Daemon {
     pub async fn stop(mut self) {
         tracing::info!("draining");
         self.stop.send_replace(true);
-        if tokio::time::timeout(self.drain_time_max, &mut self.server).await.is_err() {
+        if tokio::time::timeout(self.drain_time_max, &mut self.server)
+            .await
+            .is_err()
+        {
             tracing::warn!("calls still in flight were cut off");
             self.server.abort();
         }
@@ -128,7 +142,11 @@ fn open(config: &Config) -> Result<Engine, AppError> {
         pixels_max: config.image_pixels_max,
         decode_time_max: config.decode_time_max,
     };
-    let options = PipelineOptions { workers: config.workers, queue_max: config.queue_images_max, limits };
+    let options = PipelineOptions {
+        workers: config.workers,
+        queue_max: config.queue_images_max,
+        limits,
+    };
     let pipeline = Arc::new(Pipeline::start(&model, &options)?);
     let choice = match config.index {
         IndexSetting::Flat => IndexChoice::Flat,
@@ -143,6 +161,7 @@ fn open(config: &Config) -> Result<Engine, AppError> {
         },
         pipeline,
         index: choice,
+        index_folder: Some(config.data.join(INDEX_FOLDER)),
         allowed_roots: config.allowed_roots.clone(),
         image_bytes_max: config.image_bytes_max,
         collections_max: config.collections_max,

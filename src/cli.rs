@@ -68,6 +68,7 @@ struct Cli {
 
 /// What every client command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of all commands")]
 struct Global {
     /// Address of the daemon
     #[arg(

@@ -31,8 +31,9 @@ pub struct EmbeddingSpace {
     pub preprocessing: String,
     /// Components of a vector.
     pub dim: usize,
-    /// The arithmetic: `x86-int8` repeats to the bit on every x86 processor, or agrees with one that does to 1e-3;
-    /// `float-…` and `int8-…` are those of one architecture; `exact` is integer arithmetic.
+    /// The arithmetic. `x86-int8`: the built-in model's, repeats to the bit on every x86 processor with AVX2, or
+    /// agrees with that to 1e-3; `int8-…`: the built-in model's where it doesn't. The architecture's name for models
+    /// from files; `exact` for integers.
     pub numeric_mode: String,
 }
 

@@ -59,6 +59,8 @@ pub fn reachability(points: &[Bar]) -> Result<String, PlotError> {
         chart
             .configure_mesh()
             .disable_x_mesh()
+            .max_light_lines(1)
+            .x_label_formatter(&|x| format!("{x:.0}"))
             .x_desc("images in cluster order")
             .y_desc("reachability (cosine distance)")
             .draw()
@@ -99,6 +101,8 @@ pub fn k_distances(distances: &[f32], knee: Option<f64>) -> Result<String, PlotE
         let mut chart = chart(&root, "Distance to the k-th nearest neighbour", 100.0, top)?;
         chart
             .configure_mesh()
+            .max_light_lines(1)
+            .x_label_formatter(&|x| format!("{x:.0}"))
             .x_desc("share of images, in per cent")
             .y_desc("cosine distance")
             .draw()
@@ -177,7 +181,7 @@ mod tests {
         for points in [1, 2, BARS_MAX + 1] {
             let bar = |place: usize| Bar {
                 height: (place > 0).then_some(0.1),
-                cluster: (place % 2 == 0).then_some(1),
+                cluster: place.is_multiple_of(2).then_some(1),
             };
             let svg = reachability(&(0..points).map(bar).collect::<Vec<_>>()).unwrap();
             assert!(

@@ -20,7 +20,6 @@ use crate::proto::{ImportResult, ImportSourcesRequest};
 ///
 /// Example: culld add --tag spring ~/pictures
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct AddArgs {
     /// Files and directories; a picture's source key is its path below the directory named
     #[arg(required = true, value_name = "PATH")]
@@ -38,7 +37,7 @@ pub(super) async fn run(args: AddArgs, mut client: Client, out: &mut Output) -> 
     if args.server_side {
         return import(args, client, out).await;
     }
-    let bar = progress::counted(upload::count(args.paths.clone()).await, "adding");
+    let bar = progress::counted(upload::count(Walk::new(&args.paths)).await, "adding");
     let summary = upload::add(&mut client, Walk::new(&args.paths), args.tag, &bar).await?;
     bar.finish_and_clear();
     summary.print(out);

@@ -23,9 +23,9 @@ use crate::types::ImageId;
 ///
 /// Example: culld apply --to ./sorted --copy --by decision --really
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct ApplyArgs {
-    /// Folder that the folders `keep`, `discard`, `review`, or `cluster-0007`, `noise` are made in
+    /// Folder that the folders `keep`, `discard`, `review`, or `cluster-0007`, `noise` (with what was added since the
+    /// clustering) are made in
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// One folder per decision, or per cluster of the active clustering

@@ -90,11 +90,16 @@ pub(super) async fn all_pages<T>(
 impl Client {
     /// Connects to a daemon.
     pub(super) async fn connect(server: &str, collection: &str) -> Result<Self, CliError> {
-        let endpoint = Endpoint::from_shared(server.to_string())
+        let server = if server.contains("://") {
+            server.to_string()
+        } else {
+            format!("http://{server}")
+        };
+        let endpoint = Endpoint::from_shared(server.clone())
             .map_err(|error| CliError::Usage(format!("--server {server} is no address: {error}")))?
             .connect_timeout(CONNECT_TIME_MAX);
         let channel = endpoint.connect().await.map_err(|error| CliError::Unreachable {
-            server: server.to_string(),
+            server,
             cause: root_cause(&error),
         })?;
         Ok(Self::over(&channel, collection))

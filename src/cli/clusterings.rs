@@ -14,7 +14,6 @@ use crate::proto::{ActivateClusteringRequest, Clustering};
 ///
 /// Example: culld clusterings activate 3
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct ClusteringsArgs {
     #[command(subcommand)]
     action: Option<Action>,

@@ -22,7 +22,6 @@ const NAME_CHARACTERS_MAX: usize = 28;
 ///
 /// Example: culld clusters --sheets ./sheets
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct ClustersArgs {
     /// Of this clustering; 0 means the active one
     #[arg(long, default_value_t = 0, value_name = "ID")]
@@ -36,7 +35,6 @@ pub(super) struct ClustersArgs {
 ///
 /// Example: culld cluster 7 --members --sheet seven.png
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct ClusterArgs {
     /// Its id
     #[arg(value_name = "ID")]

@@ -16,7 +16,6 @@ use crate::proto::{Collection, CreateCollectionRequest, DeleteCollectionRequest,
 ///
 /// Example: culld collections create winter
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct CollectionsArgs {
     #[command(subcommand)]
     action: Option<Action>,

@@ -17,7 +17,6 @@ use crate::proto::{Decision, DecisionKind, DecisionView, FetchDecisionsRequest, 
 ///
 /// Example: culld decisions --decision keep --csv keep.csv
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct DecisionsArgs {
     /// Write all fields to this file, a line per source, instead of showing them
     #[arg(long, value_name = "FILE")]

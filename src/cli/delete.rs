@@ -17,7 +17,6 @@ use crate::proto::DeleteImagesRequest;
 ///
 /// Example: culld delete --source-prefix holiday/ --dry-run
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct DeleteArgs {
     #[command(flatten)]
     filter: FilterArgs,

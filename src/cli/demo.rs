@@ -38,7 +38,6 @@ const PLOT: &str = "parameters.svg";
 ///
 /// Example: culld demo ~/pictures
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct DemoArgs {
     /// Folder of pictures [default: photographs fetched once into culld's cache]
     #[arg(value_name = "DIR")]
@@ -144,10 +143,11 @@ async fn work(
     mut times: Times,
     out: &mut Output,
 ) -> Result<Outcome, CliError> {
-    let paths = vec![pictures.to_path_buf()];
-    let bar = progress::counted(upload::count(paths.clone()).await, "adding");
+    // `culld demo .` finds its own folder among the pictures.
+    let walk = || Walk::new(&[pictures.to_path_buf()]).without(folder);
+    let bar = progress::counted(upload::count(walk()).await, "adding");
     let begun = Instant::now();
-    let summary = upload::add(client, Walk::new(&paths), Vec::new(), &bar).await?;
+    let summary = upload::add(client, walk(), Vec::new(), &bar).await?;
     bar.finish_and_clear();
     times.part("adding", begun, ());
     let adding = begun.elapsed();

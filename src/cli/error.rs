@@ -89,6 +89,9 @@ pub(super) enum CliError {
     /// The process can't start its threads.
     #[error("can't start: {0}")]
     Runtime(std::io::Error),
+    /// Ctrl-C, or the like.
+    #[error("stopped")]
+    Stopped,
     /// Settings can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),

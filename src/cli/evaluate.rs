@@ -21,7 +21,6 @@ use crate::proto::{EvaluateRequest, EvaluateResponse};
 ///
 /// Example: culld evaluate --labels labels.csv --keep cat,dog
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct EvaluateArgs {
     /// CSV file with the columns `file` and `class`
     #[arg(long, value_name = "FILE")]

@@ -14,7 +14,6 @@ use crate::proto::{Event, ExplainDecisionRequest, ExplainDecisionResponse, Neigh
 ///
 /// Example: culld explain cats/0042.jpg
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct ExplainArgs {
     /// The picture: its id or a source key
     #[arg(value_name = "IMAGE")]

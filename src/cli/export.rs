@@ -21,7 +21,6 @@ use crate::proto::{Decision, GetStatsRequest, Image};
 ///
 /// Example: culld export --embeddings embeddings.npy --labels labels.csv
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 #[group(required = true, multiple = true)]
 pub(super) struct ExportArgs {
     /// Write the embeddings

@@ -17,7 +17,6 @@ use crate::telemetry;
 ///
 /// Example: culld setup
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct SetupArgs {}
 
 /// Run the daemon
@@ -26,7 +25,6 @@ pub(super) struct SetupArgs {}
 ///
 /// Example: culld serve --data ./culld-data
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct ServeCommandArgs {
     #[command(flatten)]
     serve: ServeArgs,
@@ -38,7 +36,6 @@ pub(super) struct ServeCommandArgs {
 ///
 /// Example: culld config --config culld.toml
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct ConfigArgs {
     #[command(flatten)]
     serve: ServeArgs,

@@ -19,7 +19,6 @@ use crate::proto::find_neighbours_request::Query;
 ///
 /// Example: culld neighbours --file new.jpg -k 5
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct NeighboursArgs {
     /// A stored picture: its id or a source key
     #[arg(

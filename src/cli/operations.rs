@@ -15,7 +15,6 @@ use crate::proto::{CancelOperationRequest, GetOperationRequest, ListOperationsRe
 ///
 /// Example: culld operations wait operations/7
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct OperationsArgs {
     #[command(subcommand)]
     action: Option<Action>,

@@ -17,7 +17,6 @@ use crate::proto::{DecisionKind, GetPolicyRequest, Policy, SetPolicyRequest};
 ///
 /// Example: culld policy set --standing-margin 0.08
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct PolicyArgs {
     #[command(subcommand)]
     action: Option<Action>,

@@ -25,7 +25,6 @@ use crate::proto::{
 ///
 /// Example: culld recluster dbscan --eps 0.3 --min-points 5 --plot knee.svg
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct ReclusterArgs {
     #[command(subcommand)]
     algorithm: Option<AlgorithmArgs>,

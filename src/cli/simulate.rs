@@ -14,7 +14,7 @@ use super::error::CliError;
 use super::labels::Labels;
 use super::output::Output;
 use super::recluster::recluster;
-use super::temporary::{TemporaryDaemon, TemporaryFolder};
+use super::temporary::{TemporaryDaemon, TemporaryFolder, stop_signal};
 use super::walk::{Found, Unreadable, Walk};
 use super::{Outcome, progress, upload};
 use crate::proto::set_verdict_request::Target;
@@ -30,7 +30,6 @@ use crate::proto::{
 ///
 /// Example: culld simulate --labels labels.csv --keep cat,dog --images ./images --seed 1
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct SimulateArgs {
     /// CSV file with the columns `file` and `class`
     #[arg(long, value_name = "FILE")]
@@ -60,7 +59,10 @@ pub(super) async fn run(args: SimulateArgs, out: &mut Output) -> Result<Outcome,
     let labels = Labels::read(&args.labels, &args.keep)?;
     let folder = TemporaryFolder::new()?;
     let mut daemon = TemporaryDaemon::start(folder.path()).await?;
-    let result = review(&args, &labels, &mut daemon.client, out).await;
+    let result = tokio::select! {
+        result = review(&args, &labels, &mut daemon.client, out) => result,
+        stopped = stop_signal() => Err(stopped.map_or_else(CliError::Runtime, |()| CliError::Stopped)),
+    };
     daemon.stop().await;
     result
 }

@@ -1,7 +1,7 @@
 //! `culld stats`
 
 use clap::Args;
-use serde_json::json;
+use serde_json::Value;
 
 use super::client::Client;
 use super::error::CliError;
@@ -14,7 +14,6 @@ use crate::proto::{GetServerInfoRequest, GetStatsRequest};
 ///
 /// Example: culld stats --json
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct StatsArgs {}
 
 /// Shows the figures of a collection.
@@ -29,35 +28,35 @@ pub(super) async fn run(mut client: Client, out: &mut Output) -> Result<Outcome,
     };
     let stats = client.admin.get_stats(request).await?.into_inner();
     let space = server.embedding_space.unwrap_or_default();
-    let object = json!({
-        "version": server.version,
-        "images": stats.images,
-        "sources": stats.sources,
-        "generation": stats.generation,
-        "labelled_keep": stats.labelled_keep,
-        "labelled_discard": stats.labelled_discard,
-        "decided_keep": stats.decided_keep,
-        "decided_discard": stats.decided_discard,
-        "in_review": stats.in_review,
-        "judgements": stats.judgements,
-        "bulk_verdicts": stats.bulk_verdicts,
-        "events": stats.events,
-        "clusterings": stats.clusterings,
-        "active_clustering_id": stats.active_clustering_id,
-        "clustering_generation": stats.clustering_generation,
-        "clusters": stats.clusters,
-        "noise": stats.noise,
-        "index": stats.index,
-        "vector_bytes": stats.vector_bytes,
-        "disk_bytes": stats.disk_bytes,
-        "queued_images": stats.queued_images,
-        "inflight_bytes": stats.inflight_bytes,
-        "embedding_space": space.id,
-        "dimension": space.dimension,
-        "workers": server.workers,
-    });
+    let figures: [(&str, Value); 25] = [
+        ("version", server.version.into()),
+        ("images", stats.images.into()),
+        ("sources", stats.sources.into()),
+        ("generation", stats.generation.into()),
+        ("labelled_keep", stats.labelled_keep.into()),
+        ("labelled_discard", stats.labelled_discard.into()),
+        ("decided_keep", stats.decided_keep.into()),
+        ("decided_discard", stats.decided_discard.into()),
+        ("in_review", stats.in_review.into()),
+        ("judgements", stats.judgements.into()),
+        ("bulk_verdicts", stats.bulk_verdicts.into()),
+        ("events", stats.events.into()),
+        ("clusterings", stats.clusterings.into()),
+        ("active_clustering_id", stats.active_clustering_id.into()),
+        ("clustering_generation", stats.clustering_generation.into()),
+        ("clusters", stats.clusters.into()),
+        ("noise", stats.noise.into()),
+        ("index", stats.index.into()),
+        ("vector_bytes", stats.vector_bytes.into()),
+        ("disk_bytes", stats.disk_bytes.into()),
+        ("queued_images", stats.queued_images.into()),
+        ("inflight_bytes", stats.inflight_bytes.into()),
+        ("embedding_space", space.id.into()),
+        ("dimension", space.dimension.into()),
+        ("workers", server.workers.into()),
+    ];
     let mut table = Table::new(&["figure", ">value"]);
-    for (name, value) in object.as_object().into_iter().flatten() {
+    for (name, value) in &figures {
         let text = match (name.ends_with("_bytes"), value.as_u64()) {
             (true, Some(bytes)) => words::bytes(bytes),
             _ => value
@@ -67,6 +66,11 @@ pub(super) async fn run(mut client: Client, out: &mut Output) -> Result<Outcome,
         table.row([name.replace('_', " "), text]);
     }
     out.table(&table);
-    out.object(&object);
+    out.object(
+        &figures
+            .into_iter()
+            .map(|(name, value)| (name.to_string(), value))
+            .collect(),
+    );
     Ok(Outcome::Done)
 }

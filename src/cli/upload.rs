@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,8 +17,8 @@ use super::client::Client;
 use super::error::CliError;
 use super::file_uri;
 use super::output::Output;
-use super::walk::{Found, Unreadable};
-use super::words;
+use super::walk::{Found, Unreadable, Walk};
+use super::{progress, words};
 use crate::proto::add_images_request::Message;
 use crate::proto::{AddImagesHeader, AddImagesRequest, AddOutcome, AddStatus, NewImage};
 
@@ -292,11 +292,11 @@ fn open_file(path: &Path) -> io::Result<(File, fs::Metadata)> {
 }
 
 /// How many files a walk will find; only asked where a progress bar would show it.
-pub(super) async fn count(paths: Vec<PathBuf>) -> u64 {
-    if !super::progress::is_visible() {
+pub(super) async fn count(walk: Walk) -> u64 {
+    if !progress::is_visible() {
         return 0;
     }
-    tokio::task::spawn_blocking(move || super::walk::Walk::new(&paths).count() as u64)
+    tokio::task::spawn_blocking(move || walk.count() as u64)
         .await
         .unwrap_or(0)
 }

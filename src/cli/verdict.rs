@@ -16,9 +16,9 @@ const IMAGES_PER_CALL: usize = 10_000;
 /// Say that clusters or pictures are needed
 ///
 /// Example: culld keep --cluster 7 12
+///
 /// Example: culld keep --cluster 3 --except IMAGE
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct KeepArgs {
     #[command(flatten)]
     target: TargetArgs,
@@ -27,9 +27,9 @@ pub(super) struct KeepArgs {
 /// Say that clusters or pictures are not needed; no file is touched
 ///
 /// Example: culld discard --noise --note "blurred"
+///
 /// Example: culld discard --image IMAGE --duplicate-of OTHER
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
 pub(super) struct DiscardArgs {
     #[command(flatten)]
     target: TargetArgs,

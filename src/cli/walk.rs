@@ -68,6 +68,14 @@ impl Walk {
         }
     }
 
+    /// Leaves this directory out, and what is in it.
+    #[must_use]
+    pub(super) fn without(mut self, directory: &Path) -> Self {
+        // A directory that can't be found is not walked either.
+        self.walked.extend(fs::canonicalize(directory));
+        self
+    }
+
     /// Queues what is in a directory, unless it was walked before.
     fn enter(&mut self, directory: &Pending) -> io::Result<()> {
         if !self.walked.insert(fs::canonicalize(&directory.path)?) {

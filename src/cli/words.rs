@@ -61,7 +61,7 @@ pub(super) fn parameters(parameters: Option<&Parameters>) -> String {
     let Some(algorithm) = parameters.and_then(|parameters| parameters.algorithm.as_ref()) else {
         return "auto".into();
     };
-    let distance = |value: Option<f64>| value.map(|value| format!("{value:.4}"));
+    let decimal = |value: Option<f64>| value.map(|value| format!("{value:.4}"));
     let count = |value: Option<u32>| value.map(|value| value.to_string());
     let (name, values) = match algorithm {
         Algorithm::Auto(_) => ("auto", vec![]),
@@ -76,19 +76,19 @@ pub(super) fn parameters(parameters: Option<&Parameters>) -> String {
         Algorithm::KMedoids(p) => ("k-medoids", vec![("k", count(p.k))]),
         Algorithm::Dbscan(p) => (
             "dbscan",
-            vec![("eps", distance(p.eps)), ("min-points", count(p.min_points))],
+            vec![("eps", decimal(p.eps)), ("min-points", count(p.min_points))],
         ),
         Algorithm::Optics(p) => {
             let extraction = match p.extraction {
                 None => ("xi", None),
-                Some(Extraction::Xi(xi)) => ("xi", Some(xi.to_string())),
-                Some(Extraction::Eps(eps)) => ("eps", distance(Some(eps))),
+                Some(Extraction::Xi(xi)) => ("xi", decimal(Some(xi))),
+                Some(Extraction::Eps(eps)) => ("eps", decimal(Some(eps))),
             };
             (
                 "optics",
                 vec![
                     ("min-points", count(p.min_points)),
-                    ("max-eps", distance(p.max_eps)),
+                    ("max-eps", decimal(p.max_eps)),
                     extraction,
                 ],
             )
@@ -96,7 +96,7 @@ pub(super) fn parameters(parameters: Option<&Parameters>) -> String {
         Algorithm::Birch(p) => (
             "birch",
             vec![
-                ("threshold", distance(p.threshold)),
+                ("threshold", decimal(p.threshold)),
                 ("branching", count(p.branching)),
                 ("k", count(p.k)),
             ],

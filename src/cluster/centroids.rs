@@ -19,7 +19,10 @@ pub(super) fn nearest_centre(vectors: &Vectors, centres: &Vectors) -> Vec<(u32, 
         .flat_map_iter(|rows| {
             let m = rows.len() / dim;
             let mut products = ndarray::Array2::<f32>::zeros((m, k));
-            let views = (ArrayView2::from_shape((m, dim), rows), ArrayView2::from_shape((k, dim), centres.as_slice()));
+            let views = (
+                ArrayView2::from_shape((m, dim), rows),
+                ArrayView2::from_shape((k, dim), centres.as_slice()),
+            );
             if let (Ok(a), Ok(b)) = views {
                 general_mat_mul(1.0, &a, &b.t(), 0.0, &mut products);
             }
@@ -33,7 +36,10 @@ pub(super) fn nearest_centre(vectors: &Vectors, centres: &Vectors) -> Vec<(u32, 
                 }
                 (best.0, (best.1 + dot(row, row)).max(0.0))
             };
-            rows.chunks_exact(dim).zip(products.rows()).map(nearest).collect::<Vec<_>>()
+            rows.chunks_exact(dim)
+                .zip(products.rows())
+                .map(nearest)
+                .collect::<Vec<_>>()
         })
         .collect()
 }

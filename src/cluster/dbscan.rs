@@ -32,15 +32,31 @@ impl Algorithm for Dbscan {
         let (curve, recall) = if self.eps.is_some() && input.candidates.is_none() {
             (Vec::new(), 1.0)
         } else {
-            let graph = knn(input, &ranks, min_points as usize, &stage.part(0.0, 0.5, "finding neighbours"))?;
+            let graph = knn(
+                input,
+                &ranks,
+                min_points as usize,
+                &stage.part(0.0, 0.5, "finding neighbours"),
+            )?;
             (k_distances(&graph, min_points as usize), graph.recall)
         };
         let knee = knee(&curve);
         let eps = self.eps.or(knee).unwrap_or(0.0);
-        let graph = range(input, eps, &stage.part(0.5, 0.95, "finding neighbours within eps"))?;
-        let core: Vec<bool> = graph.rows.iter().map(|row| row.len() + 1 >= min_points as usize).collect();
+        let graph = range(
+            input,
+            eps,
+            &stage.part(0.5, 0.95, "finding neighbours within eps"),
+        )?;
+        let core: Vec<bool> = graph
+            .rows
+            .iter()
+            .map(|row| row.len() + 1 >= min_points as usize)
+            .collect();
         let labels = labels(input, &ranks, graph, &core, min_points as usize)?;
-        let parameters = Parameters::Dbscan { eps: Some(eps), min_points: Some(min_points) };
+        let parameters = Parameters::Dbscan {
+            eps: Some(eps),
+            min_points: Some(min_points),
+        };
         let mut outcome = Outcome::new("dbscan", parameters, labels);
         if self.eps.is_none() {
             outcome.explanation.push(format!(
@@ -58,7 +74,9 @@ impl Algorithm for Dbscan {
 
 /// The distances to the `min_points`-th point, ascending; points without as many are left out.
 pub(super) fn k_distances(graph: &KnnGraph, min_points: usize) -> Vec<f32> {
-    let mut curve: Vec<f32> = (0..graph.len()).map(|row| graph.core_distance(row, min_points)).collect();
+    let mut curve: Vec<f32> = (0..graph.len())
+        .map(|row| graph.core_distance(row, min_points))
+        .collect();
     curve.retain(|distance| distance.is_finite());
     curve.sort_unstable_by(f32::total_cmp);
     curve
@@ -70,7 +88,10 @@ pub(super) fn knee(curve: &[f32]) -> Option<f32> {
     let (&first, &last) = (curve.first()?, curve.last()?);
     let end = (curve.len() - 1).max(1) as f32;
     let below = |(i, &value): (usize, &f32)| first + (last - first) * i as f32 / end - value;
-    let best = curve.iter().enumerate().max_by(|a, b| below(*a).total_cmp(&below(*b)).then(b.0.cmp(&a.0)));
+    let best = curve
+        .iter()
+        .enumerate()
+        .max_by(|a, b| below(*a).total_cmp(&below(*b)).then(b.0.cmp(&a.0)));
     best.map(|(_, &value)| value)
 }
 
@@ -79,7 +100,9 @@ pub(super) fn thin(curve: Vec<f32>) -> Vec<f32> {
     if curve.len() <= CURVE_POINTS_MAX {
         return curve;
     }
-    (0..CURVE_POINTS_MAX).map(|i| curve[i * (curve.len() - 1) / (CURVE_POINTS_MAX - 1)]).collect()
+    (0..CURVE_POINTS_MAX)
+        .map(|i| curve[i * (curve.len() - 1) / (CURVE_POINTS_MAX - 1)])
+        .collect()
 }
 
 fn labels(
@@ -96,8 +119,8 @@ fn labels(
     };
     let index = GraphIndex(Arc::new(graph));
     // linfa hands a query back as the point it was given; a point that is its own row number says which it is.
-    let numbers =
-        Array2::from_shape_vec((n, 1), (0..n).map(|row| row as f64).collect()).map_err(|error| library(&error))?;
+    let numbers = Array2::from_shape_vec((n, 1), (0..n).map(|row| row as f64).collect())
+        .map_err(|error| library(&error))?;
     let found = LinfaDbscan::params_with(min_points, L2Dist, index.clone())
         .tolerance(1.0)
         .check()
@@ -105,12 +128,21 @@ fn labels(
         .transform(&numbers);
     let nearest_core = |row: usize| {
         let near = index.0.rows[row].iter().filter(|&&other| core[other as usize]);
-        near.map(|&other| (cosine_distance(input.vectors.row(row), input.vectors.row(other as usize)), other))
-            .min_by(|a, b| a.0.total_cmp(&b.0).then(ranks.of(a.1).cmp(&ranks.of(b.1))))
+        near.map(|&other| {
+            (
+                cosine_distance(input.vectors.row(row), input.vectors.row(other as usize)),
+                other,
+            )
+        })
+        .min_by(|a, b| a.0.total_cmp(&b.0).then(ranks.of(a.1).cmp(&ranks.of(b.1))))
     };
     Ok((0..n)
         .map(|row| {
-            let owner = if core[row] { Some(row) } else { nearest_core(row).map(|(_, other)| other as usize) };
+            let owner = if core[row] {
+                Some(row)
+            } else {
+                nearest_core(row).map(|(_, other)| other as usize)
+            };
             owner.and_then(|owner| found[owner]).map(|label| label as u32)
         })
         .collect())
@@ -133,7 +165,10 @@ impl NearestNeighbour for GraphIndex {
         _leaf_size: usize,
         _dist_fn: D,
     ) -> Result<Box<dyn 'a + Send + Sync + NearestNeighbourIndex<F>>, BuildError> {
-        Ok(Box::new(BoundIndex { graph: Arc::clone(&self.0), points: batch.view() }))
+        Ok(Box::new(BoundIndex {
+            graph: Arc::clone(&self.0),
+            points: batch.view(),
+        }))
     }
 }
 
@@ -144,10 +179,18 @@ struct BoundIndex<'a, F> {
 
 impl<F: Float> BoundIndex<'_, F> {
     fn found(&self, point: ArrayView1<'_, F>) -> Result<Vec<(ArrayView1<'_, F>, usize)>, NnError> {
-        let row = point.first().and_then(num_row).filter(|&row| row < self.graph.rows.len());
+        let row = point
+            .first()
+            .and_then(num_row)
+            .filter(|&row| row < self.graph.rows.len());
         let row = row.ok_or(NnError::WrongDimension)?;
-        let near = self.graph.rows[row].iter().map(|&other: &PointOffset| other as usize);
-        Ok(std::iter::once(row).chain(near).map(|other| (self.points.row(other), other)).collect())
+        let near = self.graph.rows[row]
+            .iter()
+            .map(|&other: &PointOffset| other as usize);
+        Ok(std::iter::once(row)
+            .chain(near)
+            .map(|other| (self.points.row(other), other))
+            .collect())
     }
 }
 
@@ -157,13 +200,21 @@ fn num_row<F: Float>(coordinate: &F) -> Option<usize> {
 }
 
 impl<F: Float> NearestNeighbourIndex<F> for BoundIndex<'_, F> {
-    fn k_nearest(&self, point: ArrayView1<'_, F>, k: usize) -> Result<Vec<(ArrayView1<'_, F>, usize)>, NnError> {
+    fn k_nearest(
+        &self,
+        point: ArrayView1<'_, F>,
+        k: usize,
+    ) -> Result<Vec<(ArrayView1<'_, F>, usize)>, NnError> {
         let mut found = self.found(point)?;
         found.truncate(k);
         Ok(found)
     }
 
-    fn within_range(&self, point: ArrayView1<'_, F>, _range: F) -> Result<Vec<(ArrayView1<'_, F>, usize)>, NnError> {
+    fn within_range(
+        &self,
+        point: ArrayView1<'_, F>,
+        _range: F,
+    ) -> Result<Vec<(ArrayView1<'_, F>, usize)>, NnError> {
         self.found(point)
     }
 }

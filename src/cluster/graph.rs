@@ -37,10 +37,13 @@ impl Tile<'_> {
     /// every pair is seen once: (row, first column, distances).
     pub(super) fn pairs(&self) -> impl Iterator<Item = (usize, usize, &[f32])> {
         let diagonal = self.first_row == self.first_column;
-        self.distances.chunks_exact(self.columns).enumerate().map(move |(i, distances)| {
-            let skip = if diagonal { i + 1 } else { 0 };
-            (self.first_row + i, self.first_column + skip, &distances[skip..])
-        })
+        self.distances
+            .chunks_exact(self.columns)
+            .enumerate()
+            .map(move |(i, distances)| {
+                let skip = if diagonal { i + 1 } else { 0 };
+                (self.first_row + i, self.first_column + skip, &distances[skip..])
+            })
     }
 }
 
@@ -58,7 +61,9 @@ fn products<'a>(rows: &[f32], columns: &[f32], dim: usize, out: &'a mut Vec<f32>
     if let (Ok(a), Ok(b), Ok(mut c)) = views {
         general_mat_mul(-1.0, &a, &b.t(), 0.0, &mut c);
     }
-    target.iter_mut().for_each(|product| *product = (1.0 + *product).clamp(0.0, 2.0));
+    target
+        .iter_mut()
+        .for_each(|product| *product = (1.0 + *product).clamp(0.0, 2.0));
     target
 }
 
@@ -76,7 +81,9 @@ pub(super) fn sweep<A: Send>(
     merge: impl Fn(A, A) -> A + Sync + Send,
 ) -> Result<A, ClusterError> {
     let blocks = vectors.len().div_ceil(BLOCK_ROWS);
-    let tiles: Vec<(usize, usize)> = (0..blocks).flat_map(|i| (i..blocks).map(move |j| (i, j))).collect();
+    let tiles: Vec<(usize, usize)> = (0..blocks)
+        .flat_map(|i| (i..blocks).map(move |j| (i, j)))
+        .collect();
     let done = AtomicUsize::new(0);
     tiles
         .par_iter()
@@ -86,7 +93,12 @@ pub(super) fn sweep<A: Send>(
                 stage.tick(done.fetch_add(1, Ordering::Relaxed), tiles.len())?;
                 let distances = products(block(vectors, i), block(vectors, j), vectors.dim(), &mut buffer);
                 let columns = block(vectors, j).len() / vectors.dim();
-                let tile = Tile { first_row: i * BLOCK_ROWS, first_column: j * BLOCK_ROWS, columns, distances };
+                let tile = Tile {
+                    first_row: i * BLOCK_ROWS,
+                    first_column: j * BLOCK_ROWS,
+                    columns,
+                    distances,
+                };
                 visit(&mut sum, &tile)?;
                 Ok((sum, buffer))
             },
@@ -205,7 +217,9 @@ impl KnnGraph {
     pub(super) fn core_distance(&self, row: usize, min_points: usize) -> f32 {
         match min_points {
             0 | 1 => 0.0,
-            _ => self.rows[row].get(min_points - 2).map_or(f32::INFINITY, |neighbour| neighbour.distance),
+            _ => self.rows[row]
+                .get(min_points - 2)
+                .map_or(f32::INFINITY, |neighbour| neighbour.distance),
         }
     }
 }
@@ -227,8 +241,10 @@ pub(super) fn knn(
         keys.sort_unstable();
         keys.dedup();
         keys.truncate(k);
-        let neighbour =
-            |key: u64| Neighbour { offset: ranks.row_of_key(key), distance: f32::from_bits((key >> 32) as u32) };
+        let neighbour = |key: u64| Neighbour {
+            offset: ranks.row_of_key(key),
+            distance: f32::from_bits((key >> 32) as u32),
+        };
         keys.into_iter().map(neighbour).collect::<Vec<_>>()
     };
     let Some(source) = input.candidates else {
@@ -239,10 +255,17 @@ pub(super) fn knn(
             .map(|(row, mut smallest)| {
                 smallest.keys.sort_unstable();
                 smallest.keys.truncate(k + SPARE);
-                measure(row, &mut smallest.keys.into_iter().map(|key| ranks.row_of_key(key)))
+                measure(
+                    row,
+                    &mut smallest.keys.into_iter().map(|key| ranks.row_of_key(key)),
+                )
             })
             .collect();
-        return Ok(KnnGraph { rows, recall: 1.0, approximate: false });
+        return Ok(KnnGraph {
+            rows,
+            recall: 1.0,
+            approximate: false,
+        });
     };
     let done = AtomicUsize::new(0);
     let rows = (0..input.vectors.len())
@@ -253,7 +276,11 @@ pub(super) fn knn(
         })
         .collect::<Result<Vec<_>, ClusterError>>()?;
     let recall = audit(input.vectors, &rows, k);
-    Ok(KnnGraph { rows, recall, approximate: true })
+    Ok(KnnGraph {
+        rows,
+        recall,
+        approximate: true,
+    })
 }
 
 fn exact_smallest(
@@ -264,7 +291,10 @@ fn exact_smallest(
 ) -> Result<Vec<Smallest>, ClusterError> {
     let keep = k + SPARE;
     let n = input.vectors.len();
-    let empty = Smallest { keys: Vec::new(), bound: u64::MAX };
+    let empty = Smallest {
+        keys: Vec::new(),
+        bound: u64::MAX,
+    };
     let blocks: Vec<Mutex<Vec<Smallest>>> = (0..n.div_ceil(BLOCK_ROWS))
         .map(|index| Mutex::new(vec![empty.clone(); BLOCK_ROWS.min(n - index * BLOCK_ROWS)]))
         .collect();
@@ -286,7 +316,14 @@ fn exact_smallest(
         Ok(())
     };
     sweep(input.vectors, stage, || (), visit, |(), ()| ())?;
-    Ok(blocks.into_iter().flat_map(|block| block.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)).collect())
+    Ok(blocks
+        .into_iter()
+        .flat_map(|block| {
+            block
+                .into_inner()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+        })
+        .collect())
 }
 
 /// The guard even if another thread panicked: the panic ends the whole sweep anyway.
@@ -296,21 +333,35 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// The share of true nearest neighbours in `rows`, on an even sample; a neighbour as near as the true k-th counts.
 fn audit(vectors: &Vectors, rows: &[Vec<Neighbour>], k: usize) -> f32 {
-    let sample: Vec<PointOffset> =
-        (0..vectors.len()).step_by((vectors.len() / AUDIT_ROWS_MAX).max(1)).map(|row| row as PointOffset).collect();
+    let sample: Vec<PointOffset> = (0..vectors.len())
+        .step_by((vectors.len() / AUDIT_ROWS_MAX).max(1))
+        .map(|row| row as PointOffset)
+        .collect();
     let distances = distances_to_all(vectors, &vectors.gather(&sample));
     let (mut found, mut wanted) = (0, 0);
     for (&row, distances) in sample.iter().zip(distances.chunks_exact(vectors.len().max(1))) {
-        let mut others: Vec<f32> =
-            distances.iter().enumerate().filter(|&(i, _)| i != row as usize).map(|(_, &d)| d).collect();
+        let mut others: Vec<f32> = distances
+            .iter()
+            .enumerate()
+            .filter(|&(i, _)| i != row as usize)
+            .map(|(_, &d)| d)
+            .collect();
         if k == 0 || others.len() < k {
             continue;
         }
         let (_, &mut limit, _) = others.select_nth_unstable_by(k - 1, f32::total_cmp);
         wanted += k;
-        found += rows[row as usize].iter().filter(|near| near.distance <= limit + ROUNDING).count().min(k);
+        found += rows[row as usize]
+            .iter()
+            .filter(|near| near.distance <= limit + ROUNDING)
+            .count()
+            .min(k);
     }
-    if wanted == 0 { 1.0 } else { found as f32 / wanted as f32 }
+    if wanted == 0 {
+        1.0
+    } else {
+        found as f32 / wanted as f32
+    }
 }
 
 /// Every pair within a distance.
@@ -320,13 +371,21 @@ pub(super) struct RangeGraph {
 }
 
 /// All neighbours at a cosine distance of at most `eps`.
-pub(super) fn range(input: &ClusterInput<'_>, eps: f32, stage: &Stage<'_>) -> Result<RangeGraph, ClusterError> {
+pub(super) fn range(
+    input: &ClusterInput<'_>,
+    eps: f32,
+    stage: &Stage<'_>,
+) -> Result<RangeGraph, ClusterError> {
     let n = input.vectors.len();
     let within = |a: usize, b: usize| cosine_distance(input.vectors.row(a), input.vectors.row(b)) <= eps;
     let edges = AtomicUsize::new(0);
     let count = |more: usize| {
         if edges.fetch_add(more, Ordering::Relaxed) + more > EDGES_MAX {
-            return Err(ClusterError::TooLarge { what: "the graph of neighbours within eps", max: EDGES_MAX, unit: "edges" });
+            return Err(ClusterError::TooLarge {
+                what: "the graph of neighbours within eps",
+                max: EDGES_MAX,
+                unit: "edges",
+            });
         }
         Ok(())
     };
@@ -337,7 +396,10 @@ pub(super) fn range(input: &ClusterInput<'_>, eps: f32, stage: &Stage<'_>) -> Re
             count(found.len())?;
             Ok(found)
         };
-        let mut rows = (0..n).into_par_iter().map(row).collect::<Result<Vec<_>, ClusterError>>()?;
+        let mut rows = (0..n)
+            .into_par_iter()
+            .map(row)
+            .collect::<Result<Vec<_>, ClusterError>>()?;
         make_symmetric(&mut rows);
         return Ok(RangeGraph { rows });
     }
@@ -351,18 +413,23 @@ pub(super) fn range(input: &ClusterInput<'_>, eps: f32, stage: &Stage<'_>) -> Re
                 .map(|(column, _)| column as PointOffset)
                 .collect();
             count(2 * near.len())?;
-            near.iter().for_each(|&column| lock(&rows[column as usize]).push(row as PointOffset));
+            near.iter()
+                .for_each(|&column| lock(&rows[column as usize]).push(row as PointOffset));
             lock(&rows[row]).extend(near);
         }
         Ok(())
     };
     sweep(input.vectors, stage, || (), visit, |(), ()| ())?;
     let sorted = |row: Mutex<Vec<PointOffset>>| {
-        let mut row = row.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut row = row
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         row.sort_unstable();
         row
     };
-    Ok(RangeGraph { rows: rows.into_par_iter().map(sorted).collect() })
+    Ok(RangeGraph {
+        rows: rows.into_par_iter().map(sorted).collect(),
+    })
 }
 
 /// Asks for more candidates until some of them lie beyond the range.
@@ -389,8 +456,11 @@ fn grow_candidates(
 
 /// Approximate answers need not be mutual; an edge found from one side counts for both.
 fn make_symmetric(rows: &mut [Vec<PointOffset>]) {
-    let forward: Vec<(usize, PointOffset)> =
-        rows.iter().enumerate().flat_map(|(row, found)| found.iter().map(move |&other| (row, other))).collect();
+    let forward: Vec<(usize, PointOffset)> = rows
+        .iter()
+        .enumerate()
+        .flat_map(|(row, found)| found.iter().map(move |&other| (row, other)))
+        .collect();
     for (row, other) in forward {
         rows[other as usize].push(row as PointOffset);
     }

@@ -15,6 +15,9 @@ const ROWS_PER_PRODUCT: usize = 64;
 /// The most rows kept for later visits, 4 bytes per point each.
 const ROWS_KEPT_MAX: usize = 512;
 
+/// Distances closer than this are one and the same to f32 rounding.
+const ROUNDING: f32 = 1e-6;
+
 /// OPTICS, and the clusters cut out of its plot.
 pub(super) struct Optics {
     pub(super) min_points: Option<u32>,
@@ -28,10 +31,22 @@ impl Algorithm for Optics {
         let min_points = self.min_points.unwrap_or_else(|| default_min_points(n)).max(2);
         let max_eps = self.max_eps.unwrap_or(EPS_MAX);
         let ranks = Ranks::new(input);
-        let graph = knn(input, &ranks, min_points as usize, &stage.part(0.0, 0.4, "finding neighbours"))?;
-        let core = |row| Some(graph.core_distance(row, min_points as usize)).filter(|&distance| distance <= max_eps);
+        let graph = knn(
+            input,
+            &ranks,
+            min_points as usize,
+            &stage.part(0.0, 0.4, "finding neighbours"),
+        )?;
+        let core =
+            |row| Some(graph.core_distance(row, min_points as usize)).filter(|&distance| distance <= max_eps);
         let core_distance = (0..n).map(|row| core(row).unwrap_or(f32::INFINITY)).collect();
-        let plot = order(input.vectors, &ranks, core_distance, max_eps, &stage.part(0.4, 1.0, "ordering"))?;
+        let plot = order(
+            input.vectors,
+            &ranks,
+            core_distance,
+            max_eps,
+            &stage.part(0.4, 1.0, "ordering"),
+        )?;
         let labels = match self.extraction {
             Extraction::Eps(eps) => extract_eps(&plot, eps),
             Extraction::Xi(xi) => extract_xi(&plot, xi, min_points),
@@ -63,7 +78,11 @@ impl RowCache<'_> {
             return distances;
         }
         let mut wanted = vec![row];
-        wanted.extend(next().into_iter().filter(|other| *other != row && !self.rows.contains_key(other)));
+        wanted.extend(
+            next()
+                .into_iter()
+                .filter(|other| *other != row && !self.rows.contains_key(other)),
+        );
         if self.rows.len() + wanted.len() > ROWS_KEPT_MAX {
             self.rows.clear();
         }
@@ -89,7 +108,10 @@ fn order(
     let mut predecessor: Vec<PointOffset> = (0..n as PointOffset).collect();
     let mut open = predecessor.clone();
     let mut order = Vec::with_capacity(n);
-    let mut cache = RowCache { vectors, rows: HashMap::new() };
+    let mut cache = RowCache {
+        vectors,
+        rows: HashMap::new(),
+    };
     while !open.is_empty() {
         if order.len() % ROWS_PER_PRODUCT == 0 {
             stage.tick(order.len(), n)?;
@@ -98,7 +120,9 @@ fn order(
             let by_distance = reachability[*a as usize].total_cmp(&reachability[*b as usize]);
             by_distance.then_with(|| ranks.of(*a).cmp(&ranks.of(*b)))
         };
-        let Some((place, &row)) = open.iter().enumerate().min_by(first) else { break };
+        let Some((place, &row)) = open.iter().enumerate().min_by(first) else {
+            break;
+        };
         open.swap_remove(place);
         order.push(row);
         let own_core = core_distance[row as usize];
@@ -108,21 +132,33 @@ fn order(
         let distances = cache.take(row, || nearest_seeds(&open, &reachability));
         for &other in &open {
             let distance = distances[other as usize];
-            let reached = distance.max(own_core);
+            // The core distance is one of these distances, but measured in another order of additions.
+            let reached = if distance <= own_core + ROUNDING {
+                own_core
+            } else {
+                distance
+            };
             if distance <= max_eps && reached < reachability[other as usize] {
                 reachability[other as usize] = reached;
                 predecessor[other as usize] = row;
             }
         }
     }
-    Ok(Reachability { order, reachability, core_distance, predecessor })
+    Ok(Reachability {
+        order,
+        reachability,
+        core_distance,
+        predecessor,
+    })
 }
 
 /// The open points of least reachability.
 fn nearest_seeds(open: &[PointOffset], reachability: &[f32]) -> Vec<PointOffset> {
     let mut seeds = open.to_vec();
     let by_reachability = |a: &PointOffset, b: &PointOffset| {
-        reachability[*a as usize].total_cmp(&reachability[*b as usize]).then(a.cmp(b))
+        reachability[*a as usize]
+            .total_cmp(&reachability[*b as usize])
+            .then(a.cmp(b))
     };
     if seeds.len() >= ROWS_PER_PRODUCT {
         seeds.select_nth_unstable_by(ROWS_PER_PRODUCT - 1, by_reachability);
@@ -150,7 +186,10 @@ pub fn extract_eps(plot: &Reachability, eps: f32) -> Vec<Option<u32>> {
 /// The smallest clusters between steep areas of the plot, `xi` in (0, 1), of at least `min_points` points.
 pub fn extract_xi(plot: &Reachability, xi: f32, min_points: u32) -> Vec<Option<u32>> {
     let mut place = vec![0; plot.order.len()];
-    plot.order.iter().enumerate().for_each(|(at, &row)| place[row as usize] = at);
+    plot.order
+        .iter()
+        .enumerate()
+        .for_each(|(at, &row)| place[row as usize] = at);
     let mut labels = vec![None; plot.order.len()];
     let mut next = 0;
     for cluster in xi::clusters(plot, &place, f64::from(xi), min_points as usize) {

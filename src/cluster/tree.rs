@@ -23,7 +23,7 @@ pub(super) struct Node {
     pub(super) birth_distance: f32,
     /// Excess of mass: the sum over its points of how much denser they get within it, in 1 / distance.
     pub(super) stability: f64,
-    /// The clusters it splits into: none or two.
+    /// The clusters it splits into: none, or two and more.
     pub(super) children: Vec<u32>,
 }
 
@@ -49,13 +49,33 @@ fn single_linkage(points: usize, edges: &[Edge]) -> Vec<Merge> {
         let Some(root) = sets.union(a, b) else { continue };
         let size = size_of(left, points, &merges) + size_of(right, points, &merges);
         top[root as usize] = (points + merges.len()) as u32;
-        merges.push(Merge { left, right, distance: edge.weight, size });
+        merges.push(Merge {
+            left,
+            right,
+            distance: edge.weight,
+            size,
+        });
     }
     merges
 }
 
 fn size_of(id: u32, points: usize, merges: &[Merge]) -> u32 {
-    (id as usize).checked_sub(points).map_or(1, |place| merges[place].size)
+    (id as usize)
+        .checked_sub(points)
+        .map_or(1, |place| merges[place].size)
+}
+
+/// What was merged at one distance into `id`: (id, size) of each part. Equal distances are common, a core distance
+/// being that of several links; merging them all at once makes the tree independent of the order of ties.
+fn parts(id: u32, distance: f32, points: usize, merges: &[Merge]) -> Vec<(u32, u32)> {
+    let (mut open, mut parts) = (vec![id], Vec::new());
+    while let Some(id) = open.pop() {
+        match (id as usize).checked_sub(points).map(|place| &merges[place]) {
+            Some(merge) if merge.distance == distance => open.extend([merge.right, merge.left]),
+            other => parts.push((id, other.map_or(1, |merge| merge.size))),
+        }
+    }
+    parts
 }
 
 impl CondensedTree {
@@ -68,38 +88,40 @@ impl CondensedTree {
             stability: 0.0,
             children: Vec::new(),
         };
-        let mut tree = Self { nodes: vec![root], home: vec![0; points] };
+        let mut tree = Self {
+            nodes: vec![root],
+            home: vec![0; points],
+        };
         if merges.is_empty() {
             return tree;
         }
         let mut open = vec![((points + merges.len() - 1) as u32, 0u32)];
         while let Some((id, node)) = open.pop() {
-            let Some(place) = (id as usize).checked_sub(points) else { continue };
-            let Merge { left, right, distance, .. } = merges[place];
-            let halves = [left, right].map(|half| (half, size_of(half, points, &merges)));
-            let big = halves.map(|(_, size)| size as usize >= min_cluster_size);
-            if big == [true, true] {
-                for (half, size) in halves {
-                    let child = tree.split(node, distance, size);
-                    open.push((half, child));
-                }
+            let Some(place) = (id as usize).checked_sub(points) else {
                 continue;
-            }
-            for ((half, size), stays) in halves.into_iter().zip(big) {
-                if stays {
-                    open.push((half, node));
-                } else {
-                    tree.leave(node, distance, size);
-                    tree.settle(half, node, points, &merges);
+            };
+            let distance = merges[place].distance;
+            let parts = parts(id, distance, points, &merges);
+            let big = |&&(_, size): &&(u32, u32)| size as usize >= min_cluster_size;
+            let splits = parts.iter().filter(big).count() > 1;
+            for part in &parts {
+                let &(part_id, size) = part;
+                match (big(&part), splits) {
+                    (true, true) => open.push((part_id, tree.split(node, distance))),
+                    (true, false) => {
+                        open.push((part_id, node));
+                        continue;
+                    }
+                    (false, _) => tree.settle(part_id, node, points, &merges),
                 }
+                tree.leave(node, distance, size);
             }
         }
         tree
     }
 
-    fn split(&mut self, parent: u32, distance: f32, size: u32) -> u32 {
+    fn split(&mut self, parent: u32, distance: f32) -> u32 {
         let child = self.nodes.len() as u32;
-        self.leave(parent, distance, size);
         self.nodes[parent as usize].children.push(child);
         self.nodes.push(Node {
             parent: Some(parent),
@@ -114,7 +136,11 @@ impl CondensedTree {
     fn leave(&mut self, node: u32, distance: f32, size: u32) {
         let node = &mut self.nodes[node as usize];
         // The root is born at density 0.
-        let birth = if node.parent.is_some() { density(node.birth_distance) } else { 0.0 };
+        let birth = if node.parent.is_some() {
+            density(node.birth_distance)
+        } else {
+            0.0
+        };
         node.stability += (density(distance) - birth) * f64::from(size);
     }
 
@@ -133,7 +159,13 @@ impl CondensedTree {
     pub(super) fn excess_of_mass(&self) -> Vec<u32> {
         let mut value: Vec<f64> = self.nodes.iter().map(|node| node.stability).collect();
         let mut chosen = vec![true; self.nodes.len()];
-        for (index, node) in self.nodes.iter().enumerate().rev().filter(|(_, node)| !node.children.is_empty()) {
+        for (index, node) in self
+            .nodes
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, node)| !node.children.is_empty())
+        {
             let below: f64 = node.children.iter().map(|&child| value[child as usize]).sum();
             if below > value[index] || index == 0 {
                 chosen[index] = false;

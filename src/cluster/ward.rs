@@ -26,9 +26,16 @@ pub(super) fn merge(features: &[Feature], k: usize, stage: &Stage<'_>) -> Result
         let row = &cost[top * n..(top + 1) * n];
         // The one the chain came from goes first, or ties could turn it round for ever.
         let start = before.map_or((f32::INFINITY, usize::MAX), |before| (row[before], before));
-        let (nearest_cost, nearest) = (0..n)
-            .filter(|&other| active[other] && other != top)
-            .fold(start, |best, other| if row[other] < best.0 { (row[other], other) } else { best });
+        let (nearest_cost, nearest) =
+            (0..n)
+                .filter(|&other| active[other] && other != top)
+                .fold(start, |best, other| {
+                    if row[other] < best.0 {
+                        (row[other], other)
+                    } else {
+                        best
+                    }
+                });
         if Some(nearest) != before {
             chain.push(nearest);
             continue;
@@ -39,7 +46,8 @@ pub(super) fn merge(features: &[Feature], k: usize, stage: &Stage<'_>) -> Result
         active[gone] = false;
         for other in (0..n).filter(|&other| active[other] && other != kept) {
             let (a, b, c) = (count[kept], count[gone], count[other]);
-            let merged = ((a + c) * cost[kept * n + other] + (b + c) * cost[gone * n + other] - c * nearest_cost)
+            let merged = ((a + c) * cost[kept * n + other] + (b + c) * cost[gone * n + other]
+                - c * nearest_cost)
                 / (a + b + c);
             cost[kept * n + other] = merged;
             cost[other * n + kept] = merged;
@@ -66,9 +74,9 @@ fn costs(features: &[Feature]) -> Vec<f32> {
     features
         .par_iter()
         .flat_map_iter(|a| {
-            features.iter().map(move |b| {
-                a.count * b.count / (a.count + b.count) * squared_distance(&a.mean, &b.mean)
-            })
+            features
+                .iter()
+                .map(move |b| a.count * b.count / (a.count + b.count) * squared_distance(&a.mean, &b.mean))
         })
         .collect()
 }

@@ -82,7 +82,9 @@ impl Event {
         match &self.act {
             Act::Verdict(verdict) => verdict.summary(),
             Act::SetPolicy { version, .. } => format!("policy version {version} set"),
-            Act::Delete { images, sources } => format!("{} images and {sources} sources deleted", images.len()),
+            Act::Delete { images, sources } => {
+                format!("{} images and {sources} sources deleted", images.len())
+            }
             Act::Activate { clustering } => format!("clustering {clustering} activated"),
         }
     }
@@ -96,11 +98,25 @@ impl Verdict {
         };
         let of = match self.cluster {
             None => format!("{} images", self.seen.len()),
-            Some(JudgedCluster { clustering, cluster: Some(ClusterId(id)), .. }) => {
-                format!("cluster {id} of clustering {clustering}, {} images", self.implied.len())
+            Some(JudgedCluster {
+                clustering,
+                cluster: Some(ClusterId(id)),
+                ..
+            }) => {
+                format!(
+                    "cluster {id} of clustering {clustering}, {} images",
+                    self.implied.len()
+                )
             }
-            Some(JudgedCluster { clustering, cluster: None, .. }) => {
-                format!("the noise of clustering {clustering}, {} images", self.implied.len())
+            Some(JudgedCluster {
+                clustering,
+                cluster: None,
+                ..
+            }) => {
+                format!(
+                    "the noise of clustering {clustering}, {} images",
+                    self.implied.len()
+                )
             }
         };
         match self.exceptions.len() {
@@ -111,6 +127,8 @@ impl Verdict {
 
     /// Whether it gives this image a label.
     pub fn names(&self, image: &ImageId) -> bool {
-        [&self.seen, &self.implied, &self.exceptions].into_iter().any(|list| list.contains(image))
+        [&self.seen, &self.implied, &self.exceptions]
+            .into_iter()
+            .any(|list| list.contains(image))
     }
 }

@@ -31,7 +31,11 @@ pub(super) fn decode(
     let eighths = scale_eighths(full, shortest_side_min);
     // The decoder stops at the first scale where one side is enough, so only the long side gets a say.
     let ask = |side: u32| {
-        if side == full.0.max(full.1) { (side * eighths).div_ceil(8) as u16 } else { u16::MAX }
+        if side == full.0.max(full.1) {
+            (side * eighths).div_ceil(8) as u16
+        } else {
+            u16::MAX
+        }
     };
     let (width, height) = decoder
         .scale(ask(full.0), ask(full.1))

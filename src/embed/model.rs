@@ -51,7 +51,7 @@ impl Model {
             model_digest: blake3::hash(&bytes).to_hex().to_string(),
             preprocessing: spec.preprocessing(),
             dim: 0,
-            numeric_mode: format!("float-{}", std::env::consts::ARCH),
+            numeric_mode: std::env::consts::ARCH.to_owned(),
         };
         let mut model = Self {
             bytes,

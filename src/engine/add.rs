@@ -24,7 +24,7 @@ use super::state::{Row, State, facts};
 /// Images stored with one write to the disk at most.
 pub const GROUP_IMAGES_MAX: usize = 64;
 /// Prepared images that wait for their group at most.
-pub const WAITING_IMAGES_MAX: usize = 128;
+pub(super) const WAITING_IMAGES_MAX: usize = 128;
 /// Sources of one image at most.
 pub const SOURCES_MAX: usize = 1000;
 
@@ -42,7 +42,7 @@ pub struct NewSource {
 }
 
 /// An image on its way into the store.
-pub enum NewImage {
+pub(super) enum NewImage {
     /// Decoded and embedded.
     Prepared(Box<Prepared>),
     /// Its bytes are stored already, so there was no need to.
@@ -73,10 +73,10 @@ pub(super) struct AddedRecord {
 }
 
 /// Takes the answer of one add.
-pub type AddReply = Box<dyn FnOnce(Result<Added, EngineError>) + Send>;
+pub(super) type AddReply = Box<dyn FnOnce(Result<Added, EngineError>) + Send>;
 
 /// One image to store.
-pub struct AddTask {
+pub(super) struct AddTask {
     /// What.
     pub image: NewImage,
     /// From where.
@@ -105,7 +105,7 @@ impl NewImage {
 
 /// Hands images to the thread that stores them.
 #[derive(Clone)]
-pub struct Adder(SyncSender<AddTask>);
+pub(super) struct Adder(SyncSender<AddTask>);
 
 impl Adder {
     /// Starts the thread of a collection; it ends with the last handle.
@@ -125,7 +125,7 @@ impl Adder {
     ///
     /// # Errors
     /// Never by overload; [`EngineError::Stopping`] (through the reply) once the thread is gone.
-    pub fn add(&self, task: AddTask) {
+    pub(super) fn add(&self, task: AddTask) {
         if let Err(refused) = self.0.send(task) {
             (refused.0.reply)(Err(EngineError::Stopping));
         }
@@ -161,7 +161,8 @@ fn store_group(collection: &Collection, tasks: Vec<AddTask>) {
         Ok(writer) => writer,
         Err(error) => {
             tracing::debug!(%error, "images for a collection that is gone");
-            let refuse = |task: AddTask| (task.reply)(Err(EngineError::not_found("collection", collection.name())));
+            let refuse =
+                |task: AddTask| (task.reply)(Err(EngineError::not_found("collection", collection.name())));
             return tasks.into_iter().for_each(refuse);
         }
     };
@@ -174,7 +175,12 @@ fn store_group(collection: &Collection, tasks: Vec<AddTask>) {
     };
     let mut placed = Vec::with_capacity(tasks.len());
     for task in tasks {
-        let AddTask { image, source, request, reply } = task;
+        let AddTask {
+            image,
+            source,
+            request,
+            reply,
+        } = task;
         match place(&writer, &mut group, image, source, request.as_ref()) {
             Ok((image, new)) => placed.push(Placed { image, new, reply }),
             Err(error) => reply(Err(error)),
@@ -184,7 +190,9 @@ fn store_group(collection: &Collection, tasks: Vec<AddTask>) {
         Ok(()) => answer(collection, placed),
         Err(error) => {
             tracing::error!(%error, images = placed.len(), "images were not stored");
-            placed.into_iter().for_each(|task| (task.reply)(Err(EngineError::Store(error.clone()))));
+            placed
+                .into_iter()
+                .for_each(|task| (task.reply)(Err(EngineError::Store(error.clone()))));
         }
     }
 }
@@ -203,7 +211,9 @@ fn place(
     let (id, bytes) = (image.id(), image.bytes());
     let known = match group.headers.get(&id) {
         Some(header) => Some(header.clone()),
-        None if read(&writer.collection.state).rows.offset(&id).is_some() => writer.collection.store.header(&id)?,
+        None if read(&writer.collection.state).rows.offset(&id).is_some() => {
+            writer.collection.store.header(&id)?
+        }
         None => None,
     };
     let now = now_ms();
@@ -217,25 +227,42 @@ fn place(
                 added_ms: now,
                 width: prepared.width,
                 height: prepared.height,
-                format: prepared.format.media_type().trim_start_matches("image/").to_owned(),
+                format: prepared
+                    .format
+                    .media_type()
+                    .trim_start_matches("image/")
+                    .to_owned(),
                 bytes,
                 sources: Vec::new(),
             }
         }
         // It was deleted while this add was on its way: the caller has the bytes, and a second try embeds them.
         (None, NewImage::Known { .. }) => {
-            return Err(EngineError::Internal("the image was deleted meanwhile; add it again".into()));
+            return Err(EngineError::Internal(
+                "the image was deleted meanwhile; add it again".into(),
+            ));
         }
     };
     group.new_sources += u64::from(note_source(&mut header, source, bytes, now, &id)?);
-    let source_key = header.sources.last().map(|source| source.key.clone()).unwrap_or_default();
+    let source_key = header
+        .sources
+        .last()
+        .map(|source| source.key.clone())
+        .unwrap_or_default();
     group.batch.put_source_key(&source_key, &id)?;
     group.batch.put_header(&id, &header)?;
     if let NewImage::Prepared(prepared) = image
         && new
     {
-        group.batch.put_pixels(group.generation, &id, &prepared.embedding, &prepared.thumbnail);
-        let row = Row { image: id, generation: group.generation, added_ms: now, alive: true };
+        group
+            .batch
+            .put_pixels(group.generation, &id, &prepared.embedding, &prepared.thumbnail);
+        let row = Row {
+            image: id,
+            generation: group.generation,
+            added_ms: now,
+            alive: true,
+        };
         group.new.push((row, prepared));
     }
     writer.remember(&mut group.batch, request, &AddedRecord { image: id, new })?;
@@ -251,7 +278,11 @@ fn note_source(
     now: i64,
     image: &ImageId,
 ) -> Result<bool, EngineError> {
-    let key = if source.key.is_empty() { image.to_string() } else { source.key };
+    let key = if source.key.is_empty() {
+        image.to_string()
+    } else {
+        source.key
+    };
     let before = header.sources.iter().position(|known| known.key == key);
     if before.is_none() && header.sources.len() >= SOURCES_MAX {
         let description = format!("the image has {SOURCES_MAX} sources already");
@@ -286,7 +317,11 @@ fn commit_group(writer: &Writer<'_>, mut group: Group) -> Result<(), StoreError>
         state.generation = group.generation;
         state.sources += group.new_sources;
     });
-    tracing::debug!(images = group.new.len(), generation = group.generation.0, "group stored");
+    tracing::debug!(
+        images = group.new.len(),
+        generation = group.generation.0,
+        "group stored"
+    );
     Ok(())
 }
 
@@ -317,7 +352,10 @@ fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows, ke
         derived.places.push(Place::Unclustered);
         derived.near.push(near);
         derived.decisions.push(Decision::UNJUDGED);
-        let decision = decide(&facts(&state.rows, &state.labels, derived, offset, near), &state.policy);
+        let decision = decide(
+            &facts(&state.rows, &state.labels, derived, offset, near),
+            &state.policy,
+        );
         derived.decisions[offset as usize] = decision;
     }
     if let Err(error) = index_rows(state, &offsets, keeping) {
@@ -340,7 +378,9 @@ fn answer(collection: &Collection, placed: Vec<Placed>) {
     let snapshot = collection.snapshot();
     for Placed { image, new, reply } in placed {
         let offset = snapshot.rows.offset(&image);
-        let decision = offset.map_or(Decision::UNJUDGED, |offset| snapshot.derived.decisions[offset as usize]);
+        let decision = offset.map_or(Decision::UNJUDGED, |offset| {
+            snapshot.derived.decisions[offset as usize]
+        });
         reply(Ok(Added { image, new, decision }));
     }
 }

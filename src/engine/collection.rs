@@ -1,6 +1,7 @@
 //! A collection: one writer, many readers of whole generations.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
@@ -10,7 +11,7 @@ use crate::decide::event::{Act, Event};
 use crate::decide::labels::Labels;
 use crate::decide::policy::Policy;
 use crate::embed::EmbeddingSpace;
-use crate::index::{HnswValidParams, IndexChoice};
+use crate::index::{HnswValidParams, IndexChoice, SnapshotKey, VectorIndex};
 use crate::types::{Generation, ImageId, PointOffset, Vectors};
 
 use super::clusterings::{Place, places};
@@ -37,6 +38,7 @@ pub struct Collection {
     pub(super) record: CollectionRecord,
     pub(super) store: CollectionStore,
     pub(super) keeping: Keeping,
+    index_folder: Option<PathBuf>,
     pub(super) state: RwLock<State>,
     writer: Mutex<()>,
     closed: AtomicBool,
@@ -57,14 +59,25 @@ impl Collection {
         record: CollectionRecord,
         store: CollectionStore,
         keeping: Keeping,
+        index_folder: Option<PathBuf>,
     ) -> Result<Self, EngineError> {
         let dim = record.space.dim;
         let saved = store.state()?.unwrap_or_default();
         let (rows, vectors, sources) = load_rows(&store, dim)?;
         let log = load_log(&store, record.created_ms)?;
-        let heads = store.heads()?.into_iter().map(|head| (head.id, Arc::new(head))).collect();
-        let offsets: Vec<PointOffset> = (0..rows.all().len() as PointOffset).collect();
-        let index = keeping.index.build(&vectors, &offsets, keeping.hnsw).map_err(index_error)?;
+        let heads = store
+            .heads()?
+            .into_iter()
+            .map(|head| (head.id, Arc::new(head)))
+            .collect();
+        let index = load_index(
+            &record,
+            keeping,
+            index_folder.as_deref(),
+            saved.generation,
+            &rows,
+            &vectors,
+        )?;
         let mut state = State {
             generation: saved.generation,
             rows: Arc::new(rows),
@@ -90,6 +103,7 @@ impl Collection {
             record,
             store,
             keeping,
+            index_folder,
             state: RwLock::new(state),
             writer: Mutex::new(()),
             closed: AtomicBool::new(false),
@@ -101,7 +115,10 @@ impl Collection {
     /// Works out everything derived from the active clustering afresh, and publishes it.
     fn derive_active(&self) -> Result<(), EngineError> {
         let active = read(&self.state).active;
-        let members = active.map(|id| self.store.members(id)).transpose()?.unwrap_or_default();
+        let members = active
+            .map(|id| self.store.members(id))
+            .transpose()?
+            .unwrap_or_default();
         let derived = derive(&read(&self.state), &places(&members), None);
         write(&self.state).derived = Arc::new(derived);
         Ok(())
@@ -122,6 +139,20 @@ impl Collection {
         self.record.created_ms
     }
 
+    /// Saves the index for the next start, where that is faster than building it again. A collection whose rows have
+    /// gaps is renumbered when it is opened, so its index is not worth saving.
+    pub(super) fn save_index(&self) {
+        let Some(folder) = &self.index_folder else { return };
+        let state = read(&self.state);
+        if state.rows.count() != state.rows.all().len() {
+            return;
+        }
+        let key = snapshot_key(&self.record, state.generation, &state.rows);
+        if let Err(error) = state.index.save(folder, &key) {
+            tracing::warn!(%error, collection = self.name(), "the index was not saved");
+        }
+    }
+
     /// The generation of the moment.
     pub(super) fn snapshot(&self) -> Snapshot {
         read(&self.state).snapshot()
@@ -136,21 +167,16 @@ impl Collection {
         if self.closed.load(Ordering::Acquire) {
             return Err(EngineError::not_found("collection", &self.record.name));
         }
-        Ok(Writer { collection: self, _turn: turn })
+        Ok(Writer {
+            collection: self,
+            _turn: turn,
+        })
     }
 
     /// Waits for the writer of the moment, and admits no other: the collection is being deleted.
     pub(super) fn close(&self) {
         let _turn = lock(&self.writer);
         self.closed.store(true, Ordering::Release);
-    }
-
-    /// The offset of a stored image.
-    ///
-    /// # Errors
-    /// It is not stored.
-    pub(super) fn offset(&self, rows: &Rows, image: &ImageId) -> Result<PointOffset, EngineError> {
-        rows.offset(image).ok_or_else(|| EngineError::not_found("image", image))
     }
 }
 
@@ -164,7 +190,10 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// The id was used for another request.
-    pub(super) fn replay<R: DeserializeOwned>(&self, key: Option<&RequestKey>) -> Result<Option<R>, EngineError> {
+    pub(super) fn replay<R: DeserializeOwned>(
+        &self,
+        key: Option<&RequestKey>,
+    ) -> Result<Option<R>, EngineError> {
         self.collection.store.replay(key)
     }
 
@@ -175,7 +204,9 @@ impl Writer<'_> {
         key: Option<&RequestKey>,
         answer: &R,
     ) -> Result<(), EngineError> {
-        key.map_or(Ok(()), |key| batch.put_request(key, &RequestRecord::new(key, answer)?))
+        key.map_or(Ok(()), |key| {
+            batch.put_request(key, &RequestRecord::new(key, answer)?)
+        })
     }
 
     /// Appends an event to the batch and answers its place in the log with the new head of the chain.
@@ -190,7 +221,12 @@ impl Writer<'_> {
             let state = read(&self.collection.state);
             (state.events + 1, state.last_hash)
         };
-        let event = Event { at_ms: now_ms(), actor: actor.to_owned(), note: note.to_owned(), act };
+        let event = Event {
+            at_ms: now_ms(),
+            actor: actor.to_owned(),
+            note: note.to_owned(),
+            act,
+        };
         let hash = batch.put_event(sequence, previous, &event)?;
         Ok((sequence, hash, event))
     }
@@ -212,31 +248,73 @@ impl Writer<'_> {
     }
 }
 
+fn snapshot_key(record: &CollectionRecord, generation: Generation, rows: &Rows) -> SnapshotKey {
+    SnapshotKey::new(
+        generation,
+        &record.space.id(),
+        rows.alive().map(|(offset, row)| (offset, row.image)),
+    )
+}
+
+/// The index of the rows: from its snapshot where there is one of the same, else built.
+fn load_index(
+    record: &CollectionRecord,
+    keeping: Keeping,
+    folder: Option<&Path>,
+    generation: Generation,
+    rows: &Rows,
+    vectors: &Vectors,
+) -> Result<Box<dyn VectorIndex>, EngineError> {
+    let offsets: Vec<PointOffset> = (0..rows.all().len() as PointOffset).collect();
+    let index = match folder {
+        Some(folder) => {
+            let key = snapshot_key(record, generation, rows);
+            keeping
+                .index
+                .load_or_build(vectors, &offsets, keeping.hnsw, folder, &key)
+        }
+        None => keeping.index.build(vectors, &offsets, keeping.hnsw),
+    };
+    Ok(index?)
+}
+
 /// Works out places, nearest labelled images, votes and decisions; `near` where they are known already.
-pub(super) fn derive(
-    state: &State,
-    places: &HashMap<ImageId, Place>,
-    near: Option<NearRows>,
-) -> Derived {
+pub(super) fn derive(state: &State, places: &HashMap<ImageId, Place>, near: Option<NearRows>) -> Derived {
     let rows = &state.rows;
-    let places: Vec<_> = rows.all().iter().map(|row| places.get(&row.image).copied().unwrap_or_default()).collect();
+    let places: Vec<_> = rows
+        .all()
+        .iter()
+        .map(|row| places.get(&row.image).copied().unwrap_or_default())
+        .collect();
     let near = near.unwrap_or_else(|| {
         let mut near = vec![[None, None]; rows.all().len()];
         let unlabelled = state.unlabelled();
-        for (offset, found) in unlabelled.iter().zip(state.find_near(&unlabelled, &state.evidence)) {
+        for (offset, found) in unlabelled
+            .iter()
+            .zip(state.find_near(&unlabelled, &state.evidence))
+        {
             near[*offset as usize] = found;
         }
         near
     });
     let votes = count_votes(rows, &state.labels, &places);
-    let mut derived = Derived { places, near, votes, decisions: Vec::new() };
+    let mut derived = Derived {
+        places,
+        near,
+        votes,
+        decisions: Vec::new(),
+    };
     decide_all(rows, &state.labels, &state.policy, &mut derived);
     derived
 }
 
 /// Puts every labelled image whose embedding is known into the evidence, in the order of ids.
 pub(super) fn rebuild_evidence(state: &mut State, fingerprints: &HashMap<ImageId, Vec<f32>>, dim: usize) {
-    let mut labelled: Vec<_> = state.labels.iter().map(|(image, label)| (*image, label.side)).collect();
+    let mut labelled: Vec<_> = state
+        .labels
+        .iter()
+        .map(|(image, label)| (*image, label.side))
+        .collect();
     labelled.sort_unstable_by_key(|(image, _)| *image);
     let mut evidence = EvidenceSets::new(dim);
     for (image, side) in labelled {
@@ -263,7 +341,12 @@ fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64)
     headers.sort_unstable_by_key(|(image, generation, _)| (*generation, *image));
     let mut rows = Rows::default();
     for &(image, generation, added_ms) in &headers {
-        rows.push(Row { image, generation, added_ms, alive: true });
+        rows.push(Row {
+            image,
+            generation,
+            added_ms,
+            alive: true,
+        });
     }
     let mut data = vec![0.0; headers.len() * dim];
     let mut loaded = 0;
@@ -274,7 +357,11 @@ fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64)
         }
     })?;
     if loaded != headers.len() {
-        let message = format!("{} images of {} have no embedding in the store", headers.len() - loaded, headers.len());
+        let message = format!(
+            "{} images of {} have no embedding in the store",
+            headers.len() - loaded,
+            headers.len()
+        );
         return Err(EngineError::Internal(message));
     }
     Ok((rows, Vectors::from_rows(dim, data), sources))
@@ -310,9 +397,4 @@ fn load_log(store: &CollectionStore, created_ms: i64) -> Result<Folded, EngineEr
         }
     })?;
     Ok(folded)
-}
-
-/// An index refuses only rows that the store should never have taken.
-pub(super) fn index_error(error: crate::index::IndexError) -> EngineError {
-    EngineError::Internal(format!("index: {error}"))
 }

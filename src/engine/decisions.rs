@@ -16,7 +16,7 @@ use super::state::{Snapshot, decide_all, facts};
 use super::verdict::{ACTOR_CHARACTERS_MAX, check_text};
 
 /// Verdicts told in one explanation at most, the last ones.
-pub const EXPLAINED_EVENTS_MAX: usize = 100;
+pub(super) const EXPLAINED_EVENTS_MAX: usize = 100;
 
 /// A decision with what it rests on.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +61,10 @@ pub struct DecisionReader<'a> {
 impl Collection {
     /// Looks at the decisions of the moment.
     pub fn decisions(&self) -> DecisionReader<'_> {
-        DecisionReader { collection: self, snapshot: self.snapshot() }
+        DecisionReader {
+            collection: self,
+            snapshot: self.snapshot(),
+        }
     }
 
     /// The image last seen at a source.
@@ -71,9 +74,13 @@ impl Collection {
     pub fn image_at(&self, source_key: &str) -> Result<Option<ImageId>, EngineError> {
         let mut latest: Option<(i64, Generation, ImageId)> = None;
         for image in self.store.images_at(source_key)? {
-            let Some(header) = self.store.header(&image)? else { continue };
+            let Some(header) = self.store.header(&image)? else {
+                continue;
+            };
             let seen = header.sources.iter().find(|source| source.key == source_key);
-            let Some(seen) = seen.map(|source| source.last_seen_ms) else { continue };
+            let Some(seen) = seen.map(|source| source.last_seen_ms) else {
+                continue;
+            };
             latest = latest.max(Some((seen, header.generation, image)));
         }
         Ok(latest.map(|(_, _, image)| image))
@@ -104,7 +111,10 @@ impl Collection {
         let policy = change(before).check()?;
         let answer = (policy, version + 1, now_ms());
         let mut batch = writer.batch();
-        let act = Act::SetPolicy { version: answer.1, policy };
+        let act = Act::SetPolicy {
+            version: answer.1,
+            policy,
+        };
         let (event, hash, _) = writer.append(&mut batch, actor, "", act)?;
         writer.remember(&mut batch, request, &answer)?;
         self.store.commit(batch)?;
@@ -143,7 +153,9 @@ impl DecisionReader<'_> {
     pub fn select(&self, filter: &Filter) -> Result<Vec<(ImageId, Decision)>, EngineError> {
         let selected = self.collection.select(&self.snapshot, filter)?.into_iter();
         let decisions = &self.snapshot.derived.decisions;
-        Ok(selected.map(|(offset, image)| (image, decisions[offset as usize])).collect())
+        Ok(selected
+            .map(|(offset, image)| (image, decisions[offset as usize]))
+            .collect())
     }
 
     /// Decisions with what they rest on; images that are not stored are left out.
@@ -151,8 +163,10 @@ impl DecisionReader<'_> {
     /// # Errors
     /// The store fails.
     pub fn full(&self, images: &[ImageId]) -> Result<Vec<FullDecision>, EngineError> {
-        let known: Vec<(PointOffset, ImageId)> =
-            images.iter().filter_map(|image| Some((self.snapshot.rows.offset(image)?, *image))).collect();
+        let known: Vec<(PointOffset, ImageId)> = images
+            .iter()
+            .filter_map(|image| Some((self.snapshot.rows.offset(image)?, *image)))
+            .collect();
         let near = self.near(&known);
         let mut found = Vec::with_capacity(known.len());
         for ((offset, image), near) in known.into_iter().zip(near) {
@@ -165,7 +179,7 @@ impl DecisionReader<'_> {
                 image,
                 decision,
                 source_keys: sources.into_iter().map(|source| source.key).collect(),
-                detail: detail(&decision, &facts, &snapshot.policy),
+                detail: detail(decision, &facts, &snapshot.policy),
                 facts,
                 clustering: snapshot.active.as_ref().map(|head| head.id),
                 policy_version: snapshot.policy_version,
@@ -195,10 +209,21 @@ impl DecisionReader<'_> {
     /// # Errors
     /// The image is not stored, or the store fails.
     pub fn explain(&self, image: &ImageId) -> Result<Explanation, EngineError> {
-        let full = self.full(&[*image])?.pop().ok_or_else(|| EngineError::not_found("image", image))?;
+        let full = self
+            .full(&[*image])?
+            .pop()
+            .ok_or_else(|| EngineError::not_found("image", image))?;
         let medoid = match full.facts.standing {
-            Standing::Member { cluster, distance_to_medoid, .. } => {
-                let head = self.snapshot.active.as_ref().and_then(|head| head.cluster(cluster));
+            Standing::Member {
+                cluster,
+                distance_to_medoid,
+                ..
+            } => {
+                let head = self
+                    .snapshot
+                    .active
+                    .as_ref()
+                    .and_then(|head| head.cluster(cluster));
                 head.map(|head| (head.medoid, distance_to_medoid))
             }
             Standing::Noise | Standing::Unclustered => None,
@@ -212,7 +237,7 @@ impl DecisionReader<'_> {
         let first = events.len().saturating_sub(EXPLAINED_EVENTS_MAX);
         let snapshot = &self.snapshot;
         Ok(Explanation {
-            rules: rules(&full.decision, &full.facts, &snapshot.policy),
+            rules: rules(full.decision, &full.facts, &snapshot.policy),
             medoid,
             events: events.split_off(first),
             policy: (snapshot.policy, snapshot.policy_version, snapshot.policy_ms),
@@ -237,7 +262,11 @@ fn standing_words(standing: &Standing) -> String {
     match standing {
         Standing::Unclustered => "not in the active clustering".to_owned(),
         Standing::Noise => "noise in the active clustering".to_owned(),
-        Standing::Member { cluster: ClusterId(id), votes, .. } => format!(
+        Standing::Member {
+            cluster: ClusterId(id),
+            votes,
+            ..
+        } => format!(
             "in cluster {id}: {} of {} members labelled, {} keep and {} discard",
             votes.labelled(),
             votes.members,
@@ -252,13 +281,20 @@ fn near_words(facts: &Facts) -> String {
         Some(near) => format!("nearest {name} at {:.4}", near.distance),
         None => format!("no {name}"),
     };
-    format!("{}, {}", words("keep", facts.nearest_keep), words("discard", facts.nearest_discard))
+    format!(
+        "{}, {}",
+        words("keep", facts.nearest_keep),
+        words("discard", facts.nearest_discard)
+    )
 }
 
 /// The reason in words, with the numbers used.
-fn detail(decision: &Decision, facts: &Facts, policy: &Policy) -> String {
+fn detail(decision: Decision, facts: &Facts, policy: &Policy) -> String {
     let label = facts.label.as_ref().map(label_words).unwrap_or_default();
-    let bounds = format!("margin {}, radius {}", policy.standing_margin, policy.standing_radius);
+    let bounds = format!(
+        "margin {}, radius {}",
+        policy.standing_margin, policy.standing_radius
+    );
     match decision.reason {
         Reason::SeenLabel | Reason::ImpliedLabel => label,
         Reason::Inherited | Reason::ClusterChanged => standing_words(&facts.standing),
@@ -271,7 +307,7 @@ fn detail(decision: &Decision, facts: &Facts, policy: &Policy) -> String {
 }
 
 /// The rules in order, each with what it found, up to the one that decided.
-fn rules(decision: &Decision, facts: &Facts, policy: &Policy) -> Vec<String> {
+fn rules(decision: Decision, facts: &Facts, policy: &Policy) -> Vec<String> {
     let (seen, implied) = match &facts.label {
         Some(label) if label.seen => (label_words(label), String::new()),
         Some(label) => ("none".to_owned(), label_words(label)),

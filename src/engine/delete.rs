@@ -50,7 +50,10 @@ impl Collection {
         request: Option<&RequestKey>,
     ) -> Result<Deleted, EngineError> {
         if filter.is_empty() {
-            return Err(EngineError::invalid("filter", "must set at least one field: nothing selects everything"));
+            return Err(EngineError::invalid(
+                "filter",
+                "must set at least one field: nothing selects everything",
+            ));
         }
         check_text("actor", actor, ACTOR_CHARACTERS_MAX)?;
         let writer = self.writer()?;
@@ -84,13 +87,19 @@ impl Collection {
         let snapshot = self.snapshot();
         let mut doomed = Vec::new();
         for (_, image) in self.select(&snapshot, filter)? {
-            let Some(mut header) = self.store.header(&image)? else { continue };
+            let Some(mut header) = self.store.header(&image)? else {
+                continue;
+            };
             let (gone, left): (Vec<_>, Vec<_>) = std::mem::take(&mut header.sources)
                 .into_iter()
                 .partition(|source| source.key.starts_with(&filter.source_prefix));
             let gone = gone.into_iter().map(|source| source.key).collect();
             header.sources = left;
-            doomed.push(Doomed { image, gone, left: (!header.sources.is_empty()).then_some(header) });
+            doomed.push(Doomed {
+                image,
+                gone,
+                left: (!header.sources.is_empty()).then_some(header),
+            });
         }
         Ok(doomed)
     }
@@ -127,22 +136,26 @@ fn delete_step(
         for Doomed { image, gone, left } in doomed {
             sources += gone.len() as u64;
             gone.iter().for_each(|key| batch.delete_source_key(key, image));
-            match left {
-                Some(header) => batch.put_header(image, header)?,
-                None => {
-                    let Some(offset) = state.rows.offset(image) else { continue };
-                    batch.delete_image(state.rows.get(offset).generation, image);
-                    images.push(*image);
-                    saved.generation = saved.generation.next();
-                    if state.labels.get(image).is_some() {
-                        batch.put_fingerprint(image, state.vectors.row(offset as usize));
-                    }
-                }
+            if let Some(header) = left {
+                batch.put_header(image, header)?;
+                continue;
+            }
+            let Some(offset) = state.rows.offset(image) else {
+                continue;
+            };
+            batch.delete_image(state.rows.get(offset).generation, image);
+            images.push(*image);
+            saved.generation = saved.generation.next();
+            if state.labels.get(image).is_some() {
+                batch.put_fingerprint(image, state.vectors.row(offset as usize));
             }
         }
     }
     batch.put_state(&saved)?;
-    let act = Act::Delete { images: images.clone(), sources };
+    let act = Act::Delete {
+        images: images.clone(),
+        sources,
+    };
     let (event, hash, _) = writer.append(&mut batch, actor, "", act)?;
     if let Some((request, deleted)) = answer {
         writer.remember(&mut batch, request, &deleted)?;
@@ -183,10 +196,24 @@ impl State {
         let mut rows = Rows::default();
         kept.iter().for_each(|(_, row)| rows.push(*row));
         let derived = &self.derived;
-        let places = offsets.iter().map(|&offset| derived.places[offset as usize]).collect();
-        let near = offsets.iter().map(|&offset| derived.near[offset as usize]).collect();
-        let decisions = offsets.iter().map(|&offset| derived.decisions[offset as usize]).collect();
-        self.derived = Arc::new(Derived { places, near, votes: derived.votes.clone(), decisions });
+        let places = offsets
+            .iter()
+            .map(|&offset| derived.places[offset as usize])
+            .collect();
+        let near = offsets
+            .iter()
+            .map(|&offset| derived.near[offset as usize])
+            .collect();
+        let decisions = offsets
+            .iter()
+            .map(|&offset| derived.decisions[offset as usize])
+            .collect();
+        self.derived = Arc::new(Derived {
+            places,
+            near,
+            votes: derived.votes.clone(),
+            decisions,
+        });
         (self.rows, self.vectors, self.index) = (Arc::new(rows), vectors, index);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::decide::policy::PolicyError;
+use crate::index::IndexError;
 use crate::store::StoreError;
 
 /// Why a use case failed.
@@ -73,12 +74,29 @@ pub enum EngineError {
 impl EngineError {
     /// A field that is unusable.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self::Invalid { field: field.into(), description: description.into() }
+        Self::Invalid {
+            field: field.into(),
+            description: description.into(),
+        }
     }
 
     /// A thing that is not there.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers have ids, numbers and texts, most of them temporary"
+    )]
     pub fn not_found(what: &'static str, name: impl ToString) -> Self {
-        Self::NotFound { what, name: name.to_string() }
+        Self::NotFound {
+            what,
+            name: name.to_string(),
+        }
+    }
+}
+
+impl From<IndexError> for EngineError {
+    /// An index refuses only rows that the store should never have taken.
+    fn from(error: IndexError) -> Self {
+        Self::Internal(format!("index: {error}"))
     }
 }
 

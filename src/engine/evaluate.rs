@@ -63,9 +63,16 @@ impl Collection {
     ///
     /// # Errors
     /// Too many labels, or the store fails.
-    pub fn evaluate(&self, labels: &[TrueLabel], options: &EvaluateOptions) -> Result<Evaluation, EngineError> {
+    pub fn evaluate(
+        &self,
+        labels: &[TrueLabel],
+        options: &EvaluateOptions,
+    ) -> Result<Evaluation, EngineError> {
         if labels.len() > TRUE_LABELS_MAX {
-            let description = format!("has {} entries, at most {TRUE_LABELS_MAX} are allowed", labels.len());
+            let description = format!(
+                "has {} entries, at most {TRUE_LABELS_MAX} are allowed",
+                labels.len()
+            );
             return Err(EngineError::invalid("labels", description));
         }
         let reader = self.decisions();
@@ -84,7 +91,9 @@ impl Collection {
         let mut confusion = Confusion::default();
         let mut decided = 0;
         for (image, needed) in &truth {
-            let Some(decision) = reader.get(image) else { continue };
+            let Some(decision) = reader.get(image) else {
+                continue;
+            };
             let noise = options.noise_as_discard && reader.is_noise(image);
             confusion.count(*needed, decision.side == Side::Keep && !noise);
             decided += u64::from(decision.kind != DecisionKind::Review);
@@ -95,7 +104,11 @@ impl Collection {
             precision_weight: policy.precision_weight,
             judgements: options.judgements.unwrap_or_else(|| self.stats().bulk_verdicts),
             rates: options.rates,
-            decided_share: if truth.is_empty() { 0.0 } else { decided as f64 / truth.len() as f64 },
+            decided_share: if truth.is_empty() {
+                0.0
+            } else {
+                decided as f64 / truth.len() as f64
+            },
             confusion,
             unknown,
         })

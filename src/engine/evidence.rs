@@ -25,7 +25,10 @@ impl Near {
     /// Whether this one is nearer; ties go to the smaller image id, so that the order of arrival can't matter.
     fn beats(&self, other: Option<&Self>) -> bool {
         other.is_none_or(|other| {
-            self.distance.total_cmp(&other.distance).then_with(|| self.image.cmp(&other.image)).is_lt()
+            self.distance
+                .total_cmp(&other.distance)
+                .then_with(|| self.image.cmp(&other.image))
+                .is_lt()
         })
     }
 }
@@ -52,7 +55,10 @@ struct EvidenceSet {
 impl EvidenceSet {
     /// None yet.
     fn new(dim: usize) -> Self {
-        Self { vectors: Vectors::new(dim), images: Vec::new() }
+        Self {
+            vectors: Vectors::new(dim),
+            images: Vec::new(),
+        }
     }
 
     /// Adds an image; its embedding has the set's dimension.
@@ -66,8 +72,13 @@ impl EvidenceSet {
     /// the answer doesn't depend on how rows are blocked.
     fn nearest(&self, queries: &Vectors, ids: &[ImageId]) -> Vec<Option<Near>> {
         let dim = queries.dim();
-        let blocks = queries.as_slice().par_chunks(QUERY_BLOCK_ROWS * dim).zip(ids.par_chunks(QUERY_BLOCK_ROWS));
-        blocks.flat_map_iter(|(rows, ids)| self.nearest_to_block(rows, ids)).collect()
+        let blocks = queries
+            .as_slice()
+            .par_chunks(QUERY_BLOCK_ROWS * dim)
+            .zip(ids.par_chunks(QUERY_BLOCK_ROWS));
+        blocks
+            .flat_map_iter(|(rows, ids)| self.nearest_to_block(rows, ids))
+            .collect()
     }
 
     fn nearest_to_block(&self, queries: &[f32], ids: &[ImageId]) -> Vec<Option<Near>> {
@@ -87,7 +98,10 @@ impl EvidenceSet {
                         continue;
                     }
                     let target = &targets[column * dim..(column + 1) * dim];
-                    let near = Near { image: images[column], distance: cosine_distance(query, target) };
+                    let near = Near {
+                        image: images[column],
+                        distance: cosine_distance(query, target),
+                    };
                     if near.beats(best[row].as_ref()) {
                         best[row] = Some(near);
                     }
@@ -109,13 +123,22 @@ pub(super) struct EvidenceSets {
 impl EvidenceSets {
     /// None yet.
     pub(super) fn new(dim: usize) -> Self {
-        Self { keep: EvidenceSet::new(dim), discard: EvidenceSet::new(dim), side_of: HashMap::new() }
+        Self {
+            keep: EvidenceSet::new(dim),
+            discard: EvidenceSet::new(dim),
+            side_of: HashMap::new(),
+        }
     }
 
     /// The nearest image of each side to each query row, other than itself.
     pub(super) fn nearest(&self, queries: &Vectors, ids: &[ImageId]) -> NearRows {
         let discard = self.discard.nearest(queries, ids);
-        self.keep.nearest(queries, ids).into_iter().zip(discard).map(|(keep, discard)| [keep, discard]).collect()
+        self.keep
+            .nearest(queries, ids)
+            .into_iter()
+            .zip(discard)
+            .map(|(keep, discard)| [keep, discard])
+            .collect()
     }
 
     /// The side that an image is evidence for.
@@ -134,7 +157,9 @@ impl EvidenceSets {
 
     /// Adds all images of another pair of sets.
     pub(super) fn extend(&mut self, added: &Self) {
-        added.each().for_each(|(side, image, embedding)| self.push(side, image, embedding));
+        added
+            .each()
+            .for_each(|(side, image, embedding)| self.push(side, image, embedding));
     }
 
     /// The same images, those in `sides` on the side said there.

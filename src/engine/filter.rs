@@ -48,7 +48,9 @@ impl Filter {
 
     fn matches_row(&self, row: &Row, place: Place, decision: DecisionKind) -> bool {
         let clustered = match place {
-            Place::Member(cluster, _) => !self.noise && (self.clusters.is_empty() || self.clusters.contains(&cluster)),
+            Place::Member(cluster, _) => {
+                !self.noise && (self.clusters.is_empty() || self.clusters.contains(&cluster))
+            }
             Place::Noise => self.clusters.is_empty(),
             Place::Unclustered => !self.noise && self.clusters.is_empty(),
         };
@@ -61,7 +63,8 @@ impl Filter {
 
     fn matches_header(&self, header: &ImageRecord) -> bool {
         header.sources.iter().any(|source| {
-            source.key.starts_with(&self.source_prefix) && self.tags.iter().all(|tag| source.tags.contains(tag))
+            source.key.starts_with(&self.source_prefix)
+                && self.tags.iter().all(|tag| source.tags.contains(tag))
         })
     }
 }
@@ -76,14 +79,20 @@ impl Collection {
     ) -> Result<bool, EngineError> {
         let row = snapshot.rows.get(offset);
         let derived = &snapshot.derived;
-        let (place, decision) = (derived.places[offset as usize], derived.decisions[offset as usize].kind);
+        let (place, decision) = (
+            derived.places[offset as usize],
+            derived.decisions[offset as usize].kind,
+        );
         if !row.alive || !filter.matches_row(row, place, decision) {
             return Ok(false);
         }
         if !filter.needs_header() {
             return Ok(true);
         }
-        Ok(self.store.header(&row.image)?.is_some_and(|header| filter.matches_header(&header)))
+        Ok(self
+            .store
+            .header(&row.image)?
+            .is_some_and(|header| filter.matches_header(&header)))
     }
 
     /// All images selected, in the order in which they were added.

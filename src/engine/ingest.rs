@@ -13,11 +13,11 @@ use super::error::EngineError;
 use super::requests::RequestKey;
 
 /// Bytes of a source's key, or of its URI, at most.
-pub const SOURCE_TEXT_BYTES_MAX: usize = 4096;
+pub(super) const SOURCE_TEXT_BYTES_MAX: usize = 4096;
 /// Tags of a source at most.
-pub const TAGS_MAX: usize = 32;
+pub(super) const TAGS_MAX: usize = 32;
 /// Bytes of a tag at most.
-pub const TAG_BYTES_MAX: usize = 128;
+pub(super) const TAG_BYTES_MAX: usize = 128;
 
 /// Why an image was not added.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ impl AddError {
 }
 
 /// Takes the answer of one add.
-pub type IngestReply = Box<dyn FnOnce(Result<Added, AddError>) + Send>;
+pub(super) type IngestReply = Box<dyn FnOnce(Result<Added, AddError>) + Send>;
 
 /// One image to add.
 pub struct IngestTask {
@@ -101,7 +101,12 @@ impl Ingest {
         pipeline: Arc<Pipeline>,
         image_bytes_max: u64,
     ) -> Self {
-        Self { collection, adder, pipeline, image_bytes_max }
+        Self {
+            collection,
+            adder,
+            pipeline,
+            image_bytes_max,
+        }
     }
 
     /// The collection added to.
@@ -125,7 +130,9 @@ impl Ingest {
 
     /// Adds one image, unless the queue is full: then the reply gets [`AddError::Overloaded`].
     pub fn try_add(&self, task: IngestTask) {
-        let Some((job, refused)) = self.admit(task) else { return };
+        let Some((job, refused)) = self.admit(task) else {
+            return;
+        };
         match self.pipeline.try_submit(job) {
             Ok(()) => {}
             Err(error @ SubmitError::Overloaded { .. }) => {
@@ -138,14 +145,23 @@ impl Ingest {
     /// Answers what needs no embedding; everything else becomes a job. The reply is shared between the job and the
     /// caller, who answers if the job is refused.
     fn admit(&self, task: IngestTask) -> Option<(Job, SharedReply)> {
-        let IngestTask { bytes, source, request, cancelled, reply } = task;
+        let IngestTask {
+            bytes,
+            source,
+            request,
+            cancelled,
+            reply,
+        } = task;
         if let Err(error) = self.check(&bytes, &source) {
             reply(Err(error));
             return None;
         }
         let image = ImageId::of(&bytes);
         if self.collection.contains(&image) {
-            let image = NewImage::Known { image, bytes: bytes.len() as u64 };
+            let image = NewImage::Known {
+                image,
+                bytes: bytes.len() as u64,
+            };
             self.store(image, source, request, SharedReply::new(reply));
             return None;
         }
@@ -155,18 +171,34 @@ impl Ingest {
             Ok(prepared) => this.store(NewImage::Prepared(Box::new(prepared)), source, request, reply),
             Err(error) => reply.answer(Err(error.into())),
         });
-        Some((Job { bytes, cancelled: cancelled.unwrap_or_default(), done }, shared))
+        Some((
+            Job {
+                bytes,
+                cancelled: cancelled.unwrap_or_default(),
+                done,
+            },
+            shared,
+        ))
     }
 
     fn store(&self, image: NewImage, source: NewSource, request: Option<RequestKey>, reply: SharedReply) {
-        let reply = Box::new(move |answer: Result<Added, EngineError>| reply.answer(answer.map_err(AddError::from)));
-        self.adder.add(AddTask { image, source, request, reply });
+        let reply =
+            Box::new(move |answer: Result<Added, EngineError>| reply.answer(answer.map_err(AddError::from)));
+        self.adder.add(AddTask {
+            image,
+            source,
+            request,
+            reply,
+        });
     }
 
     fn check(&self, bytes: &[u8], source: &NewSource) -> Result<(), AddError> {
         let size = bytes.len() as u64;
         if size > self.image_bytes_max {
-            return Err(AddError::TooLarge { bytes: size, bytes_max: self.image_bytes_max });
+            return Err(AddError::TooLarge {
+                bytes: size,
+                bytes_max: self.image_bytes_max,
+            });
         }
         check_source(source).map_err(AddError::InvalidSource)
     }
@@ -179,14 +211,27 @@ impl Ingest {
 pub fn check_source(source: &NewSource) -> Result<(), String> {
     for (name, text) in [("key", &source.key), ("uri", &source.uri)] {
         if text.len() > SOURCE_TEXT_BYTES_MAX {
-            return Err(format!("{name} has {} bytes, at most {SOURCE_TEXT_BYTES_MAX} are allowed", text.len()));
+            return Err(format!(
+                "{name} has {} bytes, at most {SOURCE_TEXT_BYTES_MAX} are allowed",
+                text.len()
+            ));
         }
     }
     if source.tags.len() > TAGS_MAX {
-        return Err(format!("{} tags, at most {TAGS_MAX} are allowed", source.tags.len()));
+        return Err(format!(
+            "{} tags, at most {TAGS_MAX} are allowed",
+            source.tags.len()
+        ));
     }
-    match source.tags.iter().find(|tag| tag.is_empty() || tag.len() > TAG_BYTES_MAX) {
-        Some(tag) => Err(format!("a tag of {} bytes, 1 to {TAG_BYTES_MAX} are allowed", tag.len())),
+    match source
+        .tags
+        .iter()
+        .find(|tag| tag.is_empty() || tag.len() > TAG_BYTES_MAX)
+    {
+        Some(tag) => Err(format!(
+            "a tag of {} bytes, 1 to {TAG_BYTES_MAX} are allowed",
+            tag.len()
+        )),
         None => Ok(()),
     }
 }
@@ -226,11 +271,23 @@ impl Collection {
     ///
     /// # Errors
     /// The store fails.
-    pub(super) fn is_unchanged(&self, key: &str, size: u64, modified_ms: Option<i64>) -> Result<bool, EngineError> {
-        let Some(image) = self.image_at(key)? else { return Ok(false) };
-        let Some(header) = self.store.header(&image)? else { return Ok(false) };
+    pub(super) fn is_unchanged(
+        &self,
+        key: &str,
+        size: u64,
+        modified_ms: Option<i64>,
+    ) -> Result<bool, EngineError> {
+        let Some(image) = self.image_at(key)? else {
+            return Ok(false);
+        };
+        let Some(header) = self.store.header(&image)? else {
+            return Ok(false);
+        };
         let same = |source: &super::persist::SourceRecord| {
-            source.key == key && source.size == size && modified_ms.is_some() && source.modified_ms == modified_ms
+            source.key == key
+                && source.size == size
+                && modified_ms.is_some()
+                && source.modified_ms == modified_ms
         };
         Ok(header.sources.iter().any(same))
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::decide::Decision;
 use crate::index::{FlatIndex, IndexKind, VectorIndex as _};
-use crate::types::{ClusterId, Generation, ImageId, PointOffset, Side, Vectors, cosine_distance};
+use crate::types::{ClusterId, Generation, ImageId, PointOffset, Side, Vectors};
 
 use super::clusterings::{ClusteringHead, MemberRecord, ReachabilityRecord};
-use super::collection::{Collection, index_error};
+use super::collection::Collection;
 use super::error::EngineError;
 use super::filter::Filter;
 use super::lock::read;
@@ -108,17 +108,28 @@ impl Collection {
     /// It is not stored, or the store fails.
     pub fn image(&self, image: &ImageId, with_embedding: bool) -> Result<ImageView, EngineError> {
         let snapshot = self.snapshot();
-        let offset = self.offset(&snapshot.rows, image)?;
-        let header = self.store.header(image)?.ok_or_else(|| EngineError::not_found("image", image))?;
+        let offset = snapshot.rows.stored(image)?;
+        let header = self
+            .store
+            .header(image)?
+            .ok_or_else(|| EngineError::not_found("image", image))?;
         let cluster = snapshot.derived.places[offset as usize].cluster();
         let embedding = with_embedding.then(|| self.embedding(image)).flatten();
-        Ok(ImageView { image: *image, header, cluster, embedding })
+        Ok(ImageView {
+            image: *image,
+            header,
+            cluster,
+            embedding,
+        })
     }
 
     /// The embedding of a stored image.
     pub(super) fn embedding(&self, image: &ImageId) -> Option<Vec<f32>> {
         let state = read(&self.state);
-        state.rows.offset(image).map(|offset| state.vectors.row(offset as usize).to_vec())
+        state
+            .rows
+            .offset(image)
+            .map(|offset| state.vectors.row(offset as usize).to_vec())
     }
 
     /// Whether these bytes are stored.
@@ -140,16 +151,24 @@ impl Collection {
     ///
     /// # Errors
     /// The store fails.
-    pub fn list(&self, filter: &Filter, with_embeddings: bool, page: PageBounds) -> Result<ImagePage, EngineError> {
+    pub fn list(
+        &self,
+        filter: &Filter,
+        with_embeddings: bool,
+        page: PageBounds,
+    ) -> Result<ImagePage, EngineError> {
         let snapshot = self.snapshot();
         let until = page.until.unwrap_or(snapshot.generation);
         let rows = snapshot.rows.all();
         let first = rows.partition_point(|row| row.generation <= page.after);
-        let mut found = ImagePage { images: Vec::new(), next: None, generation: until };
+        let mut found = ImagePage {
+            images: Vec::new(),
+            next: None,
+            generation: until,
+        };
         let mut bytes = 0;
         let mut last = page.after;
-        for offset in first..rows.len() {
-            let row = &rows[offset];
+        for (offset, row) in rows.iter().enumerate().skip(first) {
             if row.generation > until {
                 break;
             }
@@ -162,11 +181,18 @@ impl Collection {
             }
             last = row.generation;
             // Deleted since the snapshot: it simply isn't there any more.
-            let Some(header) = self.store.header(&row.image)? else { continue };
+            let Some(header) = self.store.header(&row.image)? else {
+                continue;
+            };
             let embedding = with_embeddings.then(|| self.embedding(&row.image)).flatten();
             let cluster = snapshot.derived.places[offset].cluster();
             bytes += estimated_bytes(&header) + embedding.as_ref().map_or(0, |values| values.len() * 4);
-            found.images.push(ImageView { image: row.image, header, cluster, embedding });
+            found.images.push(ImageView {
+                image: row.image,
+                header,
+                cluster,
+                embedding,
+            });
         }
         Ok(found)
     }
@@ -179,7 +205,9 @@ impl Collection {
         let rows = self.snapshot().rows;
         let mut found = Vec::with_capacity(images.len());
         for image in images {
-            let Some(offset) = rows.offset(image) else { continue };
+            let Some(offset) = rows.offset(image) else {
+                continue;
+            };
             let came = rows.get(offset).generation;
             found.extend(self.store.thumbnail(came, image)?.map(|jpeg| (*image, jpeg)));
         }
@@ -190,11 +218,16 @@ impl Collection {
     ///
     /// # Errors
     /// An unknown image, a vector of another dimension, or an index that fails.
-    pub fn neighbours(&self, query: &NeighbourQuery, k: usize, exact: bool) -> Result<Neighbours, EngineError> {
+    pub fn neighbours(
+        &self,
+        query: &NeighbourQuery,
+        k: usize,
+        exact: bool,
+    ) -> Result<Neighbours, EngineError> {
         let state = read(&self.state);
         let (vector, itself): (&[f32], Option<PointOffset>) = match query {
             NeighbourQuery::Image(image) => {
-                let offset = self.offset(&state.rows, image)?;
+                let offset = state.rows.stored(image)?;
                 (state.vectors.row(offset as usize), Some(offset))
             }
             NeighbourQuery::Vector(vector) => (vector, None),
@@ -203,23 +236,25 @@ impl Collection {
         let (found, index) = if exact && state.index.kind() != IndexKind::Flat {
             let mut flat = FlatIndex::new(state.vectors.dim());
             let alive: Vec<PointOffset> = state.rows.alive().map(|(offset, _)| offset).collect();
-            flat.insert(&state.vectors, &alive).map_err(index_error)?;
+            flat.insert(&state.vectors, &alive)?;
             (flat.search(&state.vectors, vector, k, &exclude), IndexKind::Flat)
         } else {
-            (state.index.search(&state.vectors, vector, k, &exclude), state.index.kind())
+            (
+                state.index.search(&state.vectors, vector, k, &exclude),
+                state.index.kind(),
+            )
         };
-        let found = found.map_err(index_error)?;
-        let mut neighbours: Vec<(ImageId, f32)> =
-            found.into_iter().map(|near| (state.rows.get(near.offset).image, near.distance)).collect();
+        let found = found?;
+        let mut neighbours: Vec<(ImageId, f32)> = found
+            .into_iter()
+            .map(|near| (state.rows.get(near.offset).image, near.distance))
+            .collect();
         neighbours.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
-        Ok(Neighbours { neighbours, index, generation: state.generation })
-    }
-
-    /// The distance of two stored images.
-    pub(super) fn distance(&self, a: &ImageId, b: &ImageId) -> Option<f32> {
-        let state = read(&self.state);
-        let row = |image| state.rows.offset(image).map(|offset| state.vectors.row(offset as usize));
-        Some(cosine_distance(row(a)?, row(b)?))
+        Ok(Neighbours {
+            neighbours,
+            index,
+            generation: state.generation,
+        })
     }
 
     /// Labels among the members of each cluster of a clustering, that are still stored: keep, discard.
@@ -239,7 +274,9 @@ impl Collection {
             return Ok(counts);
         }
         for member in self.store.members(clustering)? {
-            let (Some(cluster), Some(label)) = (member.cluster, snapshot.labels.get(&member.image)) else { continue };
+            let (Some(cluster), Some(label)) = (member.cluster, snapshot.labels.get(&member.image)) else {
+                continue;
+            };
             if snapshot.rows.offset(&member.image).is_some() {
                 counts.entry(cluster).or_insert([0; 2])[usize::from(label.side == Side::Discard)] += 1;
             }
@@ -262,7 +299,11 @@ impl Collection {
         let rows = self.snapshot().rows;
         let mut members = self.store.members(head.id)?;
         members.retain(|member| member.cluster == cluster && rows.offset(&member.image).is_some());
-        members.sort_by(|a, b| a.distance.total_cmp(&b.distance).then_with(|| a.image.cmp(&b.image)));
+        members.sort_by(|a, b| {
+            a.distance
+                .total_cmp(&b.distance)
+                .then_with(|| a.image.cmp(&b.image))
+        });
         Ok(members)
     }
 
@@ -274,7 +315,10 @@ impl Collection {
         if !head.has_reachability {
             return Err(EngineError::Precondition {
                 reason: "NO_REACHABILITY",
-                message: format!("clustering {} was made by {}; only OPTICS has a plot", head.id, head.algorithm),
+                message: format!(
+                    "clustering {} was made by {}; only OPTICS has a plot",
+                    head.id, head.algorithm
+                ),
             });
         }
         self.store.reachability(head.id)
@@ -307,12 +351,15 @@ impl Collection {
     /// The decision of the moment.
     pub fn decision(&self, image: &ImageId) -> Option<Decision> {
         let state = read(&self.state);
-        state.rows.offset(image).map(|offset| state.derived.decisions[offset as usize])
+        state
+            .rows
+            .offset(image)
+            .map(|offset| state.derived.decisions[offset as usize])
     }
 }
 
 fn vector_bytes(vectors: &Vectors) -> u64 {
-    (vectors.as_slice().len() * size_of::<f32>()) as u64
+    size_of_val(vectors.as_slice()) as u64
 }
 
 fn estimated_bytes(header: &ImageRecord) -> usize {

@@ -6,11 +6,9 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{
-    self, CandidateSource, ClusterError, ClusterInput, Outcome, Parameters, RunContext,
-};
 use crate::cluster::lineage::{self, Lineage};
 use crate::cluster::summary::{ClusterSummary, summarise};
+use crate::cluster::{self, CandidateSource, ClusterError, ClusterInput, Outcome, Parameters, RunContext};
 use crate::decide::event::Act;
 use crate::index::IndexKind;
 use crate::types::{ClusterId, Generation, ImageId, PointOffset, Vectors, cosine_distance};
@@ -21,6 +19,7 @@ use super::error::EngineError;
 use super::lock::{now_ms, read};
 use super::operations::{Operation, OperationResult};
 use super::requests::RequestKey;
+use super::state::Derived;
 use super::verdict::{ACTOR_CHARACTERS_MAX, check_text};
 
 /// What to cluster by.
@@ -59,10 +58,15 @@ impl CandidateSource for IndexCandidates<'_> {
 
     fn candidates(&self, row: usize, k: usize) -> Vec<u32> {
         let state = read(&self.collection.state);
-        let found = state.index.search(&state.vectors, self.data.vectors.row(row), k, &|_| false);
+        let found = state
+            .index
+            .search(&state.vectors, self.data.vectors.row(row), k, &|_| false);
         // A search that fails proposes nothing; the recall that is measured and reported shows it.
         let found = found.unwrap_or_default();
-        found.into_iter().filter_map(|neighbour| self.rows.get(&neighbour.offset).copied()).collect()
+        found
+            .into_iter()
+            .filter_map(|neighbour| self.rows.get(&neighbour.offset).copied())
+            .collect()
     }
 }
 
@@ -78,10 +82,17 @@ impl Collection {
     ) -> Result<OperationResult, EngineError> {
         let started = Instant::now();
         let data = self.data();
-        let valid = request.parameters.check(data.ids.len()).map_err(|error| parameter_error(&error))?;
+        let valid = request
+            .parameters
+            .check(data.ids.len())
+            .map_err(|error| parameter_error(&error))?;
         let progress = |at: cluster::Progress| operation.progress(at.phase, at.done.into(), at.total.into());
         let cancelled = || operation.is_cancelled();
-        let context = RunContext { seed: request.seed, progress: &progress, cancelled: &cancelled };
+        let context = RunContext {
+            seed: request.seed,
+            progress: &progress,
+            cancelled: &cancelled,
+        };
         let candidates = data.approximate.then(|| IndexCandidates {
             collection: self,
             data: &data,
@@ -100,13 +111,17 @@ impl Collection {
         }
         operation.progress("storing", 0, 0);
         let seconds = started.elapsed().as_secs_f64();
-        let head = self.keep_clustering(request, &data, outcome, &summaries, seconds)?;
+        let head = self.keep_clustering(request, &data, &outcome, &summaries, seconds)?;
         Ok(OperationResult::Clustering(Box::new(head), request.activate))
     }
 
     fn data(&self) -> Data {
         let state = read(&self.state);
-        let (offsets, ids): (Vec<_>, Vec<_>) = state.rows.alive().map(|(offset, row)| (offset, row.image)).unzip();
+        let (offsets, ids): (Vec<_>, Vec<_>) = state
+            .rows
+            .alive()
+            .map(|(offset, row)| (offset, row.image))
+            .unzip();
         Data {
             generation: state.generation,
             vectors: state.vectors.gather(&offsets),
@@ -121,14 +136,15 @@ impl Collection {
         &self,
         request: &ReclusterRequest,
         data: &Data,
-        outcome: Outcome,
+        outcome: &Outcome,
         summaries: &[ClusterSummary],
         seconds: f64,
     ) -> Result<ClusteringHead, EngineError> {
         let writer = self.writer()?;
         let mut saved = writer.saved_state();
         let before = self.previous_labels(saved.active.or(saved.next_clustering.checked_sub(1)))?;
-        let matched = lineage::match_clusters(&before, &data.ids, &outcome.labels, ClusterId(saved.next_cluster));
+        let matched =
+            lineage::match_clusters(&before, &data.ids, &outcome.labels, ClusterId(saved.next_cluster));
         saved.next_cluster = matched.next.0;
         let head = ClusteringHead {
             id: saved.next_clustering,
@@ -150,12 +166,16 @@ impl Collection {
             knee: outcome.knee,
             has_reachability: outcome.reachability.is_some(),
         };
-        let members = members(data, &outcome, summaries, &matched.ids);
-        let bars = bars(data, &outcome, &matched.ids);
+        let members = members(data, outcome, summaries, &matched.ids);
+        let bars = bars(data, outcome, &matched.ids);
         saved.next_clustering += 1;
         let mut batch = writer.batch();
         batch.put_clustering(&head, &members, &bars)?;
-        let pruned = self.prunable(if request.activate { Some(head.id) } else { saved.active });
+        let pruned = self.prunable(if request.activate {
+            Some(head.id)
+        } else {
+            saved.active
+        });
         pruned.iter().for_each(|old| batch.delete_clustering(old));
         let activation = if request.activate {
             saved.active = Some(head.id);
@@ -166,8 +186,7 @@ impl Collection {
         };
         batch.put_state(&saved)?;
         self.store.commit(batch)?;
-        let derived =
-            request.activate.then(|| derive(&read(&self.state), &places(&members), self.known_near()));
+        let derived = request.activate.then(|| self.derive_with(&members));
         let kept = Arc::new(head.clone());
         writer.publish(|state| {
             (state.next_clustering, state.next_cluster) = (saved.next_clustering, saved.next_cluster);
@@ -184,22 +203,32 @@ impl Collection {
         Ok(head)
     }
 
-    /// Clusterings hold no evidence, so what was nearest before still is.
-    fn known_near(&self) -> Option<super::evidence::NearRows> {
-        Some(read(&self.state).derived.near.clone())
+    /// What is derived once these members are active. Clusterings hold no evidence, so what was nearest before still is.
+    fn derive_with(&self, members: &[MemberRecord]) -> Derived {
+        let state = read(&self.state);
+        derive(&state, &places(members), Some(state.derived.near.clone()))
     }
 
     /// The labels of the clustering that new clusters take their ids from.
     fn previous_labels(&self, clustering: Option<u64>) -> Result<HashMap<ImageId, ClusterId>, EngineError> {
-        let Some(id) = clustering else { return Ok(HashMap::new()) };
+        let Some(id) = clustering else {
+            return Ok(HashMap::new());
+        };
         let members = self.store.members(id)?.into_iter();
-        Ok(members.filter_map(|member| Some((member.image, member.cluster?))).collect())
+        Ok(members
+            .filter_map(|member| Some((member.image, member.cluster?)))
+            .collect())
     }
 
     /// The oldest clusterings beyond the number kept once one more is there; never the one that is active then.
     fn prunable(&self, active: Option<u64>) -> Vec<Arc<ClusteringHead>> {
         let state = read(&self.state);
-        let inactive: Vec<_> = state.heads.values().filter(|head| Some(head.id) != active).map(Arc::clone).collect();
+        let inactive: Vec<_> = state
+            .heads
+            .values()
+            .filter(|head| Some(head.id) != active)
+            .map(Arc::clone)
+            .collect();
         let excess = (inactive.len() + 1).saturating_sub(self.keeping.clusterings_max);
         inactive.into_iter().take(excess).collect()
     }
@@ -239,7 +268,7 @@ impl Collection {
         hash: [u8; 32],
     ) -> Result<(), EngineError> {
         let members = self.store.members(head.id)?;
-        let derived = derive(&read(&self.state), &places(&members), self.known_near());
+        let derived = self.derive_with(&members);
         writer.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
             state.active = Some(head.id);
@@ -255,10 +284,13 @@ impl Collection {
     pub fn clustering(&self, id: u64) -> Result<Arc<ClusteringHead>, EngineError> {
         let state = read(&self.state);
         if id == 0 {
-            return state.active_head().map(Arc::clone).ok_or_else(|| EngineError::Precondition {
-                reason: "NO_ACTIVE_CLUSTERING",
-                message: "the collection has no active clustering yet: recluster first".into(),
-            });
+            return state
+                .active_head()
+                .map(Arc::clone)
+                .ok_or_else(|| EngineError::Precondition {
+                    reason: "NO_ACTIVE_CLUSTERING",
+                    message: "the collection has no active clustering yet: recluster first".into(),
+                });
         }
         match state.heads.get(&id) {
             Some(head) => Ok(Arc::clone(head)),
@@ -292,8 +324,15 @@ fn cluster_heads(data: &Data, summaries: &[ClusterSummary], matched: &Lineage) -
             size: summary.size as u64,
             medoid: data.ids[summary.medoid as usize],
             radius: summary.radius,
-            samples: summary.samples.iter().map(|&row| data.ids[row as usize]).collect(),
-            parents: parents.iter().map(|&(parent, images)| (parent, images as u64)).collect(),
+            samples: summary
+                .samples
+                .iter()
+                .map(|&row| data.ids[row as usize])
+                .collect(),
+            parents: parents
+                .iter()
+                .map(|&(parent, images)| (parent, images as u64))
+                .collect(),
         })
         .collect();
     heads.sort_by_key(|head| (std::cmp::Reverse(head.size), head.id));
@@ -307,18 +346,28 @@ fn members(
     ids: &[ClusterId],
 ) -> Vec<MemberRecord> {
     let member = |(row, label): (usize, &Option<u32>)| match label {
-        None => MemberRecord { image: data.ids[row], cluster: None, distance: 0.0 },
+        None => MemberRecord {
+            image: data.ids[row],
+            cluster: None,
+            distance: 0.0,
+        },
         Some(label) => {
             let medoid = data.vectors.row(summaries[*label as usize].medoid as usize);
             let distance = cosine_distance(data.vectors.row(row), medoid);
-            MemberRecord { image: data.ids[row], cluster: Some(ids[*label as usize]), distance }
+            MemberRecord {
+                image: data.ids[row],
+                cluster: Some(ids[*label as usize]),
+                distance,
+            }
         }
     };
     outcome.labels.iter().enumerate().map(member).collect()
 }
 
 fn bars(data: &Data, outcome: &Outcome, ids: &[ClusterId]) -> Vec<ReachabilityRecord> {
-    let Some(plot) = &outcome.reachability else { return Vec::new() };
+    let Some(plot) = &outcome.reachability else {
+        return Vec::new();
+    };
     let bar = |&row: &u32| {
         let row = row as usize;
         ReachabilityRecord {
@@ -339,6 +388,9 @@ pub(super) fn parameter_error(error: &cluster::ParameterError) -> EngineError {
 fn cluster_error(error: ClusterError) -> EngineError {
     match error {
         ClusterError::Cancelled => EngineError::Cancelled,
-        other => EngineError::Precondition { reason: "CLUSTERING_FAILED", message: other.to_string() },
+        other => EngineError::Precondition {
+            reason: "CLUSTERING_FAILED",
+            message: other.to_string(),
+        },
     }
 }

@@ -6,9 +6,9 @@ use super::error::EngineError;
 use super::lock::now_ms;
 
 /// How long an answer is remembered, milliseconds.
-pub const REQUEST_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
+pub(super) const REQUEST_KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 /// The longest request id, characters.
-pub const REQUEST_ID_CHARACTERS_MAX: usize = 128;
+pub(super) const REQUEST_ID_CHARACTERS_MAX: usize = 128;
 
 /// What tells one request from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,11 +30,15 @@ impl RequestKey {
         }
         let characters = request_id.chars().count();
         if characters > REQUEST_ID_CHARACTERS_MAX {
-            let description = format!("has {characters} characters, at most {REQUEST_ID_CHARACTERS_MAX} are allowed");
+            let description =
+                format!("has {characters} characters, at most {REQUEST_ID_CHARACTERS_MAX} are allowed");
             return Err(EngineError::invalid("request_id", description));
         }
         let key = *blake3::hash(format!("{method}\n{request_id}").as_bytes()).as_bytes();
-        Ok(Some(Self { key, digest: *blake3::hash(encoded).as_bytes() }))
+        Ok(Some(Self {
+            key,
+            digest: *blake3::hash(encoded).as_bytes(),
+        }))
     }
 }
 
@@ -50,7 +54,11 @@ impl RequestRecord {
     /// Notes an answer.
     pub(super) fn new<R: Serialize>(key: &RequestKey, answer: &R) -> Result<Self, EngineError> {
         let answer = postcard::to_stdvec(answer).map_err(|error| EngineError::Internal(error.to_string()))?;
-        Ok(Self { digest: key.digest, at_ms: now_ms(), answer })
+        Ok(Self {
+            digest: key.digest,
+            at_ms: now_ms(),
+            answer,
+        })
     }
 
     /// Whether it may be forgotten.
@@ -61,7 +69,10 @@ impl RequestRecord {
     /// The answer, if it was to the same request.
     pub(super) fn answer<R: DeserializeOwned>(&self, key: &RequestKey) -> Result<R, EngineError> {
         if self.digest != key.digest {
-            return Err(EngineError::invalid("request_id", "was used for another request within the last 24 hours"));
+            return Err(EngineError::invalid(
+                "request_id",
+                "was used for another request within the last 24 hours",
+            ));
         }
         postcard::from_bytes(&self.answer).map_err(|error| EngineError::Internal(error.to_string()))
     }

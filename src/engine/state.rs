@@ -10,6 +10,7 @@ use crate::index::VectorIndex;
 use crate::types::{ClusterId, Generation, ImageId, PointOffset, Vectors};
 
 use super::clusterings::{ClusteringHead, Place};
+use super::error::EngineError;
 use super::evidence::{EvidenceSets, Near, NearRows, nearer};
 
 /// One stored image, by offset.
@@ -46,6 +47,15 @@ impl Rows {
         Some(offset)
     }
 
+    /// Where an image is that has to be stored.
+    ///
+    /// # Errors
+    /// It is not.
+    pub(super) fn stored(&self, image: &ImageId) -> Result<PointOffset, EngineError> {
+        self.offset(image)
+            .ok_or_else(|| EngineError::not_found("image", image))
+    }
+
     /// Where a stored image is.
     pub(super) fn offset(&self, image: &ImageId) -> Option<PointOffset> {
         self.by_image.get(image).copied()
@@ -63,7 +73,11 @@ impl Rows {
 
     /// Offsets and rows of stored images.
     pub(super) fn alive(&self) -> impl DoubleEndedIterator<Item = (PointOffset, &Row)> {
-        self.rows.iter().enumerate().filter(|(_, row)| row.alive).map(|(at, row)| (at as PointOffset, row))
+        self.rows
+            .iter()
+            .enumerate()
+            .filter(|(_, row)| row.alive)
+            .map(|(at, row)| (at as PointOffset, row))
     }
 
     /// How many images are stored.
@@ -144,13 +158,20 @@ impl State {
     /// Offsets of rows without a label.
     pub(super) fn unlabelled(&self) -> Vec<PointOffset> {
         let labels = &self.labels;
-        self.rows.alive().filter(|(_, row)| labels.get(&row.image).is_none()).map(|(offset, _)| offset).collect()
+        self.rows
+            .alive()
+            .filter(|(_, row)| labels.get(&row.image).is_none())
+            .map(|(offset, _)| offset)
+            .collect()
     }
 
     /// The nearest images of each side to these rows among `sets`.
     pub(super) fn find_near(&self, offsets: &[PointOffset], sets: &EvidenceSets) -> NearRows {
         let queries = self.vectors.gather(offsets);
-        let ids: Vec<ImageId> = offsets.iter().map(|&offset| self.rows.get(offset).image).collect();
+        let ids: Vec<ImageId> = offsets
+            .iter()
+            .map(|&offset| self.rows.get(offset).image)
+            .collect();
         sets.nearest(&queries, &ids)
     }
 
@@ -158,7 +179,10 @@ impl State {
     pub(super) fn find_nearer(&self, offsets: &[PointOffset], added: &EvidenceSets) -> NearRows {
         let before = offsets.iter().map(|&offset| self.derived.near[offset as usize]);
         let found = self.find_near(offsets, added).into_iter();
-        found.zip(before).map(|(found, before)| [nearer(found[0], before[0]), nearer(found[1], before[1])]).collect()
+        found
+            .zip(before)
+            .map(|(found, before)| [nearer(found[0], before[0]), nearer(found[1], before[1])])
+            .collect()
     }
 }
 
@@ -167,7 +191,10 @@ pub(super) fn count_votes(rows: &Rows, labels: &Labels, places: &[Place]) -> Has
     let mut votes: HashMap<ClusterId, Votes> = HashMap::new();
     for (offset, row) in rows.alive() {
         if let Place::Member(cluster, distance) = places[offset as usize] {
-            votes.entry(cluster).or_default().count(labels.get(&row.image), distance);
+            votes
+                .entry(cluster)
+                .or_default()
+                .count(labels.get(&row.image), distance);
         }
     }
     votes
@@ -182,14 +209,17 @@ pub(super) fn facts(
     near: [Option<Near>; 2],
 ) -> Facts {
     let place_of = |image: &ImageId| {
-        rows.offset(image).map_or(Place::Unclustered, |offset| derived.places[offset as usize])
+        rows.offset(image)
+            .map_or(Place::Unclustered, |offset| derived.places[offset as usize])
     };
     let evidence = |near: Option<Near>| {
         near.map(|near| Evidence {
             image: near.image,
             distance: near.distance,
             reach: labels.get(&near.image).and_then(|label| label.reach),
-            votes: place_of(&near.image).cluster().and_then(|cluster| derived.votes.get(&cluster).copied()),
+            votes: place_of(&near.image)
+                .cluster()
+                .and_then(|cluster| derived.votes.get(&cluster).copied()),
         })
     };
     Facts {
@@ -203,7 +233,12 @@ pub(super) fn facts(
 /// Decides every row afresh from what is derived so far.
 pub(super) fn decide_all(rows: &Rows, labels: &Labels, policy: &Policy, derived: &mut Derived) {
     let decisions = (0..rows.all().len() as PointOffset)
-        .map(|offset| decide(&facts(rows, labels, derived, offset, derived.near[offset as usize]), policy))
+        .map(|offset| {
+            decide(
+                &facts(rows, labels, derived, offset, derived.near[offset as usize]),
+                policy,
+            )
+        })
         .collect();
     derived.decisions = decisions;
 }
@@ -213,7 +248,10 @@ pub(super) fn changed(rows: &Rows, before: &[Decision], after: &[Decision]) -> u
     let same = |a: &Decision, b: &Decision| a.kind == b.kind && a.side == b.side;
     let differs = |(offset, _): &(PointOffset, &Row)| {
         let at = *offset as usize;
-        before.get(at).zip(after.get(at)).is_some_and(|(before, after)| !same(before, after))
+        before
+            .get(at)
+            .zip(after.get(at))
+            .is_some_and(|(before, after)| !same(before, after))
     };
     rows.alive().filter(differs).count() as u64
 }

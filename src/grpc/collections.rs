@@ -23,29 +23,49 @@ impl CollectionService for Collections {
         request: Request<proto::CreateCollectionRequest>,
     ) -> Result<Response<proto::CreateCollectionResponse>, Status> {
         let (engine, request) = (Arc::clone(&self.0), request.into_inner());
-        let key = RequestKey::of("CreateCollection", &request.request_id, &request.encode_to_vec()).map_err(status)?;
-        let collection = blocking(move || engine.create_collection(&request.collection, key.as_ref())).await?;
-        Ok(Response::new(proto::CreateCollectionResponse { collection: Some(convert::collection(&collection)) }))
+        let key = RequestKey::of("CreateCollection", &request.request_id, &request.encode_to_vec())
+            .map_err(status)?;
+        let collection =
+            blocking(move || engine.create_collection(&request.collection, key.as_ref())).await?;
+        Ok(Response::new(proto::CreateCollectionResponse {
+            collection: Some(convert::collection(&collection)),
+        }))
     }
 
     async fn get_collection(
         &self,
         request: Request<proto::GetCollectionRequest>,
     ) -> Result<Response<proto::GetCollectionResponse>, Status> {
-        let collection = self.0.collection(&request.into_inner().collection).map_err(status)?;
-        Ok(Response::new(proto::GetCollectionResponse { collection: Some(convert::collection(&collection)) }))
+        let collection = self
+            .0
+            .collection(&request.into_inner().collection)
+            .map_err(status)?;
+        Ok(Response::new(proto::GetCollectionResponse {
+            collection: Some(convert::collection(&collection)),
+        }))
     }
 
     async fn list_collections(
         &self,
         request: Request<proto::ListCollectionsRequest>,
     ) -> Result<Response<proto::ListCollectionsResponse>, Status> {
-        let proto::ListCollectionsRequest { page_size, page_token } = request.into_inner();
+        let proto::ListCollectionsRequest {
+            page_size,
+            page_token,
+        } = request.into_inner();
         let bare = proto::ListCollectionsRequest::default();
         let page = Page::of("ListCollections", &bare, page_size, &page_token)?;
-        let all = self.0.collections().iter().map(|collection| convert::collection(collection)).collect();
+        let all = self
+            .0
+            .collections()
+            .iter()
+            .map(|collection| convert::collection(collection))
+            .collect();
         let (collections, next_page_token) = page.cut(0, all);
-        Ok(Response::new(proto::ListCollectionsResponse { collections, next_page_token }))
+        Ok(Response::new(proto::ListCollectionsResponse {
+            collections,
+            next_page_token,
+        }))
     }
 
     async fn delete_collection(
@@ -53,7 +73,8 @@ impl CollectionService for Collections {
         request: Request<proto::DeleteCollectionRequest>,
     ) -> Result<Response<proto::DeleteCollectionResponse>, Status> {
         let (engine, request) = (Arc::clone(&self.0), request.into_inner());
-        let key = RequestKey::of("DeleteCollection", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let key = RequestKey::of("DeleteCollection", &request.request_id, &request.encode_to_vec())
+            .map_err(status)?;
         let images = blocking(move || engine.delete_collection(&request.collection, key.as_ref())).await?;
         Ok(Response::new(proto::DeleteCollectionResponse { images }))
     }
@@ -62,8 +83,13 @@ impl CollectionService for Collections {
         &self,
         request: Request<proto::GetPolicyRequest>,
     ) -> Result<Response<proto::GetPolicyResponse>, Status> {
-        let collection = self.0.collection(&request.into_inner().collection).map_err(status)?;
-        Ok(Response::new(proto::GetPolicyResponse { policy: Some(convert::policy(collection.policy())) }))
+        let collection = self
+            .0
+            .collection(&request.into_inner().collection)
+            .map_err(status)?;
+        Ok(Response::new(proto::GetPolicyResponse {
+            policy: Some(convert::policy(collection.policy())),
+        }))
     }
 
     async fn set_policy(
@@ -71,10 +97,13 @@ impl CollectionService for Collections {
         request: Request<proto::SetPolicyRequest>,
     ) -> Result<Response<proto::SetPolicyResponse>, Status> {
         let request = request.into_inner();
-        let key = RequestKey::of("SetPolicy", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let key =
+            RequestKey::of("SetPolicy", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let collection = self.0.collection(&request.collection).map_err(status)?;
         let change = convert::policy_from(&request.policy.unwrap_or_default())?;
         let policy = blocking(move || collection.set_policy(change, &request.actor, key.as_ref())).await?;
-        Ok(Response::new(proto::SetPolicyResponse { policy: Some(convert::policy(policy)) }))
+        Ok(Response::new(proto::SetPolicyResponse {
+            policy: Some(convert::policy(policy)),
+        }))
     }
 }

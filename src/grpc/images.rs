@@ -35,7 +35,10 @@ impl ImageService for Images {
         &self,
         request: Request<Streaming<proto::AddImagesRequest>>,
     ) -> Result<Response<Self::AddImagesStream>, Status> {
-        Ok(Response::new(add_stream::run(Arc::clone(&self.0), request.into_inner())))
+        Ok(Response::new(add_stream::run(
+            Arc::clone(&self.0),
+            request.into_inner(),
+        )))
     }
 
     async fn add_image(
@@ -43,11 +46,14 @@ impl ImageService for Images {
         request: Request<proto::AddImageRequest>,
     ) -> Result<Response<proto::AddImageResponse>, Status> {
         let request = request.into_inner();
-        let key = RequestKey::of("AddImage", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let key =
+            RequestKey::of("AddImage", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let ingest = self.0.engine.ingest(&request.collection).map_err(status)?;
         let image = request.image.ok_or_else(|| invalid("image", "is missing"))?;
         let Some(room) = self.0.inflight.try_acquire(image.data.len()) else {
-            return Err(status(overloaded("too many bytes of images are in flight".to_owned())));
+            return Err(status(overloaded(
+                "too many bytes of images are in flight".to_owned(),
+            )));
         };
         let name = image.key.clone();
         let (source, bytes) = convert::source_from(image, &[])?;
@@ -56,13 +62,21 @@ impl ImageService for Images {
             let id = id_of(&bytes);
             // Nobody listens any more once the caller is gone; the image is stored all the same.
             let reply = Box::new(move |answer| drop((sender.send(answer), room)));
-            ingest.try_add(IngestTask { bytes: bytes.into(), source, request: key, cancelled: None, reply });
+            ingest.try_add(IngestTask {
+                bytes: bytes.into(),
+                source,
+                request: key,
+                cancelled: None,
+                reply,
+            });
             Ok(id)
         })
         .await?;
         let answer = receiver.await.unwrap_or(Err(AddError::Stopping));
         let outcome = convert::outcome(name, id, unless_refused(answer)?);
-        Ok(Response::new(proto::AddImageResponse { outcome: Some(outcome) }))
+        Ok(Response::new(proto::AddImageResponse {
+            outcome: Some(outcome),
+        }))
     }
 
     async fn import_sources(
@@ -70,10 +84,17 @@ impl ImageService for Images {
         request: Request<proto::ImportSourcesRequest>,
     ) -> Result<Response<proto::ImportSourcesResponse>, Status> {
         let (shared, request) = (Arc::clone(&self.0), request.into_inner());
-        let key = RequestKey::of("ImportSources", &request.request_id, &request.encode_to_vec()).map_err(status)?;
-        let start = move || shared.engine.import(&request.collection, &request.paths, request.tags, key.as_ref());
+        let key =
+            RequestKey::of("ImportSources", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let start = move || {
+            shared
+                .engine
+                .import(&request.collection, &request.paths, request.tags, key.as_ref())
+        };
         let operation = blocking(start).await?.status();
-        Ok(Response::new(proto::ImportSourcesResponse { operation: Some(convert::operation(&operation)) }))
+        Ok(Response::new(proto::ImportSourcesResponse {
+            operation: Some(convert::operation(&operation)),
+        }))
     }
 
     async fn get_image(
@@ -84,7 +105,9 @@ impl ImageService for Images {
         let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let image = convert::image_id("image_id", &request.image_id)?;
         let view = blocking(move || collection.image(&image, request.with_embedding)).await?;
-        Ok(Response::new(proto::GetImageResponse { image: Some(convert::image(view)) }))
+        Ok(Response::new(proto::GetImageResponse {
+            image: Some(convert::image(view)),
+        }))
     }
 
     async fn list_images(
@@ -92,7 +115,10 @@ impl ImageService for Images {
         request: Request<proto::ListImagesRequest>,
     ) -> Result<Response<proto::ListImagesResponse>, Status> {
         let mut request = request.into_inner();
-        let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let (size, token) = (
+            std::mem::take(&mut request.page_size),
+            std::mem::take(&mut request.page_token),
+        );
         let page = Page::of("ListImages", &request, size, &token)?;
         let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let filter = convert::filter_from(request.filter)?;
@@ -103,7 +129,10 @@ impl ImageService for Images {
             bytes_max: PAGE_BYTES_MAX,
         };
         let found = blocking(move || collection.list(&filter, request.with_embeddings, bounds)).await?;
-        let next = found.next.map(|after| Position { generation: found.generation.0, after: after.0 });
+        let next = found.next.map(|after| Position {
+            generation: found.generation.0,
+            after: after.0,
+        });
         Ok(Response::new(proto::ListImagesResponse {
             images: found.images.into_iter().map(convert::image).collect(),
             next_page_token: page.token(next),
@@ -118,13 +147,23 @@ impl ImageService for Images {
         let request = request.into_inner();
         let asked = request.image_ids.len();
         if asked > THUMBNAILS_MAX {
-            return Err(invalid("image_ids", format!("has {asked} entries, at most {THUMBNAILS_MAX} are allowed")));
+            return Err(invalid(
+                "image_ids",
+                format!("has {asked} entries, at most {THUMBNAILS_MAX} are allowed"),
+            ));
         }
         let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let images: Vec<ImageId> = convert::image_ids("image_ids", &request.image_ids)?;
-        let found = blocking(move || collection.thumbnails(&images)).await?.into_iter();
-        let thumbnail = |(image, jpeg): (ImageId, Vec<u8>)| proto::Thumbnail { image_id: image.to_string(), jpeg };
-        Ok(Response::new(proto::BatchGetThumbnailsResponse { thumbnails: found.map(thumbnail).collect() }))
+        let found = blocking(move || collection.thumbnails(&images))
+            .await?
+            .into_iter();
+        let thumbnail = |(image, jpeg): (ImageId, Vec<u8>)| proto::Thumbnail {
+            image_id: image.to_string(),
+            jpeg,
+        };
+        Ok(Response::new(proto::BatchGetThumbnailsResponse {
+            thumbnails: found.map(thumbnail).collect(),
+        }))
     }
 
     async fn delete_images(
@@ -132,13 +171,17 @@ impl ImageService for Images {
         request: Request<proto::DeleteImagesRequest>,
     ) -> Result<Response<proto::DeleteImagesResponse>, Status> {
         let request = request.into_inner();
-        let key = RequestKey::of("DeleteImages", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let key =
+            RequestKey::of("DeleteImages", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let filter = convert::filter_from(request.filter)?;
         let (validate_only, actor) = (request.validate_only, request.actor);
         let deleted =
             blocking(move || collection.delete_images(&filter, validate_only, &actor, key.as_ref())).await?;
-        Ok(Response::new(proto::DeleteImagesResponse { images: deleted.images, sources: deleted.sources }))
+        Ok(Response::new(proto::DeleteImagesResponse {
+            images: deleted.images,
+            sources: deleted.sources,
+        }))
     }
 
     async fn find_neighbours(
@@ -149,13 +192,20 @@ impl ImageService for Images {
         let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let k = if request.k == 0 { 10 } else { request.k as usize };
         if k > NEIGHBOURS_MAX {
-            return Err(invalid("k", format!("is {k}, at most {NEIGHBOURS_MAX} is allowed")));
+            return Err(invalid(
+                "k",
+                format!("is {k}, at most {NEIGHBOURS_MAX} is allowed"),
+            ));
         }
-        let query = self.neighbour_query(collection.space().dim, request.query).await?;
+        let query = self
+            .neighbour_query(collection.space().dim, request.query)
+            .await?;
         let found = blocking(move || collection.neighbours(&query, k, request.exact)).await?;
         let neighbours = found.neighbours.into_iter();
-        let neighbour =
-            |(image, distance): (ImageId, f32)| proto::Neighbour { image_id: image.to_string(), distance: distance.into() };
+        let neighbour = |(image, distance): (ImageId, f32)| proto::Neighbour {
+            image_id: image.to_string(),
+            distance: distance.into(),
+        };
         Ok(Response::new(proto::FindNeighboursResponse {
             neighbours: neighbours.map(neighbour).collect(),
             index: found.index.name().to_owned(),
@@ -181,7 +231,9 @@ impl Images {
             }
             Some(Query::Data(bytes)) => {
                 let Some(_room) = self.0.inflight.try_acquire(bytes.len()) else {
-                    return Err(status(overloaded("too many bytes of images are in flight".to_owned())));
+                    return Err(status(overloaded(
+                        "too many bytes of images are in flight".to_owned(),
+                    )));
                 };
                 let (sender, receiver) = oneshot::channel();
                 // Nobody listens any more once the caller is gone.
@@ -197,11 +249,18 @@ impl Images {
 
 /// The id of bytes, where there are some.
 pub(super) fn id_of(bytes: &[u8]) -> String {
-    if bytes.is_empty() { String::new() } else { ImageId::of(bytes).to_string() }
+    if bytes.is_empty() {
+        String::new()
+    } else {
+        ImageId::of(bytes).to_string()
+    }
 }
 
 fn overloaded(message: String) -> EngineError {
-    EngineError::Exhausted { message, retry_after: Some(RETRY_AFTER) }
+    EngineError::Exhausted {
+        message,
+        retry_after: Some(RETRY_AFTER),
+    }
 }
 
 /// In a unary call overload, the end of the daemon and a misused request id are errors of the call; everything else is

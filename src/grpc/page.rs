@@ -1,5 +1,7 @@
 //! Pages: sizes within their bounds, and tokens bound to the request and generation they were made for.
 
+use std::fmt::Write as _;
+
 use prost::Message;
 use tonic::Status;
 
@@ -49,15 +51,26 @@ impl Page {
         size_default: u32,
     ) -> Result<Self, Status> {
         if size > PAGE_SIZE_MAX {
-            return Err(invalid("page_size", format!("is {size}, at most {PAGE_SIZE_MAX} is allowed")));
+            return Err(invalid(
+                "page_size",
+                format!("is {size}, at most {PAGE_SIZE_MAX} is allowed"),
+            ));
         }
         let size = if size == 0 { size_default } else { size } as usize;
         let mut hasher = blake3::Hasher::new();
         hasher.update(method.as_bytes()).update(&bare.encode_to_vec());
         let mut digest = [0; 8];
         hasher.finalize_xof().fill(&mut digest);
-        let position = if token.is_empty() { None } else { Some(decode(token, digest)?) };
-        Ok(Self { digest, size, position })
+        let position = if token.is_empty() {
+            None
+        } else {
+            Some(decode(token, digest)?)
+        };
+        Ok(Self {
+            digest,
+            size,
+            position,
+        })
     }
 
     /// How many entries were answered before, for listings that count.
@@ -67,12 +80,20 @@ impl Page {
 
     /// The token for the next page.
     pub(super) fn token(&self, next: Option<Position>) -> String {
-        let Some(Position { generation, after }) = next else { return String::new() };
+        let Some(Position { generation, after }) = next else {
+            return String::new();
+        };
         let mut bytes = Vec::with_capacity(TOKEN_BYTES);
         bytes.extend_from_slice(&self.digest);
         bytes.extend_from_slice(&generation.to_le_bytes());
         bytes.extend_from_slice(&after.to_le_bytes());
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes
+            .iter()
+            .fold(String::with_capacity(2 * TOKEN_BYTES), |mut token, byte| {
+                // Writing to a string can't fail.
+                let _ = write!(token, "{byte:02x}");
+                token
+            })
     }
 
     /// Cuts a page out of a list that was made whole: the entries, and the token for the next page.
@@ -80,7 +101,10 @@ impl Page {
         let (skip, total) = (self.skip(), all.len());
         let page: Vec<T> = all.into_iter().skip(skip).take(self.size).collect();
         let after = skip + page.len();
-        let next = (after < total).then_some(Position { generation, after: after as u64 });
+        let next = (after < total).then_some(Position {
+            generation,
+            after: after as u64,
+        });
         (page, self.token(next))
     }
 }
@@ -104,5 +128,8 @@ fn decode(token: &str, digest: [u8; 8]) -> Result<Position, Status> {
     if bytes[..8] != digest {
         return Err(wrong());
     }
-    Ok(Position { generation: number(8), after: number(16) })
+    Ok(Position {
+        generation: number(8),
+        after: number(16),
+    })
 }

@@ -53,8 +53,11 @@ pub(super) fn status(error: EngineError) -> Status {
         }
         EngineError::Store(error) => {
             tracing::error!(%error, "the store failed");
-            let (reason, code) =
-                if error.is_full() { ("STORAGE_FULL", Code::ResourceExhausted) } else { ("STORE", Code::Internal) };
+            let (reason, code) = if error.is_full() {
+                ("STORAGE_FULL", Code::ResourceExhausted)
+            } else {
+                ("STORE", Code::Internal)
+            };
             info(&mut details, reason);
             code
         }
@@ -82,6 +85,8 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, Status> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result.map_err(status),
-        Err(error) => Err(status(EngineError::Internal(format!("the call's thread failed: {error}")))),
+        Err(error) => Err(status(EngineError::Internal(format!(
+            "the call's thread failed: {error}"
+        )))),
     }
 }

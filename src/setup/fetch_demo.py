@@ -2,8 +2,9 @@
 
 They come out of Debian's package gcompris-qt-data: 253 photographs of animals, fish, monuments, mills and other
 sources of energy, musicians, tools and household things, each public domain, CC0, CC BY or CC BY-SA, with its
-author named in the package. DEST receives `<kind>-<name>.webp` and CREDITS.txt, the package's own notes on them.
-Only Python's standard library is used and no code of the package is run. A complete DEST is left as it is.
+author named in the package. DEST receives `<kind>-<name>.webp`, and DEST-credits.txt beside it the package's own
+notes on them. Only Python's standard library and apt-get are used, and no code of the package is run. A system
+without apt-get contributes photographs of its own. What is there stays.
 """
 
 import hashlib
@@ -16,17 +17,21 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import urllib.request
 import zlib
 
 PACKAGE, VERSION = "gcompris-qt-data", "3.1-2"
-DEB = f"{PACKAGE}_{VERSION}_all.deb"
-DEB_BYTES = 44_196_292
 DEB_SHA256 = "e9cf06ab2105529068df73085784e835d2ff03f870d2a8091f09125d40abac9f"
-# The second is where Debian moves a release when its support ends.
-POOLS = ["https://deb.debian.org/debian", "https://archive.debian.org/debian"]
-TIMEOUT_S = 60
-CHUNK_BYTES = 1 << 20
+
+# Where systems without apt-get keep photographs of their own, and how many of them make a demo.
+LOCAL_FOLDERS = [
+    "~/Pictures",
+    "/usr/share/backgrounds",
+    "/usr/share/wallpapers",
+    "/Library/Desktop Pictures",
+    "/System/Library/Desktop Pictures",
+]
+LOCAL_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
+LOCAL_MIN, LOCAL_MAX = 12, 300
 
 # Activity, folder inside it, kind. Folders that hold drawings, pieces of a jigsaw or cut-outs are left out.
 FOLDERS = [
@@ -49,52 +54,42 @@ def say(line):
     print(line, flush=True)
 
 
-def from_pool(base, path):
-    """Downloads the package from a Debian mirror; urllib honours the usual proxy variables."""
-    url = f"{base}/pool/main/g/gcompris-qt/{DEB}"
-    say(f"fetching {url} ({DEB_BYTES >> 20} MiB)")
-    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response, path.open("wb") as file:
-        done, told = 0, 0
-        while chunk := response.read(CHUNK_BYTES):
-            file.write(chunk)
-            done += len(chunk)
-            if done > DEB_BYTES:
-                raise OSError("longer than it should be")
-            if done * 4 // DEB_BYTES > told:
-                told = done * 4 // DEB_BYTES
-                say(f"  {told * 25} %")
+def apt_get(folder, *arguments):
+    """Runs apt-get with lists of its own, so that it needs no root; answers whether it worked, and what it said."""
+    apt = ["apt-get", "-qq", "-o", f"Dir::State::Lists={folder}", "-o", f"Dir::Cache={folder}"]
+    apt += ["-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=", *arguments]
+    done = subprocess.run(apt, cwd=folder, capture_output=True, text=True)
+    return done.returncode == 0, (done.stderr.strip().splitlines() or ["apt-get failed"])[-1]
 
 
-def from_apt(path):
-    """Downloads it through apt, for machines whose only way out is their own mirror; needs no root."""
-    if not shutil.which("apt-get"):
-        raise OSError("no apt-get here")
-    say(f"fetching {PACKAGE} through apt-get")
-    with tempfile.TemporaryDirectory(prefix="culld-apt-") as lists:
-        pathlib.Path(lists, "partial").mkdir()
-        apt = ["apt-get", "-qq", "-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={lists}"]
-        apt += ["-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User="]
-        # A failed update may only mean that some other source is out of reach: the download tells.
-        for action in (["update"], ["download", f"{PACKAGE}={VERSION}"]):
-            done = subprocess.run(apt + action, cwd=path.parent, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise OSError((done.stderr.strip().splitlines() or ["apt-get failed"])[-1])
-    (path.parent / DEB).replace(path)
+def fetch_package(folder):
+    """Downloads the package through apt-get, which honours the machine's own mirrors and checks their signatures.
+    Releases that have another version of it will do; of the one known here the bytes are checked as well."""
+    say(f"fetching {PACKAGE} through apt-get (about 45 MB)")
+    (folder / "partial").mkdir(parents=True)
+    # A failed update may only mean that some other source is out of reach: the download tells.
+    apt_get(folder, "update")
+    for wanted in (f"{PACKAGE}={VERSION}", PACKAGE):
+        worked, words = apt_get(folder, "download", wanted)
+        package = next(folder.glob(f"{PACKAGE}_*.deb"), None)
+        if worked and package:
+            digest = hashlib.sha256(package.read_bytes()).hexdigest()
+            if f"_{VERSION}_" in package.name and digest != DEB_SHA256:
+                sys.exit(f"SHA-256 of {package.name} is {digest}, not {DEB_SHA256}")
+            return package
+        say(f"  no {wanted}: {words}")
+    sys.exit(f"apt-get has no {PACKAGE}")
 
 
-def fetch_package(path):
-    """Tries each way in turn until one yields the pinned bytes."""
-    ways = [lambda pool=pool: from_pool(pool, path) for pool in POOLS] + [lambda: from_apt(path)]
-    for way in ways:
-        try:
-            way()
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            if digest != DEB_SHA256:
-                raise OSError(f"SHA-256 is {digest}, not {DEB_SHA256}")
-            return
-        except (OSError, ValueError) as error:
-            say(f"  no: {error}")
-    sys.exit(f"could not fetch {DEB} from Debian's mirrors or through apt-get")
+def local_pictures():
+    """Pictures that the machine has anyway, the larger ones of each folder first."""
+    found = []
+    for folder in LOCAL_FOLDERS:
+        files = [file for file in pathlib.Path(folder).expanduser().rglob("*") if file.suffix.lower() in LOCAL_SUFFIXES]
+        found += sorted((file for file in files if file.is_file()), key=lambda file: -file.stat().st_size)
+    if len(found) < LOCAL_MIN:
+        sys.exit("there is no apt-get to fetch photographs with, and this machine has hardly any of its own")
+    return found[:LOCAL_MAX]
 
 
 def deb_data(path):
@@ -133,9 +128,9 @@ def resources(rcc):
 
 
 def photographs(data):
-    """Yields (file name, bytes) of the photographs, and of the notes on them as CREDITS.txt."""
+    """Returns the photographs as (file name, bytes), and the package's notes on them."""
     activities = list(dict.fromkeys(activity for activity, _, _ in FOLDERS))
-    credits = []
+    pictures, notes = [], []
     for activity in activities:
         rcc = data.extractfile(f"./usr/share/gcompris-qt/rcc/{activity}.rcc").read()
         root = f"/gcompris/src/activities/{activity}/resource/"
@@ -144,28 +139,42 @@ def photographs(data):
             kind = next((kind for folder, kind in folders if path.startswith(folder)), None)
             parent, _, name = path.rpartition("/")
             if kind and name == "README":
-                notes = content.decode("utf-8", "replace").strip()
-                credits.append(f"=== {kind} ===\n\n{notes}\n")
+                notes.append(f"=== {kind} ===\n\n{content.decode('utf-8', 'replace').strip()}\n")
             elif kind and name.endswith(".webp") and name not in LEFT_OUT:
-                yield f"{kind}-{name}", content
-    yield "CREDITS.txt", "\n".join(credits).encode()
+                pictures.append((f"{kind}-{name}", content))
+    return pictures, "\n".join(notes)
+
+
+def from_debian(work, credits):
+    """Answers the photographs of the package as (file name, bytes)."""
+    if not importlib.util.find_spec("_lzma"):
+        sys.exit("this Python was built without lzma, which Debian's packages need")
+    say(f"demo pictures: photographs from Debian's package {PACKAGE}")
+    say(f"  licences: public domain, CC0, CC BY and CC BY-SA; authors in {credits}")
+    pictures, notes = photographs(deb_data(fetch_package(work / "apt")))
+    credits.write_text(notes, encoding="utf-8")
+    return pictures
+
+
+def from_machine():
+    """Answers pictures of this machine as (file name, bytes)."""
+    say("demo pictures: no apt-get here, so pictures that this machine has (under whatever licence they came)")
+    return [(file.name, file.read_bytes()) for file in local_pictures()]
 
 
 def main(dest):
     dest = pathlib.Path(dest).resolve()
-    if (dest / "CREDITS.txt").exists():
-        say(f"demo pictures: {len(list(dest.glob('*.webp')))} photographs already in {dest}")
+    if count := sum(1 for _ in dest.glob("*")):  # the folder appears all at once, so it is complete
+        say(f"demo pictures: {count} photographs already in {dest}")
         return
-    if not importlib.util.find_spec("_lzma"):
-        sys.exit("this Python was built without lzma, which Debian's packages need")
     dest.parent.mkdir(parents=True, exist_ok=True)
-    say(f"demo pictures: photographs from Debian's package {PACKAGE} {VERSION}")
-    say("  licences: public domain, CC0, CC BY and CC BY-SA; authors in CREDITS.txt beside them")
     with tempfile.TemporaryDirectory(prefix=".demo-", dir=dest.parent) as work:
-        package, unpacked = pathlib.Path(work, "package.deb"), pathlib.Path(work, "pictures")
-        fetch_package(package)
+        work = pathlib.Path(work)
+        credits = dest.with_name(dest.name + "-credits.txt")
+        pictures = from_debian(work, credits) if shutil.which("apt-get") else from_machine()
+        unpacked = work / "pictures"
         unpacked.mkdir()
-        for name, content in photographs(deb_data(package)):
+        for name, content in pictures:
             target = unpacked / name
             while target.exists():  # two activities have a horse
                 target = target.with_stem(target.stem + "-b")
@@ -173,9 +182,9 @@ def main(dest):
         try:
             unpacked.replace(dest)
         except OSError:
-            if not (dest / "CREDITS.txt").exists():  # else another culld was faster, with the same pictures
+            if not any(dest.glob("*")):  # else another culld was faster, with the same pictures
                 raise
-    say(f"demo pictures: {len(list(dest.glob('*.webp')))} photographs in {dest}")
+    say(f"demo pictures: {len(pictures)} photographs in {dest}")
 
 
 if __name__ == "__main__":

@@ -224,7 +224,11 @@ impl Keys {
 
     /// All images seen at a source, by id.
     pub fn images_at(collection: u32, source_key: &str) -> Key {
-        named(Kind::Source, collection, blake3::hash(source_key.as_bytes()).as_bytes())
+        named(
+            Kind::Source,
+            collection,
+            blake3::hash(source_key.as_bytes()).as_bytes(),
+        )
     }
 
     /// An operation.

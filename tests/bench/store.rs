@@ -207,9 +207,9 @@ fn present(store: &dyn Store, number: u64) -> Outcome<u64> {
         match parts.iter().filter(|part| **part).count() {
             0 => {}
             4 => {
-                whole += u64::from(
-                    thumbnail == Some(noise(image, 10_000)) && components == Some(embedding(image, 0)),
-                )
+                let right =
+                    thumbnail == Some(noise(image, 10_000)) && components == Some(embedding(image, 0));
+                whole += u64::from(right);
             }
             // Some but not all of one image: a torn batch whatever the rest says.
             _ => return Ok(1),

@@ -141,7 +141,10 @@ fn two_colours() -> (TempDir, PathBuf) {
         picture(&images.join(format!("red-{shade}.png")), RED, shade);
         picture(&images.join(format!("deep/blue-{shade}.png")), BLUE, shade);
         // One by its whole key, the other by a name that is unique.
-        labels += &format!("red-{shade}.png,red\nblue-{shade}.png,blue\n");
+        labels.extend([
+            format!("red-{shade}.png,red\n"),
+            format!("blue-{shade}.png,blue\n"),
+        ]);
     }
     fs::write(folder.path().join("labels.csv"), labels).expect("labels");
     (folder, images)
@@ -596,6 +599,17 @@ fn demo_does_the_whole_job_on_any_folder() {
             );
         }
         assert!(out.join("data").is_dir());
+    }
+}
+
+#[test]
+fn demo_does_not_look_at_what_it_makes() {
+    let (folder, _images) = two_colours();
+    fs::remove_file(folder.path().join("labels.csv")).unwrap();
+    for _ in 0..2 {
+        let mut command = culld();
+        command.args(["demo", ".", "--json"]).current_dir(folder.path());
+        assert_eq!(Run::of(command).code(0).json()["images"], 12);
     }
 }
 

@@ -85,7 +85,7 @@ fn check_refused(bytes: &[u8], expected: &str) {
     );
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let pairs = text.as_bytes().chunks_exact(2);
     pairs
         .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
@@ -93,8 +93,8 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 /// One PNG chunk with its checksum.
-fn png_chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
-    let body = [kind.as_slice(), content].concat();
+pub(crate) fn png_chunk(kind: &str, content: &[u8]) -> Vec<u8> {
+    let body = [kind.as_bytes(), content].concat();
     let mut checksum = !0u32;
     for &byte in &body {
         checksum ^= u32::from(byte);
@@ -111,7 +111,7 @@ fn png_chunk(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
 }
 
 /// A PNG file of raw, filter-prefixed rows, stored without compression.
-fn png(width: u32, height: u32, depth: u8, colour: u8, extra: &[Vec<u8>], rows: &[u8]) -> Vec<u8> {
+pub(crate) fn png(width: u32, height: u32, depth: u8, colour: u8, extra: &[Vec<u8>], rows: &[u8]) -> Vec<u8> {
     let (mut low, mut high) = (1u32, 0u32);
     for &byte in rows {
         low = (low + u32::from(byte)) % 65521;
@@ -133,10 +133,10 @@ fn png(width: u32, height: u32, depth: u8, colour: u8, extra: &[Vec<u8>], rows: 
     .concat();
     let parts = [
         b"\x89PNG\r\n\x1a\n".to_vec(),
-        png_chunk(b"IHDR", &header),
+        png_chunk("IHDR", &header),
         extra.concat(),
-        png_chunk(b"IDAT", &zlib.concat()),
-        png_chunk(b"IEND", &[]),
+        png_chunk("IDAT", &zlib.concat()),
+        png_chunk("IEND", &[]),
     ];
     parts.concat()
 }
@@ -191,14 +191,14 @@ fn odd_pixels_become_rgb() {
     let image = decoded(&encoded(&DynamicImage::ImageRgb16(deep), ImageFormat::Png));
     check_close(pixel(&image, 0, 0), [0, 128, 255], 1);
     // A palette whose second entry is clear: blue, clear, blue, clear.
-    let palette = png_chunk(b"PLTE", &[0, 0, 255, 255, 0, 0]);
-    let alpha = png_chunk(b"tRNS", &[255, 0]);
+    let palette = png_chunk("PLTE", &[0, 0, 255, 255, 0, 0]);
+    let alpha = png_chunk("tRNS", &[255, 0]);
     let image = decoded(&png(4, 1, 8, 3, &[palette, alpha], &[0, 0, 1, 0, 1]));
     assert_eq!(image.rgb, [0, 0, 255, 255, 255, 255, 0, 0, 255, 255, 255, 255]);
 }
 
 /// 16 × 8 in CMYK as Adobe writes it: the left half magenta and yellow, the right half cyan and a fifth of black.
-const CMYK_JPEG: &str = "ffd8ffee000e41646f626500640000000000ffdb0043000302020302020303030304030304050805050404050a070706080c\
+pub(crate) const CMYK_JPEG: &str = "ffd8ffee000e41646f626500640000000000ffdb0043000302020302020303030304030304050805050404050a070706080c\
 0a0c0c0b0a0b0b0d0e12100d0e110e0b0b1016101113141515150c0f171816141812141514ffc000140800080010044311004d11005911004b1100ff\
 c400160001010100000000000000000000000000090a08ffc40014100100000000000000000000000000000000ffda000e0443004d0059004b00003f\
 0054c550aa2a69575542aa19ddffd9";

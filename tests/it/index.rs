@@ -181,7 +181,9 @@ fn fewer_than_k_are_all_of_them() {
             few,
             brute_force(&vectors, vectors.row(0), 10, |offset| offset % 150 == 7)
         );
-        (0..698).for_each(|offset| index.remove(offset).unwrap());
+        for offset in 0..698 {
+            index.remove(offset).unwrap();
+        }
         let offsets: BTreeSet<u32> = index
             .search(&vectors, vectors.row(0), 10, &|_| false)
             .unwrap()

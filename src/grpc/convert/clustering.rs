@@ -14,14 +14,25 @@ const XI_DEFAULT: f32 = 0.05;
 fn parameters(parameters: &Parameters) -> proto::Parameters {
     let algorithm = match *parameters {
         Parameters::Auto => Algorithm::Auto(proto::AutoParameters {}),
-        Parameters::KMeans { k, max_iterations, restarts } => {
-            Algorithm::KMeans(proto::KMeansParameters { k, max_iterations, restarts })
-        }
+        Parameters::KMeans {
+            k,
+            max_iterations,
+            restarts,
+        } => Algorithm::KMeans(proto::KMeansParameters {
+            k,
+            max_iterations,
+            restarts,
+        }),
         Parameters::KMedoids { k } => Algorithm::KMedoids(proto::KMedoidsParameters { k }),
-        Parameters::Dbscan { eps, min_points } => {
-            Algorithm::Dbscan(proto::DbscanParameters { eps: eps.map(f64::from), min_points })
-        }
-        Parameters::Optics { min_points, max_eps, extraction } => Algorithm::Optics(proto::OpticsParameters {
+        Parameters::Dbscan { eps, min_points } => Algorithm::Dbscan(proto::DbscanParameters {
+            eps: eps.map(f64::from),
+            min_points,
+        }),
+        Parameters::Optics {
+            min_points,
+            max_eps,
+            extraction,
+        } => Algorithm::Optics(proto::OpticsParameters {
             min_points,
             max_eps: max_eps.map(f64::from),
             extraction: Some(match extraction {
@@ -29,14 +40,26 @@ fn parameters(parameters: &Parameters) -> proto::Parameters {
                 Extraction::Eps(eps) => ProtoExtraction::Eps(f64::from(eps)),
             }),
         }),
-        Parameters::Birch { threshold, branching, k } => {
-            Algorithm::Birch(proto::BirchParameters { threshold: threshold.map(f64::from), branching, k })
-        }
-        Parameters::Hdbscan { min_cluster_size, min_samples } => {
-            Algorithm::Hdbscan(proto::HdbscanParameters { min_cluster_size, min_samples })
-        }
+        Parameters::Birch {
+            threshold,
+            branching,
+            k,
+        } => Algorithm::Birch(proto::BirchParameters {
+            threshold: threshold.map(f64::from),
+            branching,
+            k,
+        }),
+        Parameters::Hdbscan {
+            min_cluster_size,
+            min_samples,
+        } => Algorithm::Hdbscan(proto::HdbscanParameters {
+            min_cluster_size,
+            min_samples,
+        }),
     };
-    proto::Parameters { algorithm: Some(algorithm) }
+    proto::Parameters {
+        algorithm: Some(algorithm),
+    }
 }
 
 /// Nothing said means auto. Ranges are checked by [`Parameters::check`].
@@ -44,14 +67,25 @@ pub(in crate::grpc) fn parameters_from(parameters: Option<proto::Parameters>) ->
     let narrow = |value: Option<f64>| value.map(|value| value as f32);
     match parameters.and_then(|parameters| parameters.algorithm) {
         None | Some(Algorithm::Auto(_)) => Parameters::Auto,
-        Some(Algorithm::KMeans(proto::KMeansParameters { k, max_iterations, restarts })) => {
-            Parameters::KMeans { k, max_iterations, restarts }
-        }
+        Some(Algorithm::KMeans(proto::KMeansParameters {
+            k,
+            max_iterations,
+            restarts,
+        })) => Parameters::KMeans {
+            k,
+            max_iterations,
+            restarts,
+        },
         Some(Algorithm::KMedoids(proto::KMedoidsParameters { k })) => Parameters::KMedoids { k },
-        Some(Algorithm::Dbscan(proto::DbscanParameters { eps, min_points })) => {
-            Parameters::Dbscan { eps: narrow(eps), min_points }
-        }
-        Some(Algorithm::Optics(proto::OpticsParameters { min_points, max_eps, extraction })) => Parameters::Optics {
+        Some(Algorithm::Dbscan(proto::DbscanParameters { eps, min_points })) => Parameters::Dbscan {
+            eps: narrow(eps),
+            min_points,
+        },
+        Some(Algorithm::Optics(proto::OpticsParameters {
+            min_points,
+            max_eps,
+            extraction,
+        })) => Parameters::Optics {
             min_points,
             max_eps: narrow(max_eps),
             extraction: match extraction {
@@ -60,17 +94,31 @@ pub(in crate::grpc) fn parameters_from(parameters: Option<proto::Parameters>) ->
                 Some(ProtoExtraction::Eps(eps)) => Extraction::Eps(eps as f32),
             },
         },
-        Some(Algorithm::Birch(proto::BirchParameters { threshold, branching, k })) => {
-            Parameters::Birch { threshold: narrow(threshold), branching, k }
-        }
-        Some(Algorithm::Hdbscan(proto::HdbscanParameters { min_cluster_size, min_samples })) => {
-            Parameters::Hdbscan { min_cluster_size, min_samples }
-        }
+        Some(Algorithm::Birch(proto::BirchParameters {
+            threshold,
+            branching,
+            k,
+        })) => Parameters::Birch {
+            threshold: narrow(threshold),
+            branching,
+            k,
+        },
+        Some(Algorithm::Hdbscan(proto::HdbscanParameters {
+            min_cluster_size,
+            min_samples,
+        })) => Parameters::Hdbscan {
+            min_cluster_size,
+            min_samples,
+        },
     }
 }
 
 /// A clustering; its k-distance curve only where asked for.
-pub(in crate::grpc) fn clustering(head: &ClusteringHead, active: bool, with_curve: bool) -> proto::Clustering {
+pub(in crate::grpc) fn clustering(
+    head: &ClusteringHead,
+    active: bool,
+    with_curve: bool,
+) -> proto::Clustering {
     proto::Clustering {
         clustering_id: head.id,
         algorithm: head.algorithm.clone(),
@@ -88,7 +136,11 @@ pub(in crate::grpc) fn clustering(head: &ClusteringHead, active: bool, with_curv
         neighbour_recall: head.neighbour_recall.map(f64::from),
         approximate: head.approximate,
         seconds: head.seconds,
-        k_distances: if with_curve { head.k_distances.clone() } else { Vec::new() },
+        k_distances: if with_curve {
+            head.k_distances.clone()
+        } else {
+            Vec::new()
+        },
         knee: head.knee.filter(|_| with_curve).map(f64::from),
     }
 }
@@ -104,7 +156,11 @@ fn red_flag(flag: &RedFlag) -> proto::RedFlag {
 }
 
 /// A cluster with the labels among its members: keep, discard.
-pub(in crate::grpc) fn cluster(head: &ClusteringHead, cluster: &ClusterHead, labelled: [u64; 2]) -> proto::Cluster {
+pub(in crate::grpc) fn cluster(
+    head: &ClusteringHead,
+    cluster: &ClusterHead,
+    labelled: [u64; 2],
+) -> proto::Cluster {
     let [labelled_keep, labelled_discard] = labelled;
     proto::Cluster {
         cluster_id: cluster.id.0,
@@ -117,7 +173,10 @@ pub(in crate::grpc) fn cluster(head: &ClusteringHead, cluster: &ClusterHead, lab
         parents: cluster
             .parents
             .iter()
-            .map(|(parent, images)| proto::ClusterParent { cluster_id: parent.0, images: *images })
+            .map(|(parent, images)| proto::ClusterParent {
+                cluster_id: parent.0,
+                images: *images,
+            })
             .collect(),
         labelled_keep,
         labelled_discard,

@@ -50,7 +50,9 @@ pub(in crate::grpc) fn policy((policy, version, update_ms): (Policy, u64, i64)) 
 }
 
 /// What a request changes of a policy; fields left out keep their value.
-pub(in crate::grpc) fn policy_from(new: &proto::Policy) -> Result<impl FnOnce(Policy) -> Policy + Send + 'static, Status> {
+pub(in crate::grpc) fn policy_from(
+    new: &proto::Policy,
+) -> Result<impl FnOnce(Policy) -> Policy + Send + 'static, Status> {
     let answer = match new.answer_in_review() {
         proto::DecisionKind::Unspecified => None,
         proto::DecisionKind::Review => Some(AnswerInReview::Review),

@@ -51,7 +51,7 @@ fn side_from(side: proto::Side) -> Result<Side, Status> {
     }
 }
 
-pub(in crate::grpc) fn basic_decision(image: &ImageId, decision: &Decision) -> proto::Decision {
+pub(in crate::grpc) fn basic_decision(image: &ImageId, decision: Decision) -> proto::Decision {
     proto::Decision {
         image_id: image.to_string(),
         decision: kind(decision.kind).into(),
@@ -80,12 +80,15 @@ pub(in crate::grpc) fn full_decision(full: FullDecision) -> proto::Decision {
         detail: full.detail,
         source_keys: full.source_keys,
         evidence: Some(evidence),
-        ..basic_decision(&full.image, &full.decision)
+        ..basic_decision(&full.image, full.decision)
     }
 }
 
 fn neighbour(evidence: &Evidence) -> proto::Neighbour {
-    proto::Neighbour { image_id: evidence.image.to_string(), distance: f64::from(evidence.distance) }
+    proto::Neighbour {
+        image_id: evidence.image.to_string(),
+        distance: f64::from(evidence.distance),
+    }
 }
 
 fn event((sequence, event): (u64, Event)) -> proto::Event {
@@ -119,7 +122,9 @@ pub(in crate::grpc) fn verdict_from(request: proto::SetVerdictRequest) -> Result
     use proto::set_verdict_request::Target as ProtoTarget;
     let target = match &request.target {
         None => return Err(invalid("target", "names neither a cluster nor images")),
-        Some(ProtoTarget::Images(images)) => Target::Images(image_ids("images.image_ids", &images.image_ids)?),
+        Some(ProtoTarget::Images(images)) => {
+            Target::Images(image_ids("images.image_ids", &images.image_ids)?)
+        }
         Some(ProtoTarget::Cluster(target)) => Target::Cluster {
             clustering: target.clustering_id,
             cluster: target.cluster_id.map(ClusterId),
@@ -131,7 +136,11 @@ pub(in crate::grpc) fn verdict_from(request: proto::SetVerdictRequest) -> Result
         side: side_from(request.side())?,
         target,
         exceptions: image_ids("exception_image_ids", &request.exception_image_ids)?,
-        duplicate_of: if original.is_empty() { None } else { Some(image_id("duplicate_of_image_id", original)?) },
+        duplicate_of: if original.is_empty() {
+            None
+        } else {
+            Some(image_id("duplicate_of_image_id", original)?)
+        },
         note: request.note,
         actor: request.actor,
     })
@@ -144,7 +153,10 @@ pub(in crate::grpc) fn true_label_from(label: proto::TrueLabel) -> Result<TrueLa
         Some(Image::ImageId(id)) => Named::Id(image_id("labels.image_id", &id)?),
         Some(Image::SourceKey(key)) => Named::SourceKey(key),
     };
-    Ok(TrueLabel { image, needed: label.needed })
+    Ok(TrueLabel {
+        image,
+        needed: label.needed,
+    })
 }
 
 pub(in crate::grpc) fn evaluation(found: &Evaluation) -> proto::EvaluateResponse {
@@ -159,7 +171,11 @@ pub(in crate::grpc) fn evaluation(found: &Evaluation) -> proto::EvaluateResponse
         quality_metric: confusion.quality_metric(found.precision_weight),
         interval_low: found.interval.0,
         interval_high: found.interval.1,
-        savings: found.rates.savings().map(|(images, saving)| proto::Saving { images, saving }).to_vec(),
+        savings: found
+            .rates
+            .savings()
+            .map(|(images, saving)| proto::Saving { images, saving })
+            .to_vec(),
         judgements: found.judgements,
         seconds: found.rates.seconds(found.judgements),
         cost: found.rates.cost(found.judgements),

@@ -2,9 +2,11 @@
 
 use tonic::Status;
 
-use crate::decode::DecodeError;
 use crate::decide::DecisionKind;
-use crate::engine::{AddError, Added, EngineError, FILTER_IDS_MAX, Filter, ImageView, NewSource, SourceRecord};
+use crate::decode::DecodeError;
+use crate::engine::{
+    AddError, Added, EngineError, FILTER_IDS_MAX, Filter, ImageView, NewSource, SourceRecord,
+};
 use crate::grpc::status::invalid;
 use crate::proto;
 use crate::types::ClusterId;
@@ -42,17 +44,36 @@ pub(in crate::grpc) fn source_from(
     image: proto::NewImage,
     stream_tags: &[String],
 ) -> Result<(NewSource, Vec<u8>), Status> {
-    let proto::NewImage { key, data, uri, modify_time, tags } = image;
+    let proto::NewImage {
+        key,
+        data,
+        uri,
+        modify_time,
+        tags,
+    } = image;
     let modified_ms = timestamp_ms("image.modify_time", modify_time)?;
     let mut all_tags = stream_tags.to_vec();
     all_tags.extend(tags);
-    Ok((NewSource { key, uri, modified_ms, tags: all_tags }, data))
+    Ok((
+        NewSource {
+            key,
+            uri,
+            modified_ms,
+            tags: all_tags,
+        },
+        data,
+    ))
 }
 
 pub(in crate::grpc) fn filter_from(filter: Option<proto::ImageFilter>) -> Result<Filter, Status> {
-    let Some(filter) = filter else { return Ok(Filter::default()) };
+    let Some(filter) = filter else {
+        return Ok(Filter::default());
+    };
     if filter.image_ids.len() > FILTER_IDS_MAX {
-        let description = format!("has {} entries, at most {FILTER_IDS_MAX} are allowed", filter.image_ids.len());
+        let description = format!(
+            "has {} entries, at most {FILTER_IDS_MAX} are allowed",
+            filter.image_ids.len()
+        );
         return Err(invalid("filter.image_ids", description));
     }
     let decisions = filter.decisions().map(|kind| match kind {
@@ -74,22 +95,32 @@ pub(in crate::grpc) fn filter_from(filter: Option<proto::ImageFilter>) -> Result
 }
 
 /// What became of an image; `id` is known wherever its bytes were.
-pub(in crate::grpc) fn outcome(key: String, id: String, answer: Result<Added, AddError>) -> proto::AddOutcome {
+pub(in crate::grpc) fn outcome(
+    key: String,
+    id: String,
+    answer: Result<Added, AddError>,
+) -> proto::AddOutcome {
     match answer {
         Ok(added) => {
-            let status =
-                if added.new { proto::AddStatus::Added } else { proto::AddStatus::AlreadyPresent };
+            let status = if added.new {
+                proto::AddStatus::Added
+            } else {
+                proto::AddStatus::AlreadyPresent
+            };
             proto::AddOutcome {
                 key,
                 status: status.into(),
                 image_id: added.image.to_string(),
-                decision: Some(basic_decision(&added.image, &added.decision)),
+                decision: Some(basic_decision(&added.image, added.decision)),
                 ..Default::default()
             }
         }
         Err(error) => {
-            let status =
-                if error.is_rejection() { proto::AddStatus::Rejected } else { proto::AddStatus::Failed };
+            let status = if error.is_rejection() {
+                proto::AddStatus::Rejected
+            } else {
+                proto::AddStatus::Failed
+            };
             proto::AddOutcome {
                 key,
                 status: status.into(),
