@@ -10,12 +10,8 @@ const SERVICES: [&str; 5] = ["admin", "clustering", "collection", "decision", "i
 const RESOURCES: [&str; 5] = ["clustering", "collection", "decision", "image", "operation"];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let services = SERVICES
-        .iter()
-        .map(|name| format!("{PROTO_ROOT}/culld/v1/{name}_service.proto"));
-    let resources = RESOURCES
-        .iter()
-        .map(|name| format!("{PROTO_ROOT}/culld/v1/{name}.proto"));
+    let services = SERVICES.iter().map(|name| format!("{PROTO_ROOT}/culld/v1/{name}_service.proto"));
+    let resources = RESOURCES.iter().map(|name| format!("{PROTO_ROOT}/culld/v1/{name}.proto"));
     let paths: Vec<PathBuf> = services.chain(resources).map(PathBuf::from).collect();
     println!("cargo:rerun-if-changed=build.rs");
     for path in &paths {

@@ -64,23 +64,14 @@ impl Daemon {
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
         let engine = Arc::new(opened.map_err(|error| AppError::Thread(error.to_string()))??);
-        let listen = |source| AppError::Listen {
-            address: config.listen,
-            source,
-        };
+        let listen = |source| AppError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopping) = watch::channel(false);
         let drain_time_max = config.drain_time_max;
         let server = tokio::spawn(serve(listener, Arc::clone(&engine), config, stopping));
         tracing::info!(%address, "serving");
-        Ok(Self {
-            address,
-            engine,
-            stop,
-            server,
-            drain_time_max,
-        })
+        Ok(Self { address, engine, stop, server, drain_time_max })
     }
 
     /// Where it listens.
@@ -92,10 +83,7 @@ impl Daemon {
     pub async fn stop(mut self) {
         tracing::info!("draining");
         self.stop.send_replace(true);
-        if tokio::time::timeout(self.drain_time_max, &mut self.server)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(self.drain_time_max, &mut self.server).await.is_err() {
             tracing::warn!("calls still in flight were cut off");
             self.server.abort();
         }
@@ -142,11 +130,7 @@ fn open(config: &Config) -> Result<Engine, AppError> {
         pixels_max: config.image_pixels_max,
         decode_time_max: config.decode_time_max,
     };
-    let options = PipelineOptions {
-        workers: config.workers,
-        queue_max: config.queue_images_max,
-        limits,
-    };
+    let options = PipelineOptions { workers: config.workers, queue_max: config.queue_images_max, limits };
     let pipeline = Arc::new(Pipeline::start(&model, &options)?);
     let choice = match config.index {
         IndexSetting::Flat => IndexChoice::Flat,

@@ -122,10 +122,7 @@ pub fn run(
     check_input(input)?;
     let n = input.vectors.len();
     if parameters.points() != n {
-        return Err(ClusterError::PointCount {
-            checked: parameters.points(),
-            received: n,
-        });
+        return Err(ClusterError::PointCount { checked: parameters.points(), received: n });
     }
     let stage = Stage::whole(context);
     let mut outcome = parameters.algorithm().run(input, &stage)?;
@@ -137,17 +134,10 @@ pub fn run(
 fn check_input(input: &ClusterInput<'_>) -> Result<(), ClusterError> {
     let n = input.vectors.len();
     if input.ids.len() != n {
-        return Err(ClusterError::IdCount {
-            vectors: n,
-            ids: input.ids.len(),
-        });
+        return Err(ClusterError::IdCount { vectors: n, ids: input.ids.len() });
     }
     if n > POINTS_MAX {
-        return Err(ClusterError::TooLarge {
-            what: "the input",
-            max: POINTS_MAX,
-            unit: "points",
-        });
+        return Err(ClusterError::TooLarge { what: "the input", max: POINTS_MAX, unit: "points" });
     }
     for row in 0..n {
         let vector = input.vectors.row(row);

@@ -44,12 +44,7 @@ pub struct ServeArgs {
     #[arg(long, env = "CULLD_WORKERS", value_name = "N")]
     pub workers: Option<usize>,
     /// Directory that `ImportSources` may read; may be repeated [default: none]
-    #[arg(
-        long = "allowed-root",
-        env = "CULLD_ALLOWED_ROOTS",
-        value_delimiter = ':',
-        value_name = "DIR"
-    )]
+    #[arg(long = "allowed-root", env = "CULLD_ALLOWED_ROOTS", value_delimiter = ':', value_name = "DIR")]
     pub allowed_roots: Option<Vec<PathBuf>>,
     /// Largest image file, in MiB, 1 to 64 [default: 64]
     #[arg(long, env = "CULLD_IMAGE_MIB_MAX", value_name = "MIB")]
@@ -226,12 +221,7 @@ fn ranged(
     if (low..=high).contains(&received) {
         Ok(received)
     } else {
-        Err(ConfigError::Range {
-            name,
-            received,
-            low,
-            high,
-        })
+        Err(ConfigError::Range { name, received, low, high })
     }
 }
 
@@ -255,14 +245,10 @@ impl ServeArgs {
         let Some(path) = self.config.clone() else {
             return Ok(self);
         };
-        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read {
-            path: path.clone(),
-            source,
-        })?;
-        let file: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
-            path,
-            source: Box::new(source),
-        })?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let file: Self =
+            toml::from_str(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
         Ok(Self {
             data: self.data.or(file.data),
             listen: self.listen.or(file.listen),
@@ -293,9 +279,7 @@ impl ServeArgs {
     /// other machines reach.
     pub fn resolve(self) -> Result<Config, ConfigError> {
         let args = self.with_file()?;
-        let listen = args
-            .listen
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7357)));
+        let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7357)));
         if !listen.ip().is_loopback() && args.listen_unprotected != Some(true) {
             return Err(ConfigError::Unprotected { address: listen });
         }
@@ -331,10 +315,7 @@ impl ServeArgs {
 
 fn canonical_roots(roots: &[PathBuf]) -> Result<Vec<PathBuf>, ConfigError> {
     let canonical = |path: &PathBuf| {
-        std::fs::canonicalize(path).map_err(|source| ConfigError::Root {
-            path: path.clone(),
-            source,
-        })
+        std::fs::canonicalize(path).map_err(|source| ConfigError::Root { path: path.clone(), source })
     };
     roots.iter().map(canonical).collect()
 }
@@ -351,27 +332,17 @@ impl Config {
             ..ServeArgs::default()
         };
         // Defaults are in range by construction; `settings_have_valid_defaults` in the tests holds it so.
-        args.resolve()
-            .unwrap_or_else(|error| unreachable!("default settings: {error}"))
+        args.resolve().unwrap_or_else(|error| unreachable!("default settings: {error}"))
     }
 
     /// Every setting with its value in force.
     pub fn describe(&self) -> Vec<Setting> {
-        let roots = self
-            .allowed_roots
-            .iter()
-            .map(|root| root.display().to_string())
-            .collect::<Vec<_>>()
-            .join(":");
+        let roots =
+            self.allowed_roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(":");
         let values: [(&'static str, String); 16] = [
             ("data", self.data.display().to_string()),
             ("listen", self.listen.to_string()),
-            (
-                "onnxruntime",
-                self.onnxruntime
-                    .as_ref()
-                    .map_or("searched".into(), |p| p.display().to_string()),
-            ),
+            ("onnxruntime", self.onnxruntime.as_ref().map_or("searched".into(), |p| p.display().to_string())),
             (
                 "model",
                 match &self.model {
@@ -385,10 +356,7 @@ impl Config {
             ("workers", self.workers.to_string()),
             ("allowed_roots", roots),
             ("image_mib_max", (self.image_bytes_max / MIB).to_string()),
-            (
-                "image_megapixels_max",
-                (self.image_pixels_max / 1_000_000).to_string(),
-            ),
+            ("image_megapixels_max", (self.image_pixels_max / 1_000_000).to_string()),
             ("decode_seconds_max", self.decode_time_max.as_secs().to_string()),
             ("inflight_mib_max", (self.inflight_bytes_max / MIB).to_string()),
             ("queue_images_max", self.queue_images_max.to_string()),
@@ -400,16 +368,9 @@ impl Config {
         let command = ServeArgs::augment_args(clap::Command::new("serve"));
         let describe = |(name, value): (&'static str, String)| {
             let argument = command.get_arguments().find(|argument| argument.get_id() == name);
-            let env = argument
-                .and_then(clap::Arg::get_env)
-                .map(|env| env.to_string_lossy().into_owned());
+            let env = argument.and_then(clap::Arg::get_env).map(|env| env.to_string_lossy().into_owned());
             let help = argument.and_then(clap::Arg::get_help).map(ToString::to_string);
-            Setting {
-                name,
-                value,
-                env: env.unwrap_or_default(),
-                help: help.unwrap_or_default(),
-            }
+            Setting { name, value, env: env.unwrap_or_default(), help: help.unwrap_or_default() }
         };
         values.into_iter().chain([drain]).map(describe).collect()
     }

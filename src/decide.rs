@@ -120,19 +120,9 @@ impl Votes {
             return None;
         }
         let (side, against, agreeing, opposing) = if self.of(Side::Keep) >= self.of(Side::Discard) {
-            (
-                Side::Keep,
-                self.seen_discard,
-                self.implied_keep,
-                self.implied_discard,
-            )
+            (Side::Keep, self.seen_discard, self.implied_keep, self.implied_discard)
         } else {
-            (
-                Side::Discard,
-                self.seen_keep,
-                self.implied_discard,
-                self.implied_keep,
-            )
+            (Side::Discard, self.seen_keep, self.implied_discard, self.implied_keep)
         };
         let implied = (agreeing + opposing) as f64;
         (against == 0 && agreeing as f64 >= policy.inheritance_agreement * implied).then_some(side)
@@ -199,12 +189,8 @@ pub struct Decision {
 
 impl Decision {
     /// The answer while nothing is judged: keep, were it decided now, with no confidence.
-    pub const UNJUDGED: Self = Self {
-        kind: DecisionKind::Review,
-        side: Side::Keep,
-        confidence: 0.0,
-        reason: Reason::NothingJudged,
-    };
+    pub const UNJUDGED: Self =
+        Self { kind: DecisionKind::Review, side: Side::Keep, confidence: 0.0, reason: Reason::NothingJudged };
 }
 
 /// Decides one image.
@@ -212,11 +198,9 @@ pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
     let decided = by_label(facts).or_else(|| by_inheritance(facts, policy));
     let decision = decided.unwrap_or_else(|| by_standing_verdict(facts, policy));
     match (decision.kind, policy.answer_in_review) {
-        (DecisionKind::Review, AnswerInReview::Keep) => Decision {
-            kind: DecisionKind::Keep,
-            side: Side::Keep,
-            ..decision
-        },
+        (DecisionKind::Review, AnswerInReview::Keep) => {
+            Decision { kind: DecisionKind::Keep, side: Side::Keep, ..decision }
+        }
         (DecisionKind::Keep | DecisionKind::Discard, _) | (_, AnswerInReview::Review) => decision,
     }
 }
@@ -229,22 +213,12 @@ fn by_label(facts: &Facts) -> Option<Decision> {
     } else {
         (confidence(facts, label.side, None), Reason::ImpliedLabel)
     };
-    Some(Decision {
-        kind: label.side.into(),
-        side: label.side,
-        confidence,
-        reason,
-    })
+    Some(Decision { kind: label.side.into(), side: label.side, confidence, reason })
 }
 
 /// Inheritance: members without a label take their cluster's side.
 fn by_inheritance(facts: &Facts, policy: &Policy) -> Option<Decision> {
-    let Standing::Member {
-        votes,
-        distance_to_medoid,
-        ..
-    } = facts.standing
-    else {
+    let Standing::Member { votes, distance_to_medoid, .. } = facts.standing else {
         return None;
     };
     let side = votes.inherited_side(policy)?;

@@ -47,11 +47,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            bytes_max: 64 << 20,
-            pixels_max: 100_000_000,
-            decode_time_max: Duration::from_secs(10),
-        }
+        Self { bytes_max: 64 << 20, pixels_max: 100_000_000, decode_time_max: Duration::from_secs(10) }
     }
 }
 
@@ -174,15 +170,10 @@ pub fn decode(bytes: &[u8], limits: &Limits, shortest_side_min: u32) -> Result<D
         return Err(DecodeError::Empty);
     }
     if bytes.len() > limits.bytes_max {
-        return Err(DecodeError::TooLarge {
-            bytes: bytes.len(),
-            bytes_max: limits.bytes_max,
-        });
+        return Err(DecodeError::TooLarge { bytes: bytes.len(), bytes_max: limits.bytes_max });
     }
     let Some(format) = Format::sniff(bytes) else {
-        return Err(DecodeError::UnsupportedFormat {
-            found: describe(bytes),
-        });
+        return Err(DecodeError::UnsupportedFormat { found: describe(bytes) });
     };
     let attempt = || {
         if format == Format::Jpeg {
@@ -193,10 +184,7 @@ pub fn decode(bytes: &[u8], limits: &Limits, shortest_side_min: u32) -> Result<D
     };
     // The decoders are other people's code on other people's bytes: a panic there is a damaged file here.
     catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|_| {
-        Err(DecodeError::Corrupt {
-            format,
-            detail: "its decoder gave up in disorder".to_owned(),
-        })
+        Err(DecodeError::Corrupt { format, detail: "its decoder gave up in disorder".to_owned() })
     })
 }
 
@@ -208,17 +196,10 @@ fn admit(
 ) -> Result<Option<MutexGuard<'static, ()>>, DecodeError> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
-        return Err(DecodeError::Corrupt {
-            format,
-            detail: "it has no pixels".to_owned(),
-        });
+        return Err(DecodeError::Corrupt { format, detail: "it has no pixels".to_owned() });
     }
     if pixels > limits.pixels_max {
-        return Err(DecodeError::TooManyPixels {
-            width,
-            height,
-            pixels_max: limits.pixels_max,
-        });
+        return Err(DecodeError::TooManyPixels { width, height, pixels_max: limits.pixels_max });
     }
     Ok((pixels > LARGE_PIXELS).then(|| LARGE_TURN.lock().unwrap_or_else(PoisonError::into_inner)))
 }

@@ -40,12 +40,7 @@ pub struct EmbeddingSpace {
 impl EmbeddingSpace {
     /// A name of the space that differs whenever a part of it does: 64 hex digits.
     pub fn id(&self) -> String {
-        let Self {
-            model_digest,
-            preprocessing,
-            dim,
-            numeric_mode,
-        } = self;
+        let Self { model_digest, preprocessing, dim, numeric_mode } = self;
         let text = format!("embedding space 1\n{model_digest}\n{preprocessing}\n{dim}\n{numeric_mode}\n");
         blake3::hash(text.as_bytes()).to_hex().to_string()
     }

@@ -121,11 +121,7 @@ impl Engine {
         let operations = Arc::new(Operations::load(persist.clone())?);
         let engine = Self {
             pipeline: parts.pipeline,
-            keeping: Keeping {
-                index: parts.index,
-                hnsw,
-                clusterings_max: parts.clusterings_kept,
-            },
+            keeping: Keeping { index: parts.index, hnsw, clusterings_max: parts.clusterings_kept },
             index_folder: parts.index_folder,
             allowed_roots: parts.allowed_roots,
             image_bytes_max: parts.image_bytes_max,
@@ -148,25 +144,15 @@ impl Engine {
 
     fn open_collection(&self, number: u32, record: CollectionRecord) -> Result<Open, EngineError> {
         let store = self.persist.collection(number);
-        let index_folder = self
-            .index_folder
-            .as_ref()
-            .map(|folder| folder.join(number.to_string()));
+        let index_folder = self.index_folder.as_ref().map(|folder| folder.join(number.to_string()));
         let collection = Arc::new(Collection::open(record, store, self.keeping, index_folder)?);
         let adder = Adder::start(Arc::clone(&collection))?;
-        Ok(Open {
-            number,
-            collection,
-            adder,
-        })
+        Ok(Open { number, collection, adder })
     }
 
     fn get(&self, name: &str) -> Result<Open, EngineError> {
         let name = if name.is_empty() { DEFAULT_COLLECTION } else { name };
-        read(&self.collections)
-            .get(name)
-            .cloned()
-            .ok_or_else(|| EngineError::not_found("collection", name))
+        read(&self.collections).get(name).cloned().ok_or_else(|| EngineError::not_found("collection", name))
     }
 
     /// A collection by name; the empty name means the default one.
@@ -179,10 +165,7 @@ impl Engine {
 
     /// All collections, by name.
     pub fn collections(&self) -> Vec<Arc<Collection>> {
-        read(&self.collections)
-            .values()
-            .map(|open| Arc::clone(&open.collection))
-            .collect()
+        read(&self.collections).values().map(|open| Arc::clone(&open.collection)).collect()
     }
 
     /// The space of images that are added now.
@@ -209,16 +192,11 @@ impl Engine {
         bytes: Arc<[u8]>,
         done: Box<dyn FnOnce(Result<Prepared, PrepareError>) + Send>,
     ) -> Result<(), EngineError> {
-        let job = Job {
-            bytes,
-            cancelled: Arc::default(),
-            done,
-        };
+        let job = Job { bytes, cancelled: Arc::default(), done };
         self.pipeline.try_submit(job).map_err(|error| match error {
-            SubmitError::Overloaded { .. } => EngineError::Exhausted {
-                message: error.to_string(),
-                retry_after: Some(RETRY_AFTER),
-            },
+            SubmitError::Overloaded { .. } => {
+                EngineError::Exhausted { message: error.to_string(), retry_after: Some(RETRY_AFTER) }
+            }
             SubmitError::Stopped => EngineError::Stopping,
         })
     }
@@ -243,12 +221,7 @@ impl Engine {
     pub fn ingest(&self, name: &str) -> Result<Ingest, EngineError> {
         let open = self.get(name)?;
         self.check_space(&open.collection)?;
-        Ok(Ingest::new(
-            open.collection,
-            open.adder,
-            Arc::clone(&self.pipeline),
-            self.image_bytes_max,
-        ))
+        Ok(Ingest::new(open.collection, open.adder, Arc::clone(&self.pipeline), self.image_bytes_max))
     }
 
     fn check_space(&self, collection: &Collection) -> Result<(), EngineError> {
@@ -283,36 +256,19 @@ impl Engine {
             return found.ok_or_else(|| EngineError::not_found("collection", name));
         }
         if collections.contains_key(name) {
-            return Err(EngineError::AlreadyExists {
-                what: "collection",
-                name: name.to_owned(),
-            });
+            return Err(EngineError::AlreadyExists { what: "collection", name: name.to_owned() });
         }
         if collections.len() >= self.collections_max {
             let message = format!("there are {} collections, which is the limit", collections.len());
-            return Err(EngineError::Exhausted {
-                message,
-                retry_after: None,
-            });
+            return Err(EngineError::Exhausted { message, retry_after: None });
         }
         let number = collections.values().map(|open| open.number).max().unwrap_or(0) + 1;
-        let record = CollectionRecord {
-            name: name.to_owned(),
-            created_ms: now_ms(),
-            space: self.space().clone(),
-        };
+        let record =
+            CollectionRecord { name: name.to_owned(), created_ms: now_ms(), space: self.space().clone() };
         let store = self.persist.collection(number);
         let mut batch = store.batch();
         batch.put_collection(&record)?;
-        if let Some(key) = request {
-            let answer = requests::RequestRecord::new(
-                key,
-                &Created {
-                    name: name.to_owned(),
-                },
-            )?;
-            batch.put_daemon_request(key, &answer)?;
-        }
+        batch.remember_for_daemon(request, &Created { name: name.to_owned() })?;
         store.commit(batch)?;
         let open = self.open_collection(number, record)?;
         let collection = Arc::clone(&open.collection);
@@ -336,11 +292,9 @@ impl Engine {
         write(&self.collections).remove(name);
         open.collection.close();
         self.persist.collection(open.number).delete_all()?;
-        if let Some(key) = request {
-            let mut batch = daemon.batch();
-            batch.put_daemon_request(key, &requests::RequestRecord::new(key, &images)?)?;
-            daemon.commit(batch)?;
-        }
+        let mut batch = daemon.batch();
+        batch.remember_for_daemon(request, &images)?;
+        daemon.commit(batch)?;
         if name == DEFAULT_COLLECTION {
             self.create_collection(DEFAULT_COLLECTION, None)?;
         }
@@ -366,10 +320,7 @@ impl Engine {
                 message: format!("collection {:?} has no images to cluster", collection.name()),
             });
         }
-        recluster
-            .parameters
-            .check(images)
-            .map_err(|error| recluster::parameter_error(&error))?;
+        recluster.parameters.check(images).map_err(|error| recluster::parameter_error(&error))?;
         let work = {
             let collection = Arc::clone(&collection);
             move |operation: &Operation| collection.recluster(&recluster, operation)
@@ -391,10 +342,7 @@ impl Engine {
     ) -> Result<Arc<Operation>, EngineError> {
         let ingest = self.ingest(name)?;
         let paths = import::allowed_paths(paths, &self.allowed_roots)?;
-        let source = NewSource {
-            tags,
-            ..NewSource::default()
-        };
+        let source = NewSource { tags, ..NewSource::default() };
         check_source(&source).map_err(|description| EngineError::invalid("tags", description))?;
         let collection = Arc::clone(ingest.collection());
         let work = move |operation: &Operation| import::import(&ingest, &paths, &source.tags, operation);
@@ -416,13 +364,7 @@ impl Engine {
         let operation = self.operations.start(collection.name(), method)?;
         if request.is_some() {
             let mut batch = writer.batch();
-            writer.remember(
-                &mut batch,
-                request,
-                &Started {
-                    operation: operation.status().number,
-                },
-            )?;
+            batch.remember(request, &Started { operation: operation.status().number })?;
             collection.store.commit(batch)?;
         }
         drop(writer);
@@ -436,9 +378,7 @@ impl Engine {
             }
             operations.finish(&handle, result.map_err(OperationFailure::from));
         };
-        let spawned = std::thread::Builder::new()
-            .name("culld-operation".into())
-            .spawn(run);
+        let spawned = std::thread::Builder::new().name("culld-operation".into()).spawn(run);
         match spawned {
             Ok(thread) => self.keep_thread(thread),
             Err(error) => {
@@ -476,9 +416,7 @@ impl Engine {
                 tracing::error!("an operation's thread panicked");
             }
         }
-        self.collections()
-            .iter()
-            .for_each(|collection| collection.save_index());
+        self.collections().iter().for_each(|collection| collection.save_index());
     }
 }
 
@@ -494,10 +432,7 @@ struct Started {
 
 fn check_name(name: &str) -> Result<(), EngineError> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    let first = name
-        .chars()
-        .next()
-        .is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     if first && name.len() <= NAME_CHARACTERS_MAX && name.chars().all(allowed) {
         return Ok(());
     }

@@ -91,9 +91,7 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .add_service(health)
         .add_service(reflection)
-        .add_service(CollectionServiceServer::new(collections::Collections(
-            Arc::clone(&engine),
-        )))
+        .add_service(CollectionServiceServer::new(collections::Collections(Arc::clone(&engine))))
         .add_service(images)
         .add_service(clusterings)
         .add_service(decisions)
@@ -110,38 +108,20 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) -> bool {
 }
 
 async fn report_serving(reporter: &HealthReporter) {
-    reporter
-        .set_serving::<CollectionServiceServer<collections::Collections>>()
-        .await;
+    reporter.set_serving::<CollectionServiceServer<collections::Collections>>().await;
     reporter.set_serving::<ImageServiceServer<images::Images>>().await;
-    reporter
-        .set_serving::<ClusteringServiceServer<clusterings::Clusterings>>()
-        .await;
-    reporter
-        .set_serving::<DecisionServiceServer<decisions::Decisions>>()
-        .await;
+    reporter.set_serving::<ClusteringServiceServer<clusterings::Clusterings>>().await;
+    reporter.set_serving::<DecisionServiceServer<decisions::Decisions>>().await;
     reporter.set_serving::<AdminServiceServer<admin::Admin>>().await;
 }
 
 /// Returns when the daemon is to stop; says so to those who watch its health first.
 async fn drain_signal(mut stopping: watch::Receiver<bool>, reporter: HealthReporter) {
     stopped(&mut stopping).await;
-    reporter
-        .set_service_status("", tonic_health::ServingStatus::NotServing)
-        .await;
-    reporter
-        .set_not_serving::<CollectionServiceServer<collections::Collections>>()
-        .await;
-    reporter
-        .set_not_serving::<ImageServiceServer<images::Images>>()
-        .await;
-    reporter
-        .set_not_serving::<ClusteringServiceServer<clusterings::Clusterings>>()
-        .await;
-    reporter
-        .set_not_serving::<DecisionServiceServer<decisions::Decisions>>()
-        .await;
-    reporter
-        .set_not_serving::<AdminServiceServer<admin::Admin>>()
-        .await;
+    reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+    reporter.set_not_serving::<CollectionServiceServer<collections::Collections>>().await;
+    reporter.set_not_serving::<ImageServiceServer<images::Images>>().await;
+    reporter.set_not_serving::<ClusteringServiceServer<clusterings::Clusterings>>().await;
+    reporter.set_not_serving::<DecisionServiceServer<decisions::Decisions>>().await;
+    reporter.set_not_serving::<AdminServiceServer<admin::Admin>>().await;
 }

@@ -191,16 +191,10 @@ pub enum IndexError {
 /// Refuses what no index may accept as a query.
 fn check_query(dim: usize, query: &[f32], k: usize) -> Result<(), IndexError> {
     if query.len() != dim {
-        return Err(IndexError::Dimension {
-            expected: dim,
-            received: query.len(),
-        });
+        return Err(IndexError::Dimension { expected: dim, received: query.len() });
     }
     if k > NEIGHBOURS_MAX {
-        return Err(IndexError::TooMany {
-            k,
-            k_max: NEIGHBOURS_MAX,
-        });
+        return Err(IndexError::TooMany { k, k_max: NEIGHBOURS_MAX });
     }
     check_unit(query)
 }

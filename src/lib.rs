@@ -56,13 +56,7 @@ pub mod plot;
 pub mod telemetry;
 
 /// The generated messages, services and clients of `proto/culld/v1`.
-#[allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::all,
-    clippy::pedantic,
-    reason = "generated"
-)]
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, reason = "generated")]
 pub mod proto {
     tonic::include_proto!("culld.v1");
 

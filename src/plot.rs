@@ -50,12 +50,8 @@ pub fn reachability(points: &[Bar]) -> Result<String, PlotError> {
     {
         let root = SVGBackend::with_string(&mut svg, SIZE_PX).into_drawing_area();
         root.fill(&WHITE).map_err(draw_error)?;
-        let mut chart = chart(
-            &root,
-            "Reachability, one colour per cluster, noise grey",
-            points.len() as f64,
-            top,
-        )?;
+        let mut chart =
+            chart(&root, "Reachability, one colour per cluster, noise grey", points.len() as f64, top)?;
         chart
             .configure_mesh()
             .disable_x_mesh()
@@ -68,10 +64,7 @@ pub fn reachability(points: &[Bar]) -> Result<String, PlotError> {
         let step = points.len().div_ceil(BARS_MAX);
         let bars = points.chunks(step).enumerate().map(|(place, points)| {
             let left = (place * step) as f64;
-            let height = points
-                .iter()
-                .map(|bar| bar.height.unwrap_or(top))
-                .fold(0.0, f64::max);
+            let height = points.iter().map(|bar| bar.height.unwrap_or(top)).fold(0.0, f64::max);
             let corners = [(left, 0.0), (left + points.len() as f64, height)];
             Rectangle::new(corners, colour(points[0].cluster).filled())
         });
@@ -88,9 +81,7 @@ pub fn reachability(points: &[Bar]) -> Result<String, PlotError> {
 /// No distances.
 pub fn k_distances(distances: &[f32], knee: Option<f64>) -> Result<String, PlotError> {
     if distances.is_empty() {
-        return Err(PlotError::Empty {
-            what: "k-distance curve",
-        });
+        return Err(PlotError::Empty { what: "k-distance curve" });
     }
     let top = top_of(distances.iter().map(|&distance| f64::from(distance)).chain(knee));
     let last = (distances.len() - 1).max(1) as f64;
@@ -107,13 +98,9 @@ pub fn k_distances(distances: &[f32], knee: Option<f64>) -> Result<String, PlotE
             .y_desc("cosine distance")
             .draw()
             .map_err(draw_error)?;
-        let curve = distances
-            .iter()
-            .enumerate()
-            .map(|(place, &d)| (place as f64 / last * 100.0, f64::from(d)));
-        chart
-            .draw_series(LineSeries::new(curve, BLUE.stroke_width(2)))
-            .map_err(draw_error)?;
+        let curve =
+            distances.iter().enumerate().map(|(place, &d)| (place as f64 / last * 100.0, f64::from(d)));
+        chart.draw_series(LineSeries::new(curve, BLUE.stroke_width(2))).map_err(draw_error)?;
         if let Some(knee) = knee {
             let line = LineSeries::new([(0.0, knee), (100.0, knee)], RED.stroke_width(1));
             chart
@@ -184,21 +171,14 @@ mod tests {
                 cluster: place.is_multiple_of(2).then_some(1),
             };
             let svg = reachability(&(0..points).map(bar).collect::<Vec<_>>()).unwrap();
-            assert!(
-                svg.contains("cosine distance") && svg.ends_with("</svg>\n"),
-                "{points}"
-            );
+            assert!(svg.contains("cosine distance") && svg.ends_with("</svg>\n"), "{points}");
         }
         assert!(reachability(&[]).is_err());
     }
 
     #[test]
     fn the_knee_is_named() {
-        assert!(
-            k_distances(&[0.1, 0.2, 0.9], Some(0.25))
-                .unwrap()
-                .contains("knee: 0.2500")
-        );
+        assert!(k_distances(&[0.1, 0.2, 0.9], Some(0.25)).unwrap().contains("knee: 0.2500"));
         assert!(!k_distances(&[0.0], None).unwrap().contains("knee"));
         assert!(k_distances(&[], None).is_err());
     }

@@ -95,10 +95,7 @@ pub enum SetupError {
 }
 
 fn io_error(path: &Path, error: &std::io::Error) -> SetupError {
-    SetupError::Io {
-        path: path.display().to_string(),
-        detail: error.to_string(),
-    }
+    SetupError::Io { path: path.display().to_string(), detail: error.to_string() }
 }
 
 /// culld's cache folder: `$CULLD_CACHE`, else `$XDG_CACHE_HOME/culld`, else `~/.cache/culld`. It may not exist yet.
@@ -106,11 +103,7 @@ fn io_error(path: &Path, error: &std::io::Error) -> SetupError {
 /// # Errors
 /// None of the variables is set.
 pub fn cache_folder() -> Result<PathBuf, SetupError> {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("CULLD_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|folder| folder.join("culld")))
         .or_else(|| set("HOME").map(|folder| folder.join(".cache/culld")))
@@ -136,10 +129,7 @@ pub fn install_runtime(progress: &mut dyn FnMut(&str)) -> Result<PathBuf, SetupE
     let cache = cache_folder()?;
     let folder = cache.join(wheel.folder());
     if let Ok(library) = verify(&folder, wheel) {
-        progress(&format!(
-            "ONNX Runtime {VERSION} is in place: {}",
-            library.display()
-        ));
+        progress(&format!("ONNX Runtime {VERSION} is in place: {}", library.display()));
         return Ok(library);
     }
     let work = WorkFolder::create(&cache)?;
@@ -152,10 +142,7 @@ pub fn install_runtime(progress: &mut dyn FnMut(&str)) -> Result<PathBuf, SetupE
     let note = staged.join(DIGEST_FILE);
     fs::write(&note, digest).map_err(|error| io_error(&note, &error))?;
     let library = publish(&staged, &folder, wheel)?;
-    progress(&format!(
-        "ONNX Runtime {VERSION} installed: {}",
-        library.display()
-    ));
+    progress(&format!("ONNX Runtime {VERSION} installed: {}", library.display()));
     Ok(library)
 }
 
@@ -183,16 +170,12 @@ fn publish(staged: &Path, folder: &Path, wheel: &Wheel) -> Result<PathBuf, Setup
 fn verify(folder: &Path, wheel: &Wheel) -> Result<PathBuf, SetupError> {
     let library = folder.join(wheel.library());
     let Ok(expected) = fs::read_to_string(folder.join(DIGEST_FILE)) else {
-        return Err(SetupError::NotInstalled {
-            folder: folder.display().to_string(),
-        });
+        return Err(SetupError::NotInstalled { folder: folder.display().to_string() });
     };
     if digest(&library)? == expected {
         Ok(library)
     } else {
-        Err(SetupError::Changed {
-            path: library.display().to_string(),
-        })
+        Err(SetupError::Changed { path: library.display().to_string() })
     }
 }
 
@@ -206,9 +189,7 @@ struct WorkFolder(PathBuf);
 
 impl WorkFolder {
     fn create(cache: &Path) -> Result<Self, SetupError> {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_nanos());
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let folder = cache.join(format!("setup-{}-{now}", std::process::id()));
         fs::create_dir_all(&folder).map_err(|error| io_error(&folder, &error))?;
         Ok(Self(folder))

@@ -201,11 +201,7 @@ impl StoreError {
     }
 
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            action,
-            path: path.to_path_buf(),
-            source: Arc::new(source),
-        }
+        Self::Io { action, path: path.to_path_buf(), source: Arc::new(source) }
     }
 }
 
@@ -228,15 +224,7 @@ impl fmt::Debug for HexKey {
 /// Refuses what no implementation may accept, before anything is written.
 fn check_limits(batch: &[Write]) -> Result<(), StoreError> {
     let within = |what, bytes, bytes_max| {
-        if bytes > bytes_max {
-            Err(StoreError::TooLarge {
-                what,
-                bytes,
-                bytes_max,
-            })
-        } else {
-            Ok(())
-        }
+        if bytes > bytes_max { Err(StoreError::TooLarge { what, bytes, bytes_max }) } else { Ok(()) }
     };
     for write in batch {
         within("key", write.key().len(), KEY_BYTES_MAX)?;

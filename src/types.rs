@@ -128,10 +128,7 @@ impl Embedding {
     /// NaN or infinite components, an all-zero vector, or a length other than `dim`.
     pub fn normalised(mut values: Vec<f32>, dim: usize) -> Result<Self, EmbeddingError> {
         if values.len() != dim {
-            return Err(EmbeddingError::Dimension {
-                expected: dim,
-                received: values.len(),
-            });
+            return Err(EmbeddingError::Dimension { expected: dim, received: values.len() });
         }
         let squares: f64 = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
         if !squares.is_finite() {
@@ -161,10 +158,7 @@ pub struct Vectors {
 impl Vectors {
     /// No rows yet, of `dim` columns (at least one).
     pub fn new(dim: usize) -> Self {
-        Self {
-            dim: dim.max(1),
-            data: Vec::new(),
-        }
+        Self { dim: dim.max(1), data: Vec::new() }
     }
 
     /// Takes row-major data whose length is a multiple of `dim`; a ragged tail is cut off.
@@ -180,10 +174,7 @@ impl Vectors {
     /// A row of another length.
     pub fn push(&mut self, row: &[f32]) -> Result<(), EmbeddingError> {
         if row.len() != self.dim {
-            return Err(EmbeddingError::Dimension {
-                expected: self.dim,
-                received: row.len(),
-            });
+            return Err(EmbeddingError::Dimension { expected: self.dim, received: row.len() });
         }
         self.data.extend_from_slice(row);
         Ok(())
@@ -234,12 +225,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
     let mut sums = [0.0f32; LANES];
     let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: f32 = a_blocks
-        .remainder()
-        .iter()
-        .zip(b_blocks.remainder())
-        .map(|(x, y)| x * y)
-        .sum();
+    let tail: f32 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(x, y)| x * y).sum();
     for (x, y) in a_blocks.zip(b_blocks) {
         for lane in 0..LANES {
             sums[lane] += x[lane] * y[lane];

@@ -50,10 +50,7 @@ async fn import(args: AddArgs, mut client: Client, out: &mut Output) -> Result<O
         let path = std::fs::canonicalize(path).map_err(CliError::file("find", path))?;
         let text = path.to_str().map(ToString::to_string);
         text.ok_or_else(|| {
-            CliError::Usage(format!(
-                "{} is not Unicode: add it without --server-side",
-                path.display()
-            ))
+            CliError::Usage(format!("{} is not Unicode: add it without --server-side", path.display()))
         })
     };
     let paths = args.paths.iter().map(canonical).collect::<Result<Vec<_>, _>>()?;
@@ -78,11 +75,7 @@ fn print_import(result: &ImportResult, out: &mut Output) {
         result.files, result.added, result.already_present, result.rejected, result.failed
     ));
     for problem in &result.problems {
-        out.line(format!(
-            "  {}: {}",
-            words::printable(&problem.path),
-            words::printable(&problem.detail)
-        ));
+        out.line(format!("  {}: {}", words::printable(&problem.path), words::printable(&problem.detail)));
     }
     let problem = |p: &crate::proto::ImportProblem| json!({"key": p.path, "detail": p.detail});
     out.object(&json!({

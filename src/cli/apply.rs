@@ -43,10 +43,7 @@ pub(super) struct ApplyArgs {
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "flags of which clap lets exactly one be given"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of which clap lets exactly one be given")]
 struct HowArgs {
     /// Move the files
     #[arg(long = "move")]
@@ -96,10 +93,7 @@ struct Counts {
 /// Where the files go.
 enum Destination {
     Folders(Relocator),
-    List {
-        csv: Box<csv::Writer<Box<dyn std::io::Write>>>,
-        path: PathBuf,
-    },
+    List { csv: Box<csv::Writer<Box<dyn std::io::Write>>>, path: PathBuf },
 }
 
 /// Sorts files.
@@ -117,9 +111,7 @@ pub(super) async fn run(args: ApplyArgs, mut client: Client, out: &mut Output) -
         csv.flush().map_err(CliError::file("write", path))?;
     }
     summarise(&args, &counts, out);
-    Ok(Outcome::partly_if(
-        counts.missing + counts.changed + counts.failed > 0,
-    ))
+    Ok(Outcome::partly_if(counts.missing + counts.changed + counts.failed > 0))
 }
 
 fn destination(args: &ApplyArgs) -> Result<Destination, CliError> {
@@ -134,22 +126,14 @@ fn destination(args: &ApplyArgs) -> Result<Destination, CliError> {
         Box::new(std::io::sink())
     };
     let mut csv = csv::Writer::from_writer(writer);
-    csv.write_record(["folder", "file", "uri", "image_id"])
-        .map_err(CliError::csv(&path))?;
-    Ok(Destination::List {
-        csv: Box::new(csv),
-        path,
-    })
+    csv.write_record(["folder", "file", "uri", "image_id"]).map_err(CliError::csv(&path))?;
+    Ok(Destination::List { csv: Box::new(csv), path })
 }
 
 /// The folder of each image.
 async fn folders(args: &ApplyArgs, client: &mut Client, images: &[Image]) -> Result<Vec<String>, CliError> {
     if args.by == By::Cluster {
-        let folder = |image: &Image| {
-            image
-                .cluster_id
-                .map_or("noise".into(), |id| format!("cluster-{id:04}"))
-        };
+        let folder = |image: &Image| image.cluster_id.map_or("noise".into(), |id| format!("cluster-{id:04}"));
         return Ok(images.iter().map(folder).collect());
     }
     let decisions = client.decisions_of(images).await?;
@@ -171,10 +155,7 @@ fn handle(
     counts: &mut Counts,
     out: &mut Output,
 ) -> Result<(), CliError> {
-    let id: ImageId = image
-        .image_id
-        .parse()
-        .map_err(|_| CliError::Answer("a valid image id"))?;
+    let id: ImageId = image.image_id.parse().map_err(|_| CliError::Answer("a valid image id"))?;
     let mut handled = HashSet::new();
     for source in &image.sources {
         let Some(path) = source_path(source, args.root.as_deref()) else {
@@ -198,10 +179,7 @@ fn handle(
             Ok(target) => {
                 counts.done += 1;
                 *counts.folders.entry(folder.to_string()).or_default() += 1;
-                out.line(format!(
-                    "{from} -> {}",
-                    words::printable(&target.to_string_lossy())
-                ));
+                out.line(format!("{from} -> {}", words::printable(&target.to_string_lossy())));
             }
             Err(error) => {
                 match error {
@@ -228,14 +206,7 @@ fn source_path(source: &Source, root: Option<&Path>) -> Option<PathBuf> {
 }
 
 fn summarise(args: &ApplyArgs, counts: &Counts, out: &mut Output) {
-    let Counts {
-        done,
-        missing,
-        changed,
-        failed,
-        elsewhere,
-        folders,
-    } = counts;
+    let Counts { done, missing, changed, failed, elsewhere, folders } = counts;
     let verb = match (args.how.action(), args.really) {
         (Some(Action::Move), true) => "moved",
         (Some(Action::Copy), true) => "copied",

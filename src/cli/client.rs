@@ -90,18 +90,14 @@ pub(super) async fn all_pages<T>(
 impl Client {
     /// Connects to a daemon.
     pub(super) async fn connect(server: &str, collection: &str) -> Result<Self, CliError> {
-        let server = if server.contains("://") {
-            server.to_string()
-        } else {
-            format!("http://{server}")
-        };
+        let server = if server.contains("://") { server.to_string() } else { format!("http://{server}") };
         let endpoint = Endpoint::from_shared(server.clone())
             .map_err(|error| CliError::Usage(format!("--server {server} is no address: {error}")))?
             .connect_timeout(CONNECT_TIME_MAX);
-        let channel = endpoint.connect().await.map_err(|error| CliError::Unreachable {
-            server,
-            cause: root_cause(&error),
-        })?;
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|error| CliError::Unreachable { server, cause: root_cause(&error) })?;
         Ok(Self::over(&channel, collection))
     }
 
@@ -113,9 +109,7 @@ impl Client {
                     .max_encoding_message_size(MESSAGE_BYTES_MAX)
             };
         }
-        let user = ["USER", "LOGNAME", "USERNAME"]
-            .iter()
-            .find_map(|name| std::env::var(name).ok());
+        let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
         Self {
             admin: service!(AdminServiceClient),
             clusterings: service!(ClusteringServiceClient),
@@ -123,11 +117,7 @@ impl Client {
             decisions: service!(DecisionServiceClient),
             images: service!(ImageServiceClient),
             collection: collection.to_string(),
-            actor: user
-                .unwrap_or_default()
-                .chars()
-                .take(ACTOR_CHARACTERS_MAX)
-                .collect(),
+            actor: user.unwrap_or_default().chars().take(ACTOR_CHARACTERS_MAX).collect(),
         }
     }
 
@@ -140,20 +130,14 @@ impl Client {
             page_size: PAGE_SIZE,
             page_token: String::new(),
         };
-        ImagePages {
-            images: self.images.clone(),
-            request: Some(request),
-        }
+        ImagePages { images: self.images.clone(), request: Some(request) }
     }
 
     /// The first source's key of each of these images, by image id; unknown images are left out.
     pub(super) async fn names(&self, image_ids: Vec<String>) -> Result<HashMap<String, String>, CliError> {
         let mut names = HashMap::new();
         for ids in image_ids.chunks(PAGE_SIZE as usize) {
-            let filter = ImageFilter {
-                image_ids: ids.to_vec(),
-                ..ImageFilter::default()
-            };
+            let filter = ImageFilter { image_ids: ids.to_vec(), ..ImageFilter::default() };
             let mut pages = self.image_pages(Some(filter), false);
             while let Some(images) = pages.next().await? {
                 names.extend(images.into_iter().map(|image| {
@@ -198,21 +182,15 @@ impl Client {
             return Ok(HashMap::new());
         }
         let answer = self.decisions.batch_get_decisions(request).await?.into_inner();
-        Ok(answer
-            .decisions
-            .into_iter()
-            .map(|decision| (decision.image_id.clone(), decision))
-            .collect())
+        Ok(answer.decisions.into_iter().map(|decision| (decision.image_id.clone(), decision)).collect())
     }
 
     /// Thumbnails in the order asked; unknown images are left out.
     pub(super) async fn thumbnails(&mut self, image_ids: &[String]) -> Result<Vec<Vec<u8>>, CliError> {
         let mut all = Vec::with_capacity(image_ids.len());
         for ids in image_ids.chunks(THUMBNAILS_PER_CALL) {
-            let request = BatchGetThumbnailsRequest {
-                collection: self.collection.clone(),
-                image_ids: ids.to_vec(),
-            };
+            let request =
+                BatchGetThumbnailsRequest { collection: self.collection.clone(), image_ids: ids.to_vec() };
             let answer = self.images.batch_get_thumbnails(request).await?.into_inner();
             all.extend(answer.thumbnails.into_iter().map(|thumbnail| thumbnail.jpeg));
         }
@@ -221,10 +199,7 @@ impl Client {
 
     /// One clustering with its curve; 0 means the active one.
     pub(super) async fn clustering(&mut self, clustering_id: u64) -> Result<Clustering, CliError> {
-        let request = GetClusteringRequest {
-            collection: self.collection.clone(),
-            clustering_id,
-        };
+        let request = GetClusteringRequest { collection: self.collection.clone(), clustering_id };
         let answer = self.clusterings.get_clustering(request).await?.into_inner();
         answer.clustering.ok_or(CliError::Answer("the clustering"))
     }
@@ -233,11 +208,8 @@ impl Client {
     pub(super) async fn all_clusterings(&mut self) -> Result<Vec<Clustering>, CliError> {
         let collection = self.collection.clone();
         all_pages(async |page_token| {
-            let request = ListClusteringsRequest {
-                collection: collection.clone(),
-                page_size: PAGE_SIZE,
-                page_token,
-            };
+            let request =
+                ListClusteringsRequest { collection: collection.clone(), page_size: PAGE_SIZE, page_token };
             let page = self.clusterings.list_clusterings(request).await?.into_inner();
             Ok((page.clusterings, page.next_page_token))
         })
@@ -249,12 +221,7 @@ impl Client {
         let collection = self.collection.clone();
         all_pages(async |page_token| {
             let collection = collection.clone();
-            let request = ListClustersRequest {
-                collection,
-                clustering_id,
-                page_size: PAGE_SIZE,
-                page_token,
-            };
+            let request = ListClustersRequest { collection, clustering_id, page_size: PAGE_SIZE, page_token };
             let page = self.clusterings.list_clusters(request).await?.into_inner();
             Ok((page.clusters, page.next_page_token))
         })
@@ -271,13 +238,7 @@ impl Client {
         all_pages(async |page_token| {
             let collection = collection.clone();
             let page_size = PAGE_SIZE;
-            let request = ListMembersRequest {
-                collection,
-                clustering_id,
-                cluster_id,
-                page_size,
-                page_token,
-            };
+            let request = ListMembersRequest { collection, clustering_id, cluster_id, page_size, page_token };
             let page = self.clusterings.list_members(request).await?.into_inner();
             Ok((page.members, page.next_page_token))
         })
@@ -292,12 +253,8 @@ impl Client {
         let collection = self.collection.clone();
         all_pages(async |page_token| {
             let collection = collection.clone();
-            let request = GetReachabilityRequest {
-                collection,
-                clustering_id,
-                page_size: PAGE_SIZE,
-                page_token,
-            };
+            let request =
+                GetReachabilityRequest { collection, clustering_id, page_size: PAGE_SIZE, page_token };
             let page = self.clusterings.get_reachability(request).await?.into_inner();
             Ok((page.points, page.next_page_token))
         })
@@ -318,20 +275,15 @@ impl Client {
             bar.set_position(last.work_done);
         }
         while !last.done {
-            let request = WaitOperationRequest {
-                name: name.clone(),
-                timeout: None,
-            };
+            let request = WaitOperationRequest { name: name.clone(), timeout: None };
             let answer = self.admin.wait_operation(request).await?.into_inner();
             last = answer.operation.ok_or(CliError::Answer("the operation"))?;
         }
         bar.finish_and_clear();
         match last.result.ok_or(CliError::Answer("the operation's result"))? {
-            OperationResult::Error(error) => Err(CliError::Operation {
-                name,
-                message: error.message,
-                reason: error.reason,
-            }),
+            OperationResult::Error(error) => {
+                Err(CliError::Operation { name, message: error.message, reason: error.reason })
+            }
             result => Ok(result),
         }
     }
@@ -339,10 +291,7 @@ impl Client {
 
 /// The key of an image's first source; its id where it has none.
 pub(super) fn first_key(image: &Image) -> String {
-    image
-        .sources
-        .first()
-        .map_or_else(|| image.image_id.clone(), |source| source.key.clone())
+    image.sources.first().map_or_else(|| image.image_id.clone(), |source| source.key.clone())
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

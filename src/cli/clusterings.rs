@@ -60,11 +60,7 @@ pub(super) async fn run(
                 request_id: String::new(),
                 actor: client.actor.clone(),
             };
-            let answer = client
-                .clusterings
-                .activate_clustering(request)
-                .await?
-                .into_inner();
+            let answer = client.clusterings.activate_clustering(request).await?.into_inner();
             let clustering = answer.clustering.ok_or(CliError::Answer("the clustering"))?;
             out.line(format!("clustering {} is active", clustering.clustering_id));
             out.object(&object(&clustering));
@@ -74,24 +70,12 @@ pub(super) async fn run(
 }
 
 fn print_all(clusterings: &[Clustering], out: &mut Output) {
-    let mut table = Table::new(&[
-        ">id",
-        "active",
-        "parameters",
-        ">seed",
-        ">images",
-        ">clusters",
-        ">noise",
-        "made",
-    ]);
+    let mut table =
+        Table::new(&[">id", "active", "parameters", ">seed", ">images", ">clusters", ">noise", "made"]);
     for clustering in clusterings {
         table.row([
             clustering.clustering_id.to_string(),
-            if clustering.active {
-                "active".into()
-            } else {
-                String::new()
-            },
+            if clustering.active { "active".into() } else { String::new() },
             words::parameters(clustering.parameters.as_ref()),
             clustering.seed.to_string(),
             clustering.images.to_string(),
@@ -115,28 +99,16 @@ pub(super) fn print_card(clustering: &Clustering, out: &mut Output) {
         words::percent(clustering.noise, clustering.images),
         clustering.seconds
     ));
-    out.line(format!(
-        "  {} seed={}",
-        words::parameters(clustering.parameters.as_ref()),
-        clustering.seed
-    ));
+    out.line(format!("  {} seed={}", words::parameters(clustering.parameters.as_ref()), clustering.seed));
     for sentence in &clustering.explanation {
         out.line(format!("  {}", words::printable(sentence)));
     }
     if let Some(recall) = clustering.neighbour_recall {
-        let how = if clustering.approximate {
-            "approximate"
-        } else {
-            "exact"
-        };
+        let how = if clustering.approximate { "approximate" } else { "exact" };
         out.line(format!("  neighbours {how}, recall {recall:.4}"));
     }
     for flag in clustering.red_flags() {
-        out.line(format!(
-            "  ! {}: {}",
-            words::red_flag(flag),
-            words::red_flag_advice(flag)
-        ));
+        out.line(format!("  ! {}: {}", words::red_flag(flag), words::red_flag_advice(flag)));
     }
 }
 

@@ -95,25 +95,18 @@ pub(super) async fn run_one(
     print_clusters(&mut client, std::slice::from_ref(&cluster), images, out).await?;
     out.line(format!("medoid: {}", cluster.medoid_image_id));
     for parent in &cluster.parents {
-        out.line(format!(
-            "{} of its images were in cluster {}",
-            parent.images, parent.cluster_id
-        ));
+        out.line(format!("{} of its images were in cluster {}", parent.images, parent.cluster_id));
     }
     let mut object = object(&cluster);
     if args.sheet.is_some() || args.members {
-        let members = client
-            .all_members(cluster.clustering_id, Some(cluster.cluster_id))
-            .await?;
+        let members = client.all_members(cluster.clustering_id, Some(cluster.cluster_id)).await?;
         if let Some(path) = &args.sheet
             && write_sheet(&mut client, &members, path).await?
         {
             out.line(format!("contact sheet in {}", path.display()));
         }
         if args.members {
-            let names = client
-                .names(members.iter().map(|member| member.image_id.clone()).collect())
-                .await?;
+            let names = client.names(members.iter().map(|member| member.image_id.clone()).collect()).await?;
             let name = |id: &String| names.get(id).cloned().unwrap_or_default();
             let mut table = Table::new(&[">distance", "image", "file"]);
             for member in &members {
@@ -139,14 +132,8 @@ pub(super) async fn print_clusters(
     if out.is_json() {
         return Ok(());
     }
-    let sample = |cluster: &Cluster| {
-        cluster
-            .sample_image_ids
-            .iter()
-            .take(NAMES_SHOWN)
-            .cloned()
-            .collect::<Vec<_>>()
-    };
+    let sample =
+        |cluster: &Cluster| cluster.sample_image_ids.iter().take(NAMES_SHOWN).cloned().collect::<Vec<_>>();
     let names = client.names(clusters.iter().flat_map(sample).collect()).await?;
     let mut table = Table::new(&[">cluster", ">size", ">share", ">radius", "judged", "such as"]);
     for cluster in clusters {

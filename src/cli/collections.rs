@@ -46,25 +46,14 @@ pub(super) async fn run(
     match args.action.unwrap_or(Action::List) {
         Action::List => list(&mut client, out).await?,
         Action::Create { name } => {
-            let request = CreateCollectionRequest {
-                collection: name.clone(),
-                request_id: String::new(),
-            };
+            let request = CreateCollectionRequest { collection: name.clone(), request_id: String::new() };
             client.collections.create_collection(request).await?;
             out.line(format!("created {name}"));
             out.object(&json!({"created": name}));
         }
         Action::Delete { name } => {
-            let request = DeleteCollectionRequest {
-                collection: name.clone(),
-                request_id: String::new(),
-            };
-            let images = client
-                .collections
-                .delete_collection(request)
-                .await?
-                .into_inner()
-                .images;
+            let request = DeleteCollectionRequest { collection: name.clone(), request_id: String::new() };
+            let images = client.collections.delete_collection(request).await?.into_inner().images;
             out.line(format!("deleted {name} with {images} images"));
             out.object(&json!({"deleted": name, "images": images}));
         }
@@ -74,13 +63,7 @@ pub(super) async fn run(
 
 async fn list(client: &mut Client, out: &mut Output) -> Result<(), CliError> {
     let collections = all(client).await?;
-    let mut table = Table::new(&[
-        "collection",
-        ">images",
-        ">generation",
-        ">active clustering",
-        "created",
-    ]);
+    let mut table = Table::new(&["collection", ">images", ">generation", ">active clustering", "created"]);
     for collection in &collections {
         table.row([
             collection.name.clone(),
@@ -106,10 +89,7 @@ async fn list(client: &mut Client, out: &mut Output) -> Result<(), CliError> {
 
 async fn all(client: &mut Client) -> Result<Vec<Collection>, CliError> {
     super::client::all_pages(async |page_token| {
-        let request = ListCollectionsRequest {
-            page_size: super::client::PAGE_SIZE,
-            page_token,
-        };
+        let request = ListCollectionsRequest { page_size: super::client::PAGE_SIZE, page_token };
         let page = client.collections.list_collections(request).await?.into_inner();
         Ok((page.collections, page.next_page_token))
     })

@@ -52,15 +52,8 @@ impl Counts {
     }
 
     fn print(&self, out: &mut Output) {
-        let Self {
-            keep,
-            discard,
-            review,
-        } = self;
-        out.line(format!(
-            "{} images: {keep} keep, {discard} discard, {review} review",
-            self.all()
-        ));
+        let Self { keep, discard, review } = self;
+        out.line(format!("{} images: {keep} keep, {discard} discard, {review} review", self.all()));
     }
 }
 
@@ -140,15 +133,7 @@ pub(super) async fn write_csv(
     path: &Path,
 ) -> Result<Counts, CliError> {
     let mut csv = csv::Writer::from_path(path).map_err(CliError::csv(path))?;
-    let header = [
-        "image_id",
-        "file",
-        "decision",
-        "provisional_side",
-        "confidence",
-        "reason",
-        "detail",
-    ];
+    let header = ["image_id", "file", "decision", "provisional_side", "confidence", "reason", "detail"];
     csv.write_record(header).map_err(CliError::csv(path))?;
     let mut counts = Counts::default();
     let mut answers = fetch(client, filter).await?;
@@ -164,11 +149,7 @@ pub(super) async fn write_csv(
 
 fn write_rows(csv: &mut csv::Writer<impl Write>, decision: &Decision) -> Result<(), csv::Error> {
     let nameless = [String::new()];
-    let keys = if decision.source_keys.is_empty() {
-        &nameless[..]
-    } else {
-        &decision.source_keys
-    };
+    let keys = if decision.source_keys.is_empty() { &nameless[..] } else { &decision.source_keys };
     for key in keys {
         csv.write_record([
             decision.image_id.as_str(),

@@ -41,10 +41,7 @@ pub(super) async fn run(args: DeleteArgs, mut client: Client, out: &mut Output) 
     };
     let answer = client.images.delete_images(request).await?.into_inner();
     let what = if args.dry_run { "would delete" } else { "deleted" };
-    out.line(format!(
-        "{what} {} images and {} sources",
-        answer.images, answer.sources
-    ));
+    out.line(format!("{what} {} images and {} sources", answer.images, answer.sources));
     out.object(&json!({"images": answer.images, "sources": answer.sources, "dry_run": args.dry_run}));
     Ok(Outcome::Done)
 }

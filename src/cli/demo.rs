@@ -58,10 +58,7 @@ struct Times {
 
 impl Times {
     fn new() -> Self {
-        Self {
-            begun: Instant::now(),
-            parts: Vec::new(),
-        }
+        Self { begun: Instant::now(), parts: Vec::new() }
     }
 
     fn part<T>(&mut self, name: &'static str, begun: Instant, value: T) -> T {
@@ -84,14 +81,8 @@ pub(super) async fn run(args: DemoArgs, out: &mut Output) -> Result<Outcome, Cli
     times.part("starting", begun, ());
     let result = work(&args.out, &pictures, &mut daemon.client, times, out).await;
     if result.is_ok() && args.stay {
-        out.line(format!(
-            "the daemon goes on at {}; stop it with Ctrl-C",
-            daemon.server
-        ));
-        out.line(format!(
-            "then: culld --server {} keep --cluster ID",
-            daemon.server
-        ));
+        out.line(format!("the daemon goes on at {}; stop it with Ctrl-C", daemon.server));
+        out.line(format!("then: culld --server {} keep --cluster ID", daemon.server));
         out.flush();
         stop_signal().await.map_err(CliError::Runtime)?;
     }
@@ -103,14 +94,9 @@ pub(super) async fn run(args: DemoArgs, out: &mut Output) -> Result<Outcome, Cli
 fn prepare(folder: &Path) -> Result<(), CliError> {
     fs::create_dir_all(folder).map_err(CliError::file("make the folder", folder))?;
     let marker = folder.join(MARKER);
-    let is_empty = fs::read_dir(folder)
-        .map_err(CliError::file("read the folder", folder))?
-        .next()
-        .is_none();
+    let is_empty = fs::read_dir(folder).map_err(CliError::file("read the folder", folder))?.next().is_none();
     if !is_empty && fs::symlink_metadata(&marker).is_err() {
-        return Err(CliError::ForeignFolder {
-            path: folder.to_path_buf(),
-        });
+        return Err(CliError::ForeignFolder { path: folder.to_path_buf() });
     }
     fs::write(&marker, "").map_err(CliError::file("write", &marker))?;
     let data = folder.join(DATA);
@@ -120,11 +106,7 @@ fn prepare(folder: &Path) -> Result<(), CliError> {
     }
     for name in [DATA, SHEETS, DECISIONS, PLOT] {
         let path = folder.join(name);
-        let removed = if path.is_dir() {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
+        let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         match removed {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(CliError::file("remove", &path)(error));
@@ -157,22 +139,14 @@ async fn work(
     let mut contact_sheets = 0;
     if summary.added > 0 {
         let begun = Instant::now();
-        clustering = times.part(
-            "clustering",
-            begun,
-            recluster(client, ReclusterRequest::default()).await?,
-        );
+        clustering = times.part("clustering", begun, recluster(client, ReclusterRequest::default()).await?);
         let begun = Instant::now();
         contact_sheets = times.part("sheets", begun, show(client, &clustering, folder, out).await?);
     }
     let begun = Instant::now();
     let counts = write_csv(client, ImageFilter::default(), &folder.join(DECISIONS)).await?;
     times.part("decisions", begun, ());
-    out.line(format!(
-        "{} decisions in {}",
-        counts.all(),
-        folder.join(DECISIONS).display()
-    ));
+    out.line(format!("{} decisions in {}", counts.all(), folder.join(DECISIONS).display()));
     summarise(folder, &summary, &clustering, contact_sheets, adding, &times, out);
     Ok(Outcome::partly_if(summary.failed > 0))
 }
@@ -211,20 +185,14 @@ fn summarise(
     let images = summary.images();
     let images_per_second = images as f64 / adding.as_secs_f64().max(f64::MIN_POSITIVE);
     let all = times.begun.elapsed();
-    let parts: Vec<String> = times
-        .parts
-        .iter()
-        .map(|(name, time)| format!("{name} {}", words::seconds(*time)))
-        .collect();
+    let parts: Vec<String> =
+        times.parts.iter().map(|(name, time)| format!("{name} {}", words::seconds(*time))).collect();
     out.line(format!(
         "{}; in all {}, {images_per_second:.1} images/s",
         parts.join(", "),
         words::seconds(all)
     ));
-    out.line(format!(
-        "go on:  culld serve --data {}",
-        folder.join(DATA).display()
-    ));
+    out.line(format!("go on:  culld serve --data {}", folder.join(DATA).display()));
     out.line("then, in another terminal, look at a sheet and say:  culld keep --cluster ID");
     out.object(&json!({
         "images": images,

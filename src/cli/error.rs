@@ -125,19 +125,12 @@ impl CliError {
 
     /// A closure for `map_err` that names the file.
     pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        move |source| Self::File {
-            action,
-            path: path.to_path_buf(),
-            source,
-        }
+        move |source| Self::File { action, path: path.to_path_buf(), source }
     }
 
     /// A closure for `map_err` that names the CSV file.
     pub(super) fn csv(path: &Path) -> impl FnOnce(csv::Error) -> Self {
-        move |source| Self::Csv {
-            path: path.to_path_buf(),
-            source,
-        }
+        move |source| Self::Csv { path: path.to_path_buf(), source }
     }
 }
 
@@ -163,11 +156,7 @@ fn plain(status: &Status) -> String {
         _ => message.to_string(),
     };
     // Writing to a string does not fail.
-    for violation in details
-        .bad_request()
-        .iter()
-        .flat_map(|request| &request.field_violations)
-    {
+    for violation in details.bad_request().iter().flat_map(|request| &request.field_violations) {
         let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {

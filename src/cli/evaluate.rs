@@ -73,16 +73,8 @@ pub(super) async fn run(
 
 fn print(answer: &EvaluateResponse, out: &mut Output) {
     let mut table = Table::new(&["", ">kept", ">not kept"]);
-    table.row([
-        "needed".into(),
-        answer.true_positive.to_string(),
-        answer.false_negative.to_string(),
-    ]);
-    table.row([
-        "not needed".into(),
-        answer.false_positive.to_string(),
-        answer.true_negative.to_string(),
-    ]);
+    table.row(["needed".into(), answer.true_positive.to_string(), answer.false_negative.to_string()]);
+    table.row(["not needed".into(), answer.false_positive.to_string(), answer.true_negative.to_string()]);
     out.table(&table);
     out.line(format!("precision       {:.4}", answer.precision));
     out.line(format!("recall          {:.4}", answer.recall));
@@ -90,18 +82,9 @@ fn print(answer: &EvaluateResponse, out: &mut Output) {
         "Quality Metric  {:.4}, 95 % of resamples in [{:.4}, {:.4}]",
         answer.quality_metric, answer.interval_low, answer.interval_high
     ));
-    out.line(format!(
-        "decided         {:.1} % without review",
-        answer.decided_share * 100.0
-    ));
-    let Cost {
-        judgements,
-        seconds,
-        pln,
-    } = Cost::of(answer);
-    out.line(format!(
-        "cost            {judgements} judgements, {seconds:.0} s, {pln:.2} PLN"
-    ));
+    out.line(format!("decided         {:.1} % without review", answer.decided_share * 100.0));
+    let Cost { judgements, seconds, pln } = Cost::of(answer);
+    out.line(format!("cost            {judgements} judgements, {seconds:.0} s, {pln:.2} PLN"));
     for saving in &answer.savings {
         out.line(format!(
             "saving          {:.0} PLN for {} images, by the study's rates",
@@ -121,20 +104,12 @@ struct Cost {
 
 impl Cost {
     fn of(answer: &EvaluateResponse) -> Self {
-        Self {
-            judgements: answer.judgements,
-            seconds: answer.seconds,
-            pln: answer.cost,
-        }
+        Self { judgements: answer.judgements, seconds: answer.seconds, pln: answer.cost }
     }
 }
 
 fn object(answer: &EvaluateResponse) -> Value {
-    let Cost {
-        judgements,
-        seconds,
-        pln,
-    } = Cost::of(answer);
+    let Cost { judgements, seconds, pln } = Cost::of(answer);
     json!({
         "true_positive": answer.true_positive,
         "false_positive": answer.false_positive,

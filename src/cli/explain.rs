@@ -27,10 +27,7 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<Outcome, CliError> {
     let image_id = client.resolve(&args.image).await?;
-    let request = ExplainDecisionRequest {
-        collection: client.collection.clone(),
-        image_id,
-    };
+    let request = ExplainDecisionRequest { collection: client.collection.clone(), image_id };
     let answer = client.decisions.explain_decision(request).await?.into_inner();
     print(&answer, out);
     out.object(&answer_object(&answer)?);
@@ -64,10 +61,7 @@ fn print(answer: &ExplainDecisionResponse, out: &mut Output) {
         neighbour("next keep", evidence.nearest_keep.as_ref());
         neighbour("next discard", evidence.nearest_discard.as_ref());
         if let Some(cluster) = evidence.cluster_id {
-            out.line(format!(
-                "cluster     {cluster} of clustering {}",
-                evidence.clustering_id
-            ));
+            out.line(format!("cluster     {cluster} of clustering {}", evidence.clustering_id));
         }
     }
     out.line("rules");
@@ -75,17 +69,8 @@ fn print(answer: &ExplainDecisionResponse, out: &mut Output) {
         out.line(format!("  {}", words::printable(rule)));
     }
     for event in &answer.events {
-        let Event {
-            sequence,
-            actor,
-            summary,
-            note,
-            ..
-        } = event;
-        let text = format!(
-            "event {sequence} {} {actor}: {summary} {note}",
-            words::time(event.time.as_ref())
-        );
+        let Event { sequence, actor, summary, note, .. } = event;
+        let text = format!("event {sequence} {} {actor}: {summary} {note}", words::time(event.time.as_ref()));
         out.line(words::printable(text.trim_end()));
     }
 }

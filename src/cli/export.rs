@@ -59,9 +59,7 @@ async fn write_rows(args: &ExportArgs, client: &mut Client) -> Result<u64, CliEr
         Some(path) => Some(LabelsWriter::create(client, args.clustering, path).await?),
         None => None,
     };
-    let stats = GetStatsRequest {
-        collection: client.collection.clone(),
-    };
+    let stats = GetStatsRequest { collection: client.collection.clone() };
     let total = client.admin.get_stats(stats).await?.into_inner().images;
     let bar = progress::counted(total, "exporting");
     let mut pages = client.image_pages(None, embeddings.is_some());
@@ -121,12 +119,7 @@ impl NpyWriter {
             Ok(file)
         };
         let file = start().map_err(CliError::file("write", path))?;
-        Ok(Self {
-            file,
-            path: path.to_path_buf(),
-            rows: 0,
-            dimension: 0,
-        })
+        Ok(Self { file, path: path.to_path_buf(), rows: 0, dimension: 0 })
     }
 
     fn row(&mut self, values: &[f32]) -> Result<(), CliError> {
@@ -136,11 +129,7 @@ impl NpyWriter {
             return Err(CliError::Answer("an embedding of the others' dimension"));
         }
         self.rows += 1;
-        let mut write = || {
-            values
-                .iter()
-                .try_for_each(|value| self.file.write_all(&value.to_le_bytes()))
-        };
+        let mut write = || values.iter().try_for_each(|value| self.file.write_all(&value.to_le_bytes()));
         write().map_err(CliError::file("write", &self.path))
     }
 
@@ -168,21 +157,10 @@ impl LabelsWriter {
     async fn create(client: &mut Client, clustering_id: u64, path: &Path) -> Result<Self, CliError> {
         let places = places(client, clustering_id).await?;
         let mut csv = csv::Writer::from_path(path).map_err(CliError::csv(path))?;
-        let header = [
-            "image_id",
-            "file",
-            "cluster",
-            "distance",
-            "decision",
-            "provisional_side",
-            "confidence",
-        ];
+        let header =
+            ["image_id", "file", "cluster", "distance", "decision", "provisional_side", "confidence"];
         csv.write_record(header).map_err(CliError::csv(path))?;
-        Ok(Self {
-            csv,
-            path: path.to_path_buf(),
-            places,
-        })
+        Ok(Self { csv, path: path.to_path_buf(), places })
     }
 
     fn row(&mut self, image: &Image, decision: Option<&Decision>) -> Result<(), CliError> {
@@ -213,15 +191,8 @@ async fn places(client: &mut Client, clustering_id: u64) -> Result<Places, CliEr
     let mut places = Places::new();
     let clustering_id = match clustering_id {
         0 => {
-            let stats = GetStatsRequest {
-                collection: client.collection.clone(),
-            };
-            client
-                .admin
-                .get_stats(stats)
-                .await?
-                .into_inner()
-                .active_clustering_id
+            let stats = GetStatsRequest { collection: client.collection.clone() };
+            client.admin.get_stats(stats).await?.into_inner().active_clustering_id
         }
         id => id,
     };
@@ -229,17 +200,9 @@ async fn places(client: &mut Client, clustering_id: u64) -> Result<Places, CliEr
         return Ok(places);
     }
     let clusters = client.all_clusters(clustering_id).await?;
-    for cluster in clusters
-        .into_iter()
-        .map(|cluster| Some(cluster.cluster_id))
-        .chain([None])
-    {
+    for cluster in clusters.into_iter().map(|cluster| Some(cluster.cluster_id)).chain([None]) {
         let members = client.all_members(clustering_id, cluster).await?;
-        places.extend(
-            members
-                .into_iter()
-                .map(|member| (member.image_id, (cluster, member.distance))),
-        );
+        places.extend(members.into_iter().map(|member| (member.image_id, (cluster, member.distance))));
     }
     Ok(places)
 }

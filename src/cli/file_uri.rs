@@ -45,11 +45,7 @@ pub(super) fn encode(path: &Path) -> String {
 
 /// `%` and the two hexadecimal digits of a byte.
 fn percent_encoded(byte: u8) -> [char; 3] {
-    let digit = |value: u8| {
-        char::from_digit(value.into(), 16)
-            .unwrap_or_default()
-            .to_ascii_uppercase()
-    };
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default().to_ascii_uppercase();
     ['%', digit(byte >> 4), digit(byte & 15)]
 }
 
@@ -105,14 +101,7 @@ mod tests {
 
     #[test]
     fn other_uris_name_no_file_of_this_machine() {
-        for uri in [
-            "",
-            "s3://bucket/a",
-            "file://host/a",
-            "file://relative",
-            "file:///a%2",
-            "file:///a%zz",
-        ] {
+        for uri in ["", "s3://bucket/a", "file://host/a", "file://relative", "file:///a%2", "file:///a%zz"] {
             assert_eq!(decode(uri), None, "{uri}");
         }
     }

@@ -65,11 +65,7 @@ impl From<FilterArgs> for ImageFilter {
             added_before: args.added_before,
             cluster_ids: args.cluster,
             noise: args.noise,
-            decisions: args
-                .decision
-                .into_iter()
-                .map(|word| DecisionKind::from(word).into())
-                .collect(),
+            decisions: args.decision.into_iter().map(|word| DecisionKind::from(word).into()).collect(),
         }
     }
 }

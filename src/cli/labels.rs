@@ -82,34 +82,21 @@ pub(super) struct Labels {
 impl Labels {
     /// Reads a CSV file with the columns `file` and `class`; files of the classes in `keep` are needed.
     pub(super) fn read(path: &Path, keep: &[String]) -> Result<Self, LabelsError> {
-        let file = File::open(path).map_err(|source| LabelsError::Read {
-            path: path.to_path_buf(),
-            source,
-        })?;
+        let file =
+            File::open(path).map_err(|source| LabelsError::Read { path: path.to_path_buf(), source })?;
         Self::parse(file, path, keep)
     }
 
     fn parse(input: impl Read, path: &Path, keep: &[String]) -> Result<Self, LabelsError> {
         let path = path.to_path_buf();
-        let row_error = |source| LabelsError::Row {
-            path: path.clone(),
-            source,
-        };
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::Headers)
-            .from_reader(input);
+        let row_error = |source| LabelsError::Row { path: path.clone(), source };
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(input);
         let header = reader.headers().map_err(row_error)?.clone();
         let column = |column: &'static str| {
             // Spreadsheets put a byte order mark before the first name.
-            let place = header
-                .iter()
-                .position(|name| name.trim_start_matches('\u{feff}') == column);
+            let place = header.iter().position(|name| name.trim_start_matches('\u{feff}') == column);
             let header = header.iter().collect::<Vec<_>>().join(",");
-            place.ok_or_else(|| LabelsError::Column {
-                path: path.clone(),
-                column,
-                header,
-            })
+            place.ok_or_else(|| LabelsError::Column { path: path.clone(), column, header })
         };
         let (file_column, class_column) = (column("file")?, column("class")?);
         let mut rows = Vec::new();
@@ -119,11 +106,7 @@ impl Labels {
             let line = record.position().map_or(0, csv::Position::line);
             let field = |place: usize, column: &'static str| match record.get(place) {
                 Some(text) if !text.is_empty() => Ok(text.to_string()),
-                _ => Err(LabelsError::Empty {
-                    path: path.clone(),
-                    line,
-                    column,
-                }),
+                _ => Err(LabelsError::Empty { path: path.clone(), line, column }),
             };
             let (file, class) = (field(file_column, "file")?, field(class_column, "class")?);
             if rows.len() == LABELS_MAX {
@@ -162,17 +145,12 @@ impl Labels {
             }
         }
         let label = |(file, needed): &(String, bool)| {
-            let id = by_key
-                .get(file)
-                .or_else(|| by_name.get(file).and_then(Option::as_ref));
+            let id = by_key.get(file).or_else(|| by_name.get(file).and_then(Option::as_ref));
             let image = match id {
                 Some(id) => true_label::Image::ImageId(id.clone()),
                 None => true_label::Image::SourceKey(file.clone()),
             };
-            TrueLabel {
-                image: Some(image),
-                needed: *needed,
-            }
+            TrueLabel { image: Some(image), needed: *needed }
         };
         Ok(self.rows.iter().map(label).collect())
     }
@@ -186,9 +164,7 @@ mod tests {
 
     fn parse(text: &str) -> Result<Vec<(String, bool)>, String> {
         let labels = Labels::parse(text.as_bytes(), Path::new("labels.csv"), &["cat".into()]);
-        labels
-            .map(|labels| labels.rows)
-            .map_err(|error| error.to_string())
+        labels.map(|labels| labels.rows).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -200,15 +176,9 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         let table = [
-            (
-                "name,class\n",
-                "labels.csv, line 1: there is no column `file`; the header is `name,class`",
-            ),
+            ("name,class\n", "labels.csv, line 1: there is no column `file`; the header is `name,class`"),
             ("file,class\na,cat\nb,\n", "labels.csv, line 3: `class` is empty"),
-            (
-                "file,class\na,dog\n",
-                "labels.csv: no file has the class `cat`; there are dog",
-            ),
+            ("file,class\na,dog\n", "labels.csv: no file has the class `cat`; there are dog"),
         ];
         for (text, error) in table {
             assert_eq!(parse(text), Err(error.to_string()));

@@ -21,11 +21,7 @@ use crate::proto::find_neighbours_request::Query;
 #[derive(Debug, Args)]
 pub(super) struct NeighboursArgs {
     /// A stored picture: its id or a source key
-    #[arg(
-        required_unless_present = "file",
-        conflicts_with = "file",
-        value_name = "IMAGE"
-    )]
+    #[arg(required_unless_present = "file", conflicts_with = "file", value_name = "IMAGE")]
     image: Option<String>,
     /// A picture that need not be stored, and won't be
     #[arg(long, value_name = "PATH")]
@@ -55,11 +51,7 @@ pub(super) async fn run(
         query: Some(query),
     };
     let answer = client.images.find_neighbours(request).await?.into_inner();
-    let ids = answer
-        .neighbours
-        .iter()
-        .map(|neighbour| neighbour.image_id.clone())
-        .collect();
+    let ids = answer.neighbours.iter().map(|neighbour| neighbour.image_id.clone()).collect();
     let names = client.names(ids).await?;
     let mut table = Table::new(&[">distance", "image", "file"]);
     let mut neighbours = Vec::new();
@@ -67,11 +59,7 @@ pub(super) async fn run(
         let file = names.get(&neighbour.image_id).cloned().unwrap_or_default();
         neighbours
             .push(json!({"image_id": neighbour.image_id, "distance": neighbour.distance, "file": file}));
-        table.row([
-            format!("{:.4}", neighbour.distance),
-            neighbour.image_id,
-            words::printable(&file),
-        ]);
+        table.row([format!("{:.4}", neighbour.distance), neighbour.image_id, words::printable(&file)]);
     }
     out.table(&table);
     out.object(&json!({"neighbours": neighbours, "index": answer.index}));

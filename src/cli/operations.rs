@@ -57,16 +57,8 @@ pub(super) async fn run(
         }
         Action::Show { name } => get(&mut client, full_name(name)).await?,
         Action::Cancel { name } => {
-            let request = CancelOperationRequest {
-                name: full_name(name),
-            };
-            client
-                .admin
-                .cancel_operation(request)
-                .await?
-                .into_inner()
-                .operation
-                .ok_or(missing)?
+            let request = CancelOperationRequest { name: full_name(name) };
+            client.admin.cancel_operation(request).await?.into_inner().operation.ok_or(missing)?
         }
         Action::Wait { name } => {
             let operation = get(&mut client, full_name(name)).await?;
@@ -81,30 +73,19 @@ pub(super) async fn run(
 }
 
 fn full_name(name: String) -> String {
-    if name.starts_with("operations/") {
-        name
-    } else {
-        format!("operations/{name}")
-    }
+    if name.starts_with("operations/") { name } else { format!("operations/{name}") }
 }
 
 async fn get(client: &mut Client, name: String) -> Result<Operation, CliError> {
-    let answer = client
-        .admin
-        .get_operation(GetOperationRequest { name })
-        .await?
-        .into_inner();
+    let answer = client.admin.get_operation(GetOperationRequest { name }).await?.into_inner();
     answer.operation.ok_or(CliError::Answer("the operation"))
 }
 
 async fn all(client: &mut Client) -> Result<Vec<Operation>, CliError> {
     let collection = client.collection.clone();
     all_pages(async |page_token| {
-        let request = ListOperationsRequest {
-            collection: collection.clone(),
-            page_size: PAGE_SIZE,
-            page_token,
-        };
+        let request =
+            ListOperationsRequest { collection: collection.clone(), page_size: PAGE_SIZE, page_token };
         let page = client.admin.list_operations(request).await?.into_inner();
         Ok((page.operations, page.next_page_token))
     })
@@ -114,10 +95,7 @@ async fn all(client: &mut Client) -> Result<Vec<Operation>, CliError> {
 /// How far it is, or how it ended.
 fn state(operation: &Operation) -> String {
     match &operation.result {
-        None => format!(
-            "{} {}/{}",
-            operation.phase, operation.work_done, operation.work_total
-        ),
+        None => format!("{} {}/{}", operation.phase, operation.work_done, operation.work_total),
         Some(OperationResult::Error(error)) => format!("{}: {}", error.reason, error.message),
         Some(OperationResult::Clustering(clustering)) => format!(
             "clustering {}: {}, {} clusters, {} noise",

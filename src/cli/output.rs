@@ -21,12 +21,7 @@ pub(super) struct Output {
 impl Output {
     /// Takes standard output for the rest of the process.
     pub(super) fn stdout(json: bool) -> Self {
-        Self {
-            writer: BufWriter::new(io::stdout().lock()),
-            json,
-            error: None,
-            list_is_empty: true,
-        }
+        Self { writer: BufWriter::new(io::stdout().lock()), json, error: None, list_is_empty: true }
     }
 
     /// Whether the caller wants one JSON object.

@@ -58,22 +58,12 @@ pub(super) async fn run(args: PolicyArgs, mut client: Client, out: &mut Output) 
     let collection = client.collection.clone();
     let policy = match args.action.unwrap_or(Action::Show) {
         Action::Show => {
-            client
-                .collections
-                .get_policy(GetPolicyRequest { collection })
-                .await?
-                .into_inner()
-                .policy
+            client.collections.get_policy(GetPolicyRequest { collection }).await?.into_inner().policy
         }
         Action::Set(set) => {
             let actor = client.actor.clone();
             let policy = Some(set.into());
-            let request = SetPolicyRequest {
-                collection,
-                policy,
-                request_id: String::new(),
-                actor,
-            };
+            let request = SetPolicyRequest { collection, policy, request_id: String::new(), actor };
             client.collections.set_policy(request).await?.into_inner().policy
         }
     };
@@ -88,9 +78,7 @@ impl From<SetArgs> for Policy {
             standing_radius: set.standing_radius,
             inheritance_quorum: set.inheritance_quorum,
             inheritance_agreement: set.inheritance_agreement,
-            answer_in_review: set
-                .answer_in_review
-                .map_or(0, |word| DecisionKind::from(word).into()),
+            answer_in_review: set.answer_in_review.map_or(0, |word| DecisionKind::from(word).into()),
             precision_weight: set.precision_weight,
             ..Self::default()
         }
@@ -111,10 +99,7 @@ fn print(policy: &Policy, out: &mut Output) {
     let mut object = json!({"version": policy.version, "answer_in_review": answer, "update_time": updated});
     table.row(["version".into(), policy.version.to_string()]);
     for (name, value) in shares {
-        table.row([
-            name.replace('_', "-"),
-            value.map_or(String::new(), |value| value.to_string()),
-        ]);
+        table.row([name.replace('_', "-"), value.map_or(String::new(), |value| value.to_string())]);
         object[name] = json!(value);
     }
     table.row(["answer-in-review".into(), answer]);

@@ -13,11 +13,7 @@ pub(super) fn is_visible() -> bool {
 }
 
 fn bar(length: Option<u64>, prefix: &str, template: &str) -> ProgressBar {
-    let target = if is_visible() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
+    let target = if is_visible() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(length, target).with_prefix(prefix.to_string());
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
@@ -27,11 +23,7 @@ fn bar(length: Option<u64>, prefix: &str, template: &str) -> ProgressBar {
 
 /// A bar of `total` units with their rate and the time left; a spinner with the rate where the total is not known (0).
 pub(super) fn counted(total: u64, prefix: &str) -> ProgressBar {
-    if total == 0 {
-        bar(None, prefix, SPINNER)
-    } else {
-        bar(Some(total), prefix, BAR)
-    }
+    if total == 0 { bar(None, prefix, SPINNER) } else { bar(Some(total), prefix, BAR) }
 }
 
 /// Learns the total of a bar that began without one.

@@ -115,46 +115,21 @@ impl From<AlgorithmArgs> for Algorithm {
     fn from(args: AlgorithmArgs) -> Self {
         match args {
             AlgorithmArgs::Auto => Self::Auto(AutoParameters {}),
-            AlgorithmArgs::KMeans {
-                k,
-                max_iterations,
-                restarts,
-            } => Self::KMeans(KMeansParameters {
-                k,
-                max_iterations,
-                restarts,
-            }),
+            AlgorithmArgs::KMeans { k, max_iterations, restarts } => {
+                Self::KMeans(KMeansParameters { k, max_iterations, restarts })
+            }
             AlgorithmArgs::KMedoids { k } => Self::KMedoids(KMedoidsParameters { k }),
             AlgorithmArgs::Dbscan { eps, min_points } => Self::Dbscan(DbscanParameters { eps, min_points }),
-            AlgorithmArgs::Optics {
-                min_points,
-                max_eps,
-                xi,
-                eps,
-            } => {
+            AlgorithmArgs::Optics { min_points, max_eps, xi, eps } => {
                 let extraction = xi.map(Extraction::Xi).or(eps.map(Extraction::Eps));
-                Self::Optics(OpticsParameters {
-                    min_points,
-                    max_eps,
-                    extraction,
-                })
+                Self::Optics(OpticsParameters { min_points, max_eps, extraction })
             }
-            AlgorithmArgs::Birch {
-                threshold,
-                branching,
-                k,
-            } => Self::Birch(BirchParameters {
-                threshold,
-                branching,
-                k,
-            }),
-            AlgorithmArgs::Hdbscan {
-                min_cluster_size,
-                min_samples,
-            } => Self::Hdbscan(HdbscanParameters {
-                min_cluster_size,
-                min_samples,
-            }),
+            AlgorithmArgs::Birch { threshold, branching, k } => {
+                Self::Birch(BirchParameters { threshold, branching, k })
+            }
+            AlgorithmArgs::Hdbscan { min_cluster_size, min_samples } => {
+                Self::Hdbscan(HdbscanParameters { min_cluster_size, min_samples })
+            }
         }
     }
 }
@@ -168,9 +143,7 @@ pub(super) async fn run(
     let algorithm = args.algorithm.unwrap_or(AlgorithmArgs::Auto).into();
     let request = ReclusterRequest {
         collection: client.collection.clone(),
-        parameters: Some(Parameters {
-            algorithm: Some(algorithm),
-        }),
+        parameters: Some(Parameters { algorithm: Some(algorithm) }),
         seed: args.seed,
         keep_active: args.keep_active,
         request_id: String::new(),
@@ -179,10 +152,7 @@ pub(super) async fn run(
     if args.no_wait {
         let answer = client.clusterings.recluster(request).await?.into_inner();
         let operation = answer.operation.ok_or(CliError::Answer("the operation"))?;
-        out.line(format!(
-            "{} is running; wait with `culld operations wait {0}`",
-            operation.name
-        ));
+        out.line(format!("{} is running; wait with `culld operations wait {0}`", operation.name));
         out.object(&operations::object(&operation));
         return Ok(Outcome::Done);
     }
@@ -218,10 +188,7 @@ pub(super) async fn write_plot(
         let points = client.reachability(clustering.clustering_id).await?;
         let bars: Vec<plot::Bar> = points
             .iter()
-            .map(|point| plot::Bar {
-                height: point.reachability,
-                cluster: point.cluster_id,
-            })
+            .map(|point| plot::Bar { height: point.reachability, cluster: point.cluster_id })
             .collect();
         plot::reachability(&bars)?
     } else {

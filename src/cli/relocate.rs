@@ -49,11 +49,7 @@ pub(super) struct Relocator {
 impl Relocator {
     /// Touches nothing unless `really`.
     pub(super) fn new(action: Action, really: bool) -> Self {
-        Self {
-            action,
-            really,
-            promised: HashSet::new(),
-        }
+        Self { action, really, promised: HashSet::new() }
     }
 
     /// Puts `source`, which must be the file of `image`, into `folder`, and answers where it is now, or would be. A
@@ -78,9 +74,9 @@ impl Relocator {
         match self.action {
             Action::Move => move_file(source, image, folder),
             Action::Copy => copy_file(source, image, folder),
-            Action::Symlink => Ok(first_free(source, folder, |target| {
-                free_unless_taken(symlink(source, target))
-            })?),
+            Action::Symlink => {
+                Ok(first_free(source, folder, |target| free_unless_taken(symlink(source, target)))?)
+            }
         }
     }
 }
@@ -128,10 +124,7 @@ fn first_free(
             return Ok(target);
         }
     }
-    Err(io::Error::new(
-        ErrorKind::AlreadyExists,
-        "every numbered name is taken",
-    ))
+    Err(io::Error::new(ErrorKind::AlreadyExists, "every numbered name is taken"))
 }
 
 /// Turns "it is there already" into "not free".
@@ -145,9 +138,7 @@ fn free_unless_taken<T>(made: io::Result<T>) -> io::Result<bool> {
 
 /// A name that is ours: an empty file that nobody had made before. What is renamed onto it overwrites nothing else.
 fn reserve(source: &Path, folder: &Path) -> io::Result<PathBuf> {
-    first_free(source, folder, |target| {
-        free_unless_taken(File::create_new(target))
-    })
+    first_free(source, folder, |target| free_unless_taken(File::create_new(target)))
 }
 
 /// Renames onto a reserved name, or gives the name back.
@@ -212,9 +203,5 @@ fn copy_checked(source: &Path, image: ImageId, part: &Path) -> Result<(), Reloca
 
 /// Makes a new name in a folder durable, so that a moved file is on disk before its source is removed.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(folder)?.sync_all()
-    } else {
-        Ok(())
-    }
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

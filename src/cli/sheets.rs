@@ -23,11 +23,7 @@ pub(super) async fn write_sheet(
     path: &Path,
 ) -> Result<bool, CliError> {
     let step = members.len().div_ceil(PICTURES_MAX).max(1);
-    let ids: Vec<String> = members
-        .iter()
-        .step_by(step)
-        .map(|member| member.image_id.clone())
-        .collect();
+    let ids: Vec<String> = members.iter().step_by(step).map(|member| member.image_id.clone()).collect();
     let thumbnails = client.thumbnails(&ids).await?;
     if thumbnails.is_empty() {
         return Ok(false);
@@ -61,9 +57,7 @@ pub(super) async fn write_sheets(
     let bar = progress::counted(clusters.len() as u64, "contact sheets");
     let mut written = 0;
     for cluster in clusters {
-        let members = client
-            .all_members(clustering_id, Some(cluster.cluster_id))
-            .await?;
+        let members = client.all_members(clustering_id, Some(cluster.cluster_id)).await?;
         let path = sheet_path(folder, cluster.cluster_id);
         written += u64::from(write_sheet(client, &members, &path).await?);
         bar.inc(1);

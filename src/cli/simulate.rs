@@ -78,10 +78,7 @@ async fn review(
     let bar = progress::counted(files.len() as u64, "adding");
     let summary = upload::add(client, files.into_iter(), Vec::new(), &bar).await?;
     bar.finish_and_clear();
-    let request = ReclusterRequest {
-        seed: args.seed,
-        ..ReclusterRequest::default()
-    };
+    let request = ReclusterRequest { seed: args.seed, ..ReclusterRequest::default() };
     let clustering = recluster(client, request).await?;
     let labels = labels.resolve(client).await?;
     let judgements = match args.reviewer {
@@ -93,17 +90,10 @@ async fn review(
         noise_as_discard: true,
         ..EvaluateRequest::default()
     };
-    let EvaluateResponse {
-        quality_metric,
-        precision,
-        recall,
-        ..
-    } = client.decisions.evaluate(request).await?.into_inner();
+    let EvaluateResponse { quality_metric, precision, recall, .. } =
+        client.decisions.evaluate(request).await?.into_inner();
     let images = summary.added + summary.already_present;
-    out.line(format!(
-        "{images} images, {} clusters by {}",
-        clustering.clusters, clustering.algorithm
-    ));
+    out.line(format!("{images} images, {} clusters by {}", clustering.clusters, clustering.algorithm));
     out.line(format!(
         "after {judgements} judgements: Quality Metric {quality_metric:.4}, precision {precision:.4}, recall {recall:.4}"
     ));
@@ -133,20 +123,14 @@ async fn judge_whole_clusters(
     let clusters = client.all_clusters(clustering_id).await?;
     let bar = progress::counted(clusters.len() as u64, "judging");
     for cluster in &clusters {
-        let members = client
-            .all_members(clustering_id, Some(cluster.cluster_id))
-            .await?;
+        let members = client.all_members(clustering_id, Some(cluster.cluster_id)).await?;
         let balance: i64 = members
             .iter()
             .filter_map(|member| needed.get(member.image_id.as_str()))
             .map(|&needed| if needed { 1 } else { -1 })
             .sum();
         let side = if balance >= 0 { Side::Keep } else { Side::Discard };
-        let target = ClusterTarget {
-            clustering_id,
-            cluster_id: Some(cluster.cluster_id),
-            generation: 0,
-        };
+        let target = ClusterTarget { clustering_id, cluster_id: Some(cluster.cluster_id), generation: 0 };
         let request = SetVerdictRequest {
             side: side.into(),
             target: Some(Target::Cluster(target)),

@@ -18,14 +18,8 @@ pub(super) struct StatsArgs {}
 
 /// Shows the figures of a collection.
 pub(super) async fn run(mut client: Client, out: &mut Output) -> Result<Outcome, CliError> {
-    let server = client
-        .admin
-        .get_server_info(GetServerInfoRequest {})
-        .await?
-        .into_inner();
-    let request = GetStatsRequest {
-        collection: client.collection.clone(),
-    };
+    let server = client.admin.get_server_info(GetServerInfoRequest {}).await?.into_inner();
+    let request = GetStatsRequest { collection: client.collection.clone() };
     let stats = client.admin.get_stats(request).await?.into_inner();
     let space = server.embedding_space.unwrap_or_default();
     let figures: [(&str, Value); 25] = [
@@ -59,18 +53,11 @@ pub(super) async fn run(mut client: Client, out: &mut Output) -> Result<Outcome,
     for (name, value) in &figures {
         let text = match (name.ends_with("_bytes"), value.as_u64()) {
             (true, Some(bytes)) => words::bytes(bytes),
-            _ => value
-                .as_str()
-                .map_or_else(|| value.to_string(), ToString::to_string),
+            _ => value.as_str().map_or_else(|| value.to_string(), ToString::to_string),
         };
         table.row([name.replace('_', " "), text]);
     }
     out.table(&table);
-    out.object(
-        &figures
-            .into_iter()
-            .map(|(name, value)| (name.to_string(), value))
-            .collect(),
-    );
+    out.object(&figures.into_iter().map(|(name, value)| (name.to_string(), value)).collect());
     Ok(Outcome::Done)
 }

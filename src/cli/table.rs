@@ -12,10 +12,7 @@ pub(super) struct Table {
 impl Table {
     /// No rows yet. A column whose name begins with `>` is aligned to the right.
     pub(super) fn new(header: &[&'static str]) -> Self {
-        Self {
-            header: header.to_vec(),
-            rows: Vec::new(),
-        }
+        Self { header: header.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a row.
@@ -30,22 +27,15 @@ impl fmt::Display for Table {
         let header: Vec<String> = self.header.iter().map(|name| title(name).to_string()).collect();
         let lines = || std::iter::once(&header).chain(&self.rows);
         let width = |column: usize| {
-            lines()
-                .filter_map(|line| line.get(column))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
+            lines().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..header.len()).map(width).collect();
         for line in lines() {
             let mut text = String::new();
             for ((cell, width), name) in line.iter().zip(&widths).zip(&self.header) {
                 let padding = " ".repeat(width - cell.chars().count());
-                let (before, after) = if name.starts_with('>') {
-                    (padding, String::new())
-                } else {
-                    (String::new(), padding)
-                };
+                let (before, after) =
+                    if name.starts_with('>') { (padding, String::new()) } else { (String::new(), padding) };
                 text.extend([&before, cell, &after, "  "]);
             }
             writeln!(f, "{}", text.trim_end())?;

@@ -32,11 +32,7 @@ impl TemporaryDaemon {
         let daemon = Daemon::start(config).await?;
         let server = format!("http://{}", daemon.address());
         let client = Client::connect(&server, "").await?;
-        Ok(Self {
-            daemon,
-            client,
-            server,
-        })
+        Ok(Self { daemon, client, server })
     }
 
     /// Stops the daemon once calls in flight are answered.
@@ -52,9 +48,7 @@ pub(super) struct TemporaryFolder(PathBuf);
 impl TemporaryFolder {
     /// Makes the folder.
     pub(super) fn new() -> Result<Self, CliError> {
-        let nanoseconds = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |time| time.as_nanos());
+        let nanoseconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
         let path = std::env::temp_dir().join(format!("culld-{}-{nanoseconds}", std::process::id()));
         // Not `create_dir_all`: a folder that somebody else made first is not ours.
         std::fs::create_dir(&path).map_err(CliError::file("make the folder", &path))?;

@@ -67,11 +67,7 @@ impl Summary {
     fn note_problem(&mut self, key: String, cause: &str, detail: String) {
         *self.causes.entry(cause.to_string()).or_default() += 1;
         if self.problems.len() < PROBLEMS_MAX {
-            self.problems.push(Problem {
-                key,
-                cause: cause.to_string(),
-                detail,
-            });
+            self.problems.push(Problem { key, cause: cause.to_string(), detail });
         }
     }
 
@@ -143,11 +139,8 @@ impl Summary {
         let shown = self.problems.len().min(PROBLEMS_SHOWN) as u64;
         let left = self.rejected + self.failed - shown;
         if left > 0 {
-            let causes: Vec<String> = self
-                .causes
-                .iter()
-                .map(|(cause, count)| format!("{count} {cause}"))
-                .collect();
+            let causes: Vec<String> =
+                self.causes.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
             out.line(format!("  and {left} more; in all {}", causes.join(", ")));
         }
     }
@@ -182,13 +175,8 @@ pub(super) async fn add(
     let memory = Arc::new(Semaphore::new(WAITING_KIB_MAX as usize));
     tokio::task::spawn_blocking(move || read_all(files, &memory, &images, &refusals));
 
-    let header = AddImagesHeader {
-        collection: client.collection.clone(),
-        tags,
-    };
-    let request = |message| AddImagesRequest {
-        message: Some(message),
-    };
+    let header = AddImagesHeader { collection: client.collection.clone(), tags };
+    let request = |message| AddImagesRequest { message: Some(message) };
     let sent = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&sent);
     let requests = tokio_stream::once(request(Message::Header(header))).chain(
@@ -256,10 +244,7 @@ fn read_file(found: Found, memory: &Arc<Semaphore>) -> Read {
     };
     let bytes = metadata.len();
     if bytes > IMAGE_BYTES_MAX {
-        return Read::Refused(Refusal::TooLarge {
-            key: found.key,
-            bytes,
-        });
+        return Read::Refused(Refusal::TooLarge { key: found.key, bytes });
     }
     let kib = (bytes / 1024) as u32 + 1;
     let room = tokio::runtime::Handle::current().block_on(Arc::clone(memory).acquire_many_owned(kib));
@@ -275,10 +260,7 @@ fn read_file(found: Found, memory: &Arc<Semaphore>) -> Read {
     let image = NewImage {
         key: found.key,
         data,
-        uri: uri
-            .ok()
-            .filter(|uri| uri.len() <= URI_BYTES_MAX)
-            .unwrap_or_default(),
+        uri: uri.ok().filter(|uri| uri.len() <= URI_BYTES_MAX).unwrap_or_default(),
         modify_time: metadata.modified().ok().map(Into::into),
         tags: Vec::new(),
     };
@@ -296,7 +278,5 @@ pub(super) async fn count(walk: Walk) -> u64 {
     if !progress::is_visible() {
         return 0;
     }
-    tokio::task::spawn_blocking(move || walk.count() as u64)
-        .await
-        .unwrap_or(0)
+    tokio::task::spawn_blocking(move || walk.count() as u64).await.unwrap_or(0)
 }

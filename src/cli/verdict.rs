@@ -88,19 +88,12 @@ async fn set(
     mut client: Client,
     out: &mut Output,
 ) -> Result<Outcome, CliError> {
-    let TargetArgs {
-        what,
-        clustering,
-        except,
-        note,
-    } = args;
+    let TargetArgs { what, clustering, except, note } = args;
     if what.cluster.len() > 1 && !except.is_empty() {
         return Err(CliError::Usage("--except goes with a single --cluster".into()));
     }
     if what.image.len() > IMAGES_PER_CALL {
-        return Err(CliError::Usage(format!(
-            "at most {IMAGES_PER_CALL} pictures can be named at once"
-        )));
+        return Err(CliError::Usage(format!("at most {IMAGES_PER_CALL} pictures can be named at once")));
     }
     let duplicate_of_image_id = match duplicate_of {
         Some(image) => client.resolve(&image).await?,
@@ -116,34 +109,20 @@ async fn set(
         actor: client.actor.clone(),
         request_id: String::new(),
     };
-    let cluster = |cluster_id| {
-        Target::Cluster(ClusterTarget {
-            clustering_id: clustering,
-            cluster_id,
-            generation: 0,
-        })
-    };
-    let mut targets: Vec<(String, Target)> = what
-        .cluster
-        .iter()
-        .map(|&id| (format!("cluster {id}"), cluster(Some(id))))
-        .collect();
+    let cluster =
+        |cluster_id| Target::Cluster(ClusterTarget { clustering_id: clustering, cluster_id, generation: 0 });
+    let mut targets: Vec<(String, Target)> =
+        what.cluster.iter().map(|&id| (format!("cluster {id}"), cluster(Some(id)))).collect();
     if what.noise {
         targets.push(("noise".into(), cluster(None)));
     }
     if !what.image.is_empty() {
         let image_ids = resolve_all(&mut client, &what.image).await?;
-        targets.push((
-            format!("{} images", image_ids.len()),
-            Target::Images(ImagesTarget { image_ids }),
-        ));
+        targets.push((format!("{} images", image_ids.len()), Target::Images(ImagesTarget { image_ids })));
     }
     let mut verdicts = Vec::new();
     for (name, target) in targets {
-        let request = SetVerdictRequest {
-            target: Some(target),
-            ..request.clone()
-        };
+        let request = SetVerdictRequest { target: Some(target), ..request.clone() };
         let answer = client.decisions.set_verdict(request).await?.into_inner();
         out.line(describe(side, &name, &answer));
         verdicts.push(object(&name, &answer));

@@ -43,10 +43,7 @@ struct Pending {
 
 impl Pending {
     fn key(&self) -> String {
-        let relative = self
-            .root
-            .as_ref()
-            .and_then(|root| self.path.strip_prefix(root).ok());
+        let relative = self.root.as_ref().and_then(|root| self.path.strip_prefix(root).ok());
         file_uri::key(relative.unwrap_or(&self.path))
     }
 }
@@ -54,18 +51,8 @@ impl Pending {
 impl Walk {
     /// Walks these files and directories.
     pub(super) fn new(paths: &[PathBuf]) -> Self {
-        let pending = paths
-            .iter()
-            .rev()
-            .map(|path| Pending {
-                root: None,
-                path: path.clone(),
-            })
-            .collect();
-        Self {
-            pending,
-            walked: HashSet::new(),
-        }
+        let pending = paths.iter().rev().map(|path| Pending { root: None, path: path.clone() }).collect();
+        Self { pending, walked: HashSet::new() }
     }
 
     /// Leaves this directory out, and what is in it.
@@ -87,10 +74,7 @@ impl Walk {
         entries.retain(|path| !is_hidden(path));
         entries.sort_unstable_by(|a, b| b.cmp(a));
         let root = directory.root.as_ref().unwrap_or(&directory.path);
-        self.pending.extend(entries.into_iter().map(|path| Pending {
-            root: Some(root.clone()),
-            path,
-        }));
+        self.pending.extend(entries.into_iter().map(|path| Pending { root: Some(root.clone()), path }));
         Ok(())
     }
 
@@ -102,24 +86,17 @@ impl Walk {
             return Ok(None);
         }
         if kind.is_file() {
-            return Ok(Some(Found {
-                key: pending.key(),
-                path: pending.path.clone(),
-            }));
+            return Ok(Some(Found { key: pending.key(), path: pending.path.clone() }));
         }
         if pending.root.is_none() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is neither a file nor a directory",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is neither a file nor a directory"));
         }
         Ok(None)
     }
 }
 
 fn is_hidden(path: &Path) -> bool {
-    path.file_name()
-        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
 impl Iterator for Walk {
@@ -131,10 +108,7 @@ impl Iterator for Walk {
                 Ok(None) => {}
                 Ok(Some(found)) => return Some(Ok(found)),
                 Err(source) => {
-                    return Some(Err(Unreadable {
-                        key: pending.key(),
-                        source,
-                    }));
+                    return Some(Err(Unreadable { key: pending.key(), source }));
                 }
             }
         }
@@ -163,14 +137,6 @@ mod tests {
             .map(|found| found.map(|found| found.key).map_err(|unreadable| unreadable.key))
             .collect();
         let ok = |key: &str| Ok(key.to_string());
-        assert_eq!(
-            keys,
-            [
-                ok("a\n.jpg"),
-                ok("b/z.jpg"),
-                ok("c.jpg"),
-                Err("d.jpg".to_string())
-            ]
-        );
+        assert_eq!(keys, [ok("a\n.jpg"), ok("b/z.jpg"), ok("c.jpg"), Err("d.jpg".to_string())]);
     }
 }

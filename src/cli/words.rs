@@ -8,11 +8,7 @@ use crate::proto::{AddCause, DecisionKind, DecisionReason, Parameters, RedFlag, 
 
 /// An enum's constant without its prefix, in lower case with `-`, such as `seen-label`.
 fn word(constant: &str, prefix: &str) -> String {
-    constant
-        .strip_prefix(prefix)
-        .unwrap_or(constant)
-        .to_lowercase()
-        .replace('_', "-")
+    constant.strip_prefix(prefix).unwrap_or(constant).to_lowercase().replace('_', "-")
 }
 
 /// "keep", "discard" or "review".
@@ -74,39 +70,24 @@ pub(super) fn parameters(parameters: Option<&Parameters>) -> String {
             ],
         ),
         Algorithm::KMedoids(p) => ("k-medoids", vec![("k", count(p.k))]),
-        Algorithm::Dbscan(p) => (
-            "dbscan",
-            vec![("eps", decimal(p.eps)), ("min-points", count(p.min_points))],
-        ),
+        Algorithm::Dbscan(p) => {
+            ("dbscan", vec![("eps", decimal(p.eps)), ("min-points", count(p.min_points))])
+        }
         Algorithm::Optics(p) => {
             let extraction = match p.extraction {
                 None => ("xi", None),
                 Some(Extraction::Xi(xi)) => ("xi", decimal(Some(xi))),
                 Some(Extraction::Eps(eps)) => ("eps", decimal(Some(eps))),
             };
-            (
-                "optics",
-                vec![
-                    ("min-points", count(p.min_points)),
-                    ("max-eps", decimal(p.max_eps)),
-                    extraction,
-                ],
-            )
+            ("optics", vec![("min-points", count(p.min_points)), ("max-eps", decimal(p.max_eps)), extraction])
         }
         Algorithm::Birch(p) => (
             "birch",
-            vec![
-                ("threshold", decimal(p.threshold)),
-                ("branching", count(p.branching)),
-                ("k", count(p.k)),
-            ],
+            vec![("threshold", decimal(p.threshold)), ("branching", count(p.branching)), ("k", count(p.k))],
         ),
         Algorithm::Hdbscan(p) => (
             "hdbscan",
-            vec![
-                ("min-cluster-size", count(p.min_cluster_size)),
-                ("min-samples", count(p.min_samples)),
-            ],
+            vec![("min-cluster-size", count(p.min_cluster_size)), ("min-samples", count(p.min_samples))],
         ),
     };
     values
@@ -142,11 +123,7 @@ pub(super) fn bytes(bytes: u64) -> String {
         value /= 1024.0;
         name = unit;
     }
-    if name == "B" {
-        format!("{bytes} B")
-    } else {
-        format!("{value:.1} {name}")
-    }
+    if name == "B" { format!("{bytes} B") } else { format!("{value:.1} {name}") }
 }
 
 /// A share as per cent; 0 of nothing.
@@ -156,33 +133,24 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
 
 /// The share `part / whole`, in [0, 1]; 0 of nothing.
 pub(super) fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// A number for JSON: whole numbers without a decimal point.
 pub(super) fn number(value: f64) -> serde_json::Value {
-    if value.fract() == 0.0 && value.abs() < 1e15 {
-        (value as i64).into()
-    } else {
-        value.into()
-    }
+    if value.fract() == 0.0 && value.abs() < 1e15 { (value as i64).into() } else { value.into() }
 }
 
 /// Text that can't move a terminal's cursor: control characters (names of files may hold any) are escaped.
 pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut safe, character| {
-            if character.is_control() {
-                safe.extend(character.escape_default());
-            } else {
-                safe.push(character);
-            }
-            safe
-        })
+    text.chars().fold(String::with_capacity(text.len()), |mut safe, character| {
+        if character.is_control() {
+            safe.extend(character.escape_default());
+        } else {
+            safe.push(character);
+        }
+        safe
+    })
 }
 
 /// Text of at most `max` characters, its middle left out where it is longer.

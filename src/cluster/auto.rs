@@ -38,44 +38,27 @@ impl Algorithm for Auto {
     fn run(&self, input: &ClusterInput<'_>, stage: &Stage<'_>) -> Result<Outcome, ClusterError> {
         let n = input.vectors.len();
         if n <= ONE_LOOK_POINTS {
-            return Ok(one_cluster(
-                n,
-                format!("{n} images fit on one contact sheet: one cluster"),
-            ));
+            return Ok(one_cluster(n, format!("{n} images fit on one contact sheet: one cluster")));
         }
         if all_alike(input.vectors) {
             return Ok(one_cluster(n, format!("all {n} images are alike: one cluster")));
         }
         let ranks = Ranks::new(input);
-        let graph = knn(
-            input,
-            &ranks,
-            LISTED_NEIGHBOURS,
-            &stage.part(0.0, 0.4, "finding neighbours"),
-        )?;
+        let graph = knn(input, &ranks, LISTED_NEIGHBOURS, &stage.part(0.0, 0.4, "finding neighbours"))?;
         let tendency = clustering_tendency(input.vectors, &ranks, stage.seed());
         let dense = dense_groups(input, &ranks, &graph, &stage.part(0.4, 0.7, "growing the tree"))?;
         let mut outcome = match dense.objection() {
             None => dense.outcome(input),
             Some(objection) => {
-                let mut outcome = KMeans {
-                    k: None,
-                    max_iterations: None,
-                    restarts: None,
-                }
-                .run(input, &stage.part(0.7, 1.0, "moving centres"))?;
+                let mut outcome = KMeans { k: None, max_iterations: None, restarts: None }
+                    .run(input, &stage.part(0.7, 1.0, "moving centres"))?;
                 outcome.explanation = dense.found();
+                outcome.explanation.push(format!("{objection}; so the images are partitioned"));
                 outcome
                     .explanation
-                    .push(format!("{objection}; so the images are partitioned"));
-                outcome.explanation.push(format!(
-                    "K-Means with √{n} clusters, within 2 and 40: {}",
-                    outcome.clusters()
-                ));
+                    .push(format!("K-Means with √{n} clusters, within 2 and 40: {}", outcome.clusters()));
                 if tendency < TENDENCY_MIN {
-                    outcome.flags.push(RedFlag::NoStructure {
-                        clustering_tendency: tendency,
-                    });
+                    outcome.flags.push(RedFlag::NoStructure { clustering_tendency: tendency });
                 }
                 outcome
             }
@@ -93,11 +76,8 @@ impl Algorithm for Auto {
 }
 
 fn one_cluster(points: usize, reason: String) -> Outcome {
-    let parameters = Parameters::KMeans {
-        k: Some(points.min(1) as u32),
-        max_iterations: Some(1),
-        restarts: Some(1),
-    };
+    let parameters =
+        Parameters::KMeans { k: Some(points.min(1) as u32), max_iterations: Some(1), restarts: Some(1) };
     let mut outcome = Outcome::new("k-means", parameters, vec![Some(0); points]);
     outcome.explanation.push(reason);
     outcome
@@ -106,9 +86,7 @@ fn one_cluster(points: usize, reason: String) -> Outcome {
 fn all_alike(vectors: &Vectors) -> bool {
     let rows: Vec<PointOffset> = (0..vectors.len() as PointOffset).collect();
     median_distance(vectors, &rows) < ALIKE_DISTANCE
-        && rows
-            .iter()
-            .all(|&row| median_distance(vectors, &[0, row]) < ALIKE_DISTANCE)
+        && rows.iter().all(|&row| median_distance(vectors, &[0, row]) < ALIKE_DISTANCE)
 }
 
 /// What HDBSCAN found, cleaned, and how well-founded it is.
@@ -131,9 +109,7 @@ fn dense_groups(
     let size = min_cluster_size as usize;
     let tree = condensed_tree(input, ranks, graph, size, size, stage)?;
     let mut labels = tree.labels(&tree.excess_of_mass());
-    let core: Vec<f32> = (0..n)
-        .map(|row| graph.core_distance(row, size).min(2.0))
-        .collect();
+    let core: Vec<f32> = (0..n).map(|row| graph.core_distance(row, size).min(2.0)).collect();
     let clusters = trim(input.vectors, &mut labels, &core, size);
     let noise = labels.iter().filter(|label| label.is_none()).count();
     Ok(DenseGroups {
@@ -148,10 +124,7 @@ fn dense_groups(
 impl DenseGroups {
     /// Why the clusters should not be taken; `None` when they are well-founded.
     fn objection(&self) -> Option<String> {
-        let Separation {
-            silhouette,
-            noise_sparseness,
-        } = self.separation;
+        let Separation { silhouette, noise_sparseness } = self.separation;
         if self.clusters == 0 {
             return Some("there are no dense groups".into());
         }
@@ -159,9 +132,7 @@ impl DenseGroups {
             return Some(format!("more than {:.0} % would be noise", 100.0 * NOISE_MAX));
         }
         if silhouette < STRONG_SILHOUETTE {
-            return Some(format!(
-                "a silhouette below {STRONG_SILHOUETTE} is no strong structure"
-            ));
+            return Some(format!("a silhouette below {STRONG_SILHOUETTE} is no strong structure"));
         }
         if (self.clusters == 1 || self.noise_share > LITTLE_NOISE) && noise_sparseness < SPARSER_NOISE {
             return Some(format!(
@@ -172,10 +143,7 @@ impl DenseGroups {
     }
 
     fn found(&self) -> Vec<String> {
-        let Separation {
-            silhouette,
-            noise_sparseness,
-        } = self.separation;
+        let Separation { silhouette, noise_sparseness } = self.separation;
         vec![
             format!(
                 "HDBSCAN with clusters of at least {} images finds {} clusters and {:.1} % noise",
@@ -191,10 +159,7 @@ impl DenseGroups {
 
     fn outcome(&self, input: &ClusterInput<'_>) -> Outcome {
         let size = Some(self.min_cluster_size);
-        let parameters = Parameters::Hdbscan {
-            min_cluster_size: size,
-            min_samples: size,
-        };
+        let parameters = Parameters::Hdbscan { min_cluster_size: size, min_samples: size };
         let mut outcome = Outcome::new("hdbscan", parameters, self.labels.clone());
         outcome.explanation = self.found();
         outcome

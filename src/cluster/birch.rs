@@ -31,31 +31,18 @@ impl Algorithm for Birch {
         let growing = stage.part(0.0, 0.8, "growing the tree");
         let (features, grown) = subclusters(input.vectors, threshold, branching as usize, &growing)?;
         let group = match self.k {
-            Some(k) => ward::merge(
-                &features,
-                k as usize,
-                &stage.part(0.8, 1.0, "merging subclusters"),
-            )?,
+            Some(k) => ward::merge(&features, k as usize, &stage.part(0.8, 1.0, "merging subclusters"))?,
             None => (0..features.len() as u32).collect(),
         };
         let mut centres = Vectors::new(input.vectors.dim());
-        let pushed = features
-            .iter()
-            .try_for_each(|feature| centres.push(&feature.mean));
+        let pushed = features.iter().try_for_each(|feature| centres.push(&feature.mean));
         debug_assert!(pushed.is_ok(), "means have the dimension of the vectors");
         let labels = nearest_centre(input.vectors, &centres)
             .into_iter()
             .map(|(nearest, _)| Some(group[nearest as usize]));
-        let parameters = Parameters::Birch {
-            threshold: Some(grown),
-            branching: Some(branching),
-            k: self.k,
-        };
+        let parameters = Parameters::Birch { threshold: Some(grown), branching: Some(branching), k: self.k };
         let mut outcome = Outcome::new("birch", parameters, labels.collect());
-        outcome.explanation.push(format!(
-            "{} subclusters of radius up to {grown:.3}",
-            features.len()
-        ));
+        outcome.explanation.push(format!("{} subclusters of radius up to {grown:.3}", features.len()));
         if grown > threshold {
             outcome.explanation.push(format!(
                 "the threshold grew from {threshold:.3} to keep within {SUBCLUSTERS_MAX} subclusters"
@@ -91,10 +78,7 @@ impl Feature {
         self.scatter = self.merged_scatter(other, squared_distance(&self.mean, &other.mean));
         self.count += other.count;
         let share = other.count / self.count;
-        self.mean
-            .iter_mut()
-            .zip(&other.mean)
-            .for_each(|(mean, &value)| *mean += share * (value - *mean));
+        self.mean.iter_mut().zip(&other.mean).for_each(|(mean, &value)| *mean += share * (value - *mean));
     }
 }
 
@@ -155,10 +139,7 @@ impl Tree {
             }
             _ => {
                 self.subclusters += 1;
-                self.nodes[node].push(Entry {
-                    feature: feature.clone(),
-                    child: None,
-                });
+                self.nodes[node].push(Entry { feature: feature.clone(), child: None });
             }
         }
         (self.nodes[node].len() > self.branching).then(|| self.split(node))
@@ -184,11 +165,7 @@ impl Tree {
             .collect();
         let (mut left, mut right) = (Vec::new(), Vec::new());
         for (entry, to_second) in entries.into_iter().zip(to_second) {
-            if to_second {
-                right.push(entry)
-            } else {
-                left.push(entry)
-            }
+            if to_second { right.push(entry) } else { left.push(entry) }
         }
         let new = self.nodes.len();
         let halves = [summary(&left, node), summary(&right, new)];
@@ -210,13 +187,8 @@ impl Tree {
 
 fn summary(entries: &[Entry], child: usize) -> Entry {
     let mut feature = entries[0].feature.clone();
-    entries[1..]
-        .iter()
-        .for_each(|entry| feature.merge(&entry.feature));
-    Entry {
-        feature,
-        child: Some(child),
-    }
+    entries[1..].iter().for_each(|entry| feature.merge(&entry.feature));
+    Entry { feature, child: Some(child) }
 }
 
 /// The subclusters of all rows, and the threshold in the end.
@@ -232,18 +204,12 @@ fn subclusters(
         if row % POINTS_PER_TICK == 0 {
             stage.tick(row, vectors.len())?;
         }
-        tree.insert(&Feature {
-            count: 1.0,
-            mean: vectors.row(row).to_vec(),
-            scatter: 0.0,
-        });
+        tree.insert(&Feature { count: 1.0, mean: vectors.row(row).to_vec(), scatter: 0.0 });
         while tree.subclusters > SUBCLUSTERS_MAX {
             stage.tick(row, vectors.len())?;
             threshold *= THRESHOLD_GROWTH;
             let mut coarser = Tree::new(threshold, branching);
-            tree.into_features()
-                .iter()
-                .for_each(|feature| coarser.insert(feature));
+            tree.into_features().iter().for_each(|feature| coarser.insert(feature));
             tree = coarser;
         }
     }

@@ -36,10 +36,7 @@ pub(super) fn nearest_centre(vectors: &Vectors, centres: &Vectors) -> Vec<(u32, 
                 }
                 (best.0, (best.1 + dot(row, row)).max(0.0))
             };
-            rows.chunks_exact(dim)
-                .zip(products.rows())
-                .map(nearest)
-                .collect::<Vec<_>>()
+            rows.chunks_exact(dim).zip(products.rows()).map(nearest).collect::<Vec<_>>()
         })
         .collect()
 }

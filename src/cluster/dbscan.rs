@@ -32,31 +32,15 @@ impl Algorithm for Dbscan {
         let (curve, recall) = if self.eps.is_some() && input.candidates.is_none() {
             (Vec::new(), 1.0)
         } else {
-            let graph = knn(
-                input,
-                &ranks,
-                min_points as usize,
-                &stage.part(0.0, 0.5, "finding neighbours"),
-            )?;
+            let graph = knn(input, &ranks, min_points as usize, &stage.part(0.0, 0.5, "finding neighbours"))?;
             (k_distances(&graph, min_points as usize), graph.recall)
         };
         let knee = knee(&curve);
         let eps = self.eps.or(knee).unwrap_or(0.0);
-        let graph = range(
-            input,
-            eps,
-            &stage.part(0.5, 0.95, "finding neighbours within eps"),
-        )?;
-        let core: Vec<bool> = graph
-            .rows
-            .iter()
-            .map(|row| row.len() + 1 >= min_points as usize)
-            .collect();
+        let graph = range(input, eps, &stage.part(0.5, 0.95, "finding neighbours within eps"))?;
+        let core: Vec<bool> = graph.rows.iter().map(|row| row.len() + 1 >= min_points as usize).collect();
         let labels = labels(input, &ranks, graph, &core, min_points as usize)?;
-        let parameters = Parameters::Dbscan {
-            eps: Some(eps),
-            min_points: Some(min_points),
-        };
+        let parameters = Parameters::Dbscan { eps: Some(eps), min_points: Some(min_points) };
         let mut outcome = Outcome::new("dbscan", parameters, labels);
         if self.eps.is_none() {
             outcome.explanation.push(format!(
@@ -74,9 +58,7 @@ impl Algorithm for Dbscan {
 
 /// The distances to the `min_points`-th point, ascending; points without as many are left out.
 pub(super) fn k_distances(graph: &KnnGraph, min_points: usize) -> Vec<f32> {
-    let mut curve: Vec<f32> = (0..graph.len())
-        .map(|row| graph.core_distance(row, min_points))
-        .collect();
+    let mut curve: Vec<f32> = (0..graph.len()).map(|row| graph.core_distance(row, min_points)).collect();
     curve.retain(|distance| distance.is_finite());
     curve.sort_unstable_by(f32::total_cmp);
     curve
@@ -88,10 +70,7 @@ pub(super) fn knee(curve: &[f32]) -> Option<f32> {
     let (&first, &last) = (curve.first()?, curve.last()?);
     let end = (curve.len() - 1).max(1) as f32;
     let below = |(i, &value): (usize, &f32)| first + (last - first) * i as f32 / end - value;
-    let best = curve
-        .iter()
-        .enumerate()
-        .max_by(|a, b| below(*a).total_cmp(&below(*b)).then(b.0.cmp(&a.0)));
+    let best = curve.iter().enumerate().max_by(|a, b| below(*a).total_cmp(&below(*b)).then(b.0.cmp(&a.0)));
     best.map(|(_, &value)| value)
 }
 
@@ -100,9 +79,7 @@ pub(super) fn thin(curve: Vec<f32>) -> Vec<f32> {
     if curve.len() <= CURVE_POINTS_MAX {
         return curve;
     }
-    (0..CURVE_POINTS_MAX)
-        .map(|i| curve[i * (curve.len() - 1) / (CURVE_POINTS_MAX - 1)])
-        .collect()
+    (0..CURVE_POINTS_MAX).map(|i| curve[i * (curve.len() - 1) / (CURVE_POINTS_MAX - 1)]).collect()
 }
 
 fn labels(
@@ -128,21 +105,13 @@ fn labels(
         .transform(&numbers);
     let nearest_core = |row: usize| {
         let near = index.0.rows[row].iter().filter(|&&other| core[other as usize]);
-        near.map(|&other| {
-            (
-                cosine_distance(input.vectors.row(row), input.vectors.row(other as usize)),
-                other,
-            )
-        })
-        .min_by(|a, b| a.0.total_cmp(&b.0).then(ranks.of(a.1).cmp(&ranks.of(b.1))))
+        near.map(|&other| (cosine_distance(input.vectors.row(row), input.vectors.row(other as usize)), other))
+            .min_by(|a, b| a.0.total_cmp(&b.0).then(ranks.of(a.1).cmp(&ranks.of(b.1))))
     };
     Ok((0..n)
         .map(|row| {
-            let owner = if core[row] {
-                Some(row)
-            } else {
-                nearest_core(row).map(|(_, other)| other as usize)
-            };
+            let owner =
+                if core[row] { Some(row) } else { nearest_core(row).map(|(_, other)| other as usize) };
             owner.and_then(|owner| found[owner]).map(|label| label as u32)
         })
         .collect())
@@ -165,10 +134,7 @@ impl NearestNeighbour for GraphIndex {
         _leaf_size: usize,
         _dist_fn: D,
     ) -> Result<Box<dyn 'a + Send + Sync + NearestNeighbourIndex<F>>, BuildError> {
-        Ok(Box::new(BoundIndex {
-            graph: Arc::clone(&self.0),
-            points: batch.view(),
-        }))
+        Ok(Box::new(BoundIndex { graph: Arc::clone(&self.0), points: batch.view() }))
     }
 }
 
@@ -179,18 +145,10 @@ struct BoundIndex<'a, F> {
 
 impl<F: Float> BoundIndex<'_, F> {
     fn found(&self, point: ArrayView1<'_, F>) -> Result<Vec<(ArrayView1<'_, F>, usize)>, NnError> {
-        let row = point
-            .first()
-            .and_then(num_row)
-            .filter(|&row| row < self.graph.rows.len());
+        let row = point.first().and_then(num_row).filter(|&row| row < self.graph.rows.len());
         let row = row.ok_or(NnError::WrongDimension)?;
-        let near = self.graph.rows[row]
-            .iter()
-            .map(|&other: &PointOffset| other as usize);
-        Ok(std::iter::once(row)
-            .chain(near)
-            .map(|other| (self.points.row(other), other))
-            .collect())
+        let near = self.graph.rows[row].iter().map(|&other: &PointOffset| other as usize);
+        Ok(std::iter::once(row).chain(near).map(|other| (self.points.row(other), other)).collect())
     }
 }
 

@@ -37,13 +37,10 @@ impl Tile<'_> {
     /// every pair is seen once: (row, first column, distances).
     pub(super) fn pairs(&self) -> impl Iterator<Item = (usize, usize, &[f32])> {
         let diagonal = self.first_row == self.first_column;
-        self.distances
-            .chunks_exact(self.columns)
-            .enumerate()
-            .map(move |(i, distances)| {
-                let skip = if diagonal { i + 1 } else { 0 };
-                (self.first_row + i, self.first_column + skip, &distances[skip..])
-            })
+        self.distances.chunks_exact(self.columns).enumerate().map(move |(i, distances)| {
+            let skip = if diagonal { i + 1 } else { 0 };
+            (self.first_row + i, self.first_column + skip, &distances[skip..])
+        })
     }
 }
 
@@ -61,9 +58,7 @@ fn products<'a>(rows: &[f32], columns: &[f32], dim: usize, out: &'a mut Vec<f32>
     if let (Ok(a), Ok(b), Ok(mut c)) = views {
         general_mat_mul(-1.0, &a, &b.t(), 0.0, &mut c);
     }
-    target
-        .iter_mut()
-        .for_each(|product| *product = (1.0 + *product).clamp(0.0, 2.0));
+    target.iter_mut().for_each(|product| *product = (1.0 + *product).clamp(0.0, 2.0));
     target
 }
 
@@ -81,9 +76,7 @@ pub(super) fn sweep<A: Send>(
     merge: impl Fn(A, A) -> A + Sync + Send,
 ) -> Result<A, ClusterError> {
     let blocks = vectors.len().div_ceil(BLOCK_ROWS);
-    let tiles: Vec<(usize, usize)> = (0..blocks)
-        .flat_map(|i| (i..blocks).map(move |j| (i, j)))
-        .collect();
+    let tiles: Vec<(usize, usize)> = (0..blocks).flat_map(|i| (i..blocks).map(move |j| (i, j))).collect();
     let done = AtomicUsize::new(0);
     tiles
         .par_iter()
@@ -93,12 +86,8 @@ pub(super) fn sweep<A: Send>(
                 stage.tick(done.fetch_add(1, Ordering::Relaxed), tiles.len())?;
                 let distances = products(block(vectors, i), block(vectors, j), vectors.dim(), &mut buffer);
                 let columns = block(vectors, j).len() / vectors.dim();
-                let tile = Tile {
-                    first_row: i * BLOCK_ROWS,
-                    first_column: j * BLOCK_ROWS,
-                    columns,
-                    distances,
-                };
+                let tile =
+                    Tile { first_row: i * BLOCK_ROWS, first_column: j * BLOCK_ROWS, columns, distances };
                 visit(&mut sum, &tile)?;
                 Ok((sum, buffer))
             },
@@ -217,9 +206,7 @@ impl KnnGraph {
     pub(super) fn core_distance(&self, row: usize, min_points: usize) -> f32 {
         match min_points {
             0 | 1 => 0.0,
-            _ => self.rows[row]
-                .get(min_points - 2)
-                .map_or(f32::INFINITY, |neighbour| neighbour.distance),
+            _ => self.rows[row].get(min_points - 2).map_or(f32::INFINITY, |neighbour| neighbour.distance),
         }
     }
 }
@@ -255,17 +242,10 @@ pub(super) fn knn(
             .map(|(row, mut smallest)| {
                 smallest.keys.sort_unstable();
                 smallest.keys.truncate(k + SPARE);
-                measure(
-                    row,
-                    &mut smallest.keys.into_iter().map(|key| ranks.row_of_key(key)),
-                )
+                measure(row, &mut smallest.keys.into_iter().map(|key| ranks.row_of_key(key)))
             })
             .collect();
-        return Ok(KnnGraph {
-            rows,
-            recall: 1.0,
-            approximate: false,
-        });
+        return Ok(KnnGraph { rows, recall: 1.0, approximate: false });
     };
     let done = AtomicUsize::new(0);
     let rows = (0..input.vectors.len())
@@ -276,11 +256,7 @@ pub(super) fn knn(
         })
         .collect::<Result<Vec<_>, ClusterError>>()?;
     let recall = audit(input.vectors, &rows, k);
-    Ok(KnnGraph {
-        rows,
-        recall,
-        approximate: true,
-    })
+    Ok(KnnGraph { rows, recall, approximate: true })
 }
 
 fn exact_smallest(
@@ -291,10 +267,7 @@ fn exact_smallest(
 ) -> Result<Vec<Smallest>, ClusterError> {
     let keep = k + SPARE;
     let n = input.vectors.len();
-    let empty = Smallest {
-        keys: Vec::new(),
-        bound: u64::MAX,
-    };
+    let empty = Smallest { keys: Vec::new(), bound: u64::MAX };
     let blocks: Vec<Mutex<Vec<Smallest>>> = (0..n.div_ceil(BLOCK_ROWS))
         .map(|index| Mutex::new(vec![empty.clone(); BLOCK_ROWS.min(n - index * BLOCK_ROWS)]))
         .collect();
@@ -318,11 +291,7 @@ fn exact_smallest(
     sweep(input.vectors, stage, || (), visit, |(), ()| ())?;
     Ok(blocks
         .into_iter()
-        .flat_map(|block| {
-            block
-                .into_inner()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-        })
+        .flat_map(|block| block.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
         .collect())
 }
 
@@ -340,28 +309,16 @@ fn audit(vectors: &Vectors, rows: &[Vec<Neighbour>], k: usize) -> f32 {
     let distances = distances_to_all(vectors, &vectors.gather(&sample));
     let (mut found, mut wanted) = (0, 0);
     for (&row, distances) in sample.iter().zip(distances.chunks_exact(vectors.len().max(1))) {
-        let mut others: Vec<f32> = distances
-            .iter()
-            .enumerate()
-            .filter(|&(i, _)| i != row as usize)
-            .map(|(_, &d)| d)
-            .collect();
+        let mut others: Vec<f32> =
+            distances.iter().enumerate().filter(|&(i, _)| i != row as usize).map(|(_, &d)| d).collect();
         if k == 0 || others.len() < k {
             continue;
         }
         let (_, &mut limit, _) = others.select_nth_unstable_by(k - 1, f32::total_cmp);
         wanted += k;
-        found += rows[row as usize]
-            .iter()
-            .filter(|near| near.distance <= limit + ROUNDING)
-            .count()
-            .min(k);
+        found += rows[row as usize].iter().filter(|near| near.distance <= limit + ROUNDING).count().min(k);
     }
-    if wanted == 0 {
-        1.0
-    } else {
-        found as f32 / wanted as f32
-    }
+    if wanted == 0 { 1.0 } else { found as f32 / wanted as f32 }
 }
 
 /// Every pair within a distance.
@@ -396,10 +353,7 @@ pub(super) fn range(
             count(found.len())?;
             Ok(found)
         };
-        let mut rows = (0..n)
-            .into_par_iter()
-            .map(row)
-            .collect::<Result<Vec<_>, ClusterError>>()?;
+        let mut rows = (0..n).into_par_iter().map(row).collect::<Result<Vec<_>, ClusterError>>()?;
         make_symmetric(&mut rows);
         return Ok(RangeGraph { rows });
     }
@@ -413,23 +367,18 @@ pub(super) fn range(
                 .map(|(column, _)| column as PointOffset)
                 .collect();
             count(2 * near.len())?;
-            near.iter()
-                .for_each(|&column| lock(&rows[column as usize]).push(row as PointOffset));
+            near.iter().for_each(|&column| lock(&rows[column as usize]).push(row as PointOffset));
             lock(&rows[row]).extend(near);
         }
         Ok(())
     };
     sweep(input.vectors, stage, || (), visit, |(), ()| ())?;
     let sorted = |row: Mutex<Vec<PointOffset>>| {
-        let mut row = row
-            .into_inner()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut row = row.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         row.sort_unstable();
         row
     };
-    Ok(RangeGraph {
-        rows: rows.into_par_iter().map(sorted).collect(),
-    })
+    Ok(RangeGraph { rows: rows.into_par_iter().map(sorted).collect() })
 }
 
 /// Asks for more candidates until some of them lie beyond the range.

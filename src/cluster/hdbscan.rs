@@ -24,9 +24,7 @@ pub(super) fn default_min_cluster_size(points: usize) -> u32 {
 impl Algorithm for Hdbscan {
     fn run(&self, input: &ClusterInput<'_>, stage: &Stage<'_>) -> Result<Outcome, ClusterError> {
         let n = input.vectors.len();
-        let min_cluster_size = self
-            .min_cluster_size
-            .unwrap_or_else(|| default_min_cluster_size(n));
+        let min_cluster_size = self.min_cluster_size.unwrap_or_else(|| default_min_cluster_size(n));
         let min_samples = self.min_samples.unwrap_or(min_cluster_size).min(n.max(1) as u32);
         let ranks = Ranks::new(input);
         let listed = LISTED_NEIGHBOURS.max(min_samples as usize);
@@ -39,10 +37,8 @@ impl Algorithm for Hdbscan {
             min_samples as usize,
             &stage.part(0.5, 1.0, "growing the tree"),
         )?;
-        let parameters = Parameters::Hdbscan {
-            min_cluster_size: Some(min_cluster_size),
-            min_samples: Some(min_samples),
-        };
+        let parameters =
+            Parameters::Hdbscan { min_cluster_size: Some(min_cluster_size), min_samples: Some(min_samples) };
         let mut outcome = Outcome::new("hdbscan", parameters, tree.labels(&tree.excess_of_mass()));
         outcome.neighbour_recall = Some(graph.recall);
         outcome.approximate = graph.approximate;
@@ -60,9 +56,7 @@ pub(super) fn condensed_tree(
     stage: &Stage<'_>,
 ) -> Result<CondensedTree, ClusterError> {
     // A point without enough neighbours (few points, or few candidates) is as sparse as can be.
-    let core: Vec<f32> = (0..graph.len())
-        .map(|row| graph.core_distance(row, min_samples).min(2.0))
-        .collect();
+    let core: Vec<f32> = (0..graph.len()).map(|row| graph.core_distance(row, min_samples).min(2.0)).collect();
     let edges = minimum_spanning_tree(input, ranks, graph, &core, stage)?;
     Ok(CondensedTree::new(graph.len(), &edges, min_cluster_size))
 }

@@ -40,16 +40,9 @@ impl Algorithm for KMeans {
             }
         }
         let labels = best.map_or_else(Vec::new, |best| best.labels);
-        let parameters = Parameters::KMeans {
-            k: Some(k),
-            max_iterations: Some(max_iterations),
-            restarts: Some(restarts),
-        };
-        Ok(Outcome::new(
-            "k-means",
-            parameters,
-            labels.into_iter().map(Some).collect(),
-        ))
+        let parameters =
+            Parameters::KMeans { k: Some(k), max_iterations: Some(max_iterations), restarts: Some(restarts) };
+        Ok(Outcome::new("k-means", parameters, labels.into_iter().map(Some).collect()))
     }
 }
 
@@ -83,12 +76,8 @@ pub(super) fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
     let mut sums = [0.0f32; LANES];
     let (a_blocks, b_blocks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: f32 = a_blocks
-        .remainder()
-        .iter()
-        .zip(b_blocks.remainder())
-        .map(|(x, y)| (x - y) * (x - y))
-        .sum();
+    let tail: f32 =
+        a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(x, y)| (x - y) * (x - y)).sum();
     for (x, y) in a_blocks.zip(b_blocks) {
         for lane in 0..LANES {
             let difference = x[lane] - y[lane];
@@ -115,18 +104,10 @@ pub(super) fn partition(
     stage: &Stage<'_>,
 ) -> Result<Partition, ClusterError> {
     if vectors.is_empty() {
-        return Ok(Partition {
-            labels: Vec::new(),
-            inertia: 0.0,
-        });
+        return Ok(Partition { labels: Vec::new(), inertia: 0.0 });
     }
     let mut rng = generator(stage.seed(), stream);
-    let seeds = plus_plus(
-        vectors,
-        k as usize,
-        &mut rng,
-        &stage.part(0.0, 0.3, "seeding centres"),
-    )?;
+    let seeds = plus_plus(vectors, k as usize, &mut rng, &stage.part(0.0, 0.3, "seeding centres"))?;
     let start = vectors.gather(&seeds);
     let shape = |rows: usize| (rows, vectors.dim());
     let mut centres =
@@ -152,10 +133,7 @@ pub(super) fn partition(
         .zip(data.records().rows())
         .map(|(&label, row)| f64::from(LanedL2.rdistance(row, model.centroids().row(label))))
         .sum();
-    Ok(Partition {
-        labels: labels.iter().map(|&label| label as u32).collect(),
-        inertia,
-    })
+    Ok(Partition { labels: labels.iter().map(|&label| label as u32).collect(), inertia })
 }
 
 type Data<'a> = DatasetBase<ArrayView2<'a, f32>, ndarray016::Array1<()>>;
@@ -164,11 +142,7 @@ type Data<'a> = DatasetBase<ArrayView2<'a, f32>, ndarray016::Array1<()>>;
 /// between two.
 fn fit(data: &Data<'_>, centres: &Array2<f32>) -> Result<LinfaKMeans<f32, LanedL2>, ClusterError> {
     // The generator goes unused, since the centres are given; linfa's own spares naming its old rand.
-    let rng = LinfaKMeans::<f32, L2Dist>::params(1)
-        .check()
-        .map_err(library)?
-        .rng()
-        .clone();
+    let rng = LinfaKMeans::<f32, L2Dist>::params(1).check().map_err(library)?.rng().clone();
     LinfaKMeans::params_with(centres.nrows(), rng, LanedL2)
         .init_method(KMeansInit::Precomputed(centres.clone()))
         .n_runs(1)
@@ -187,17 +161,12 @@ fn lloyd_step(data: &Data<'_>, centres: &Array2<f32>) -> Result<Array2<f32>, Clu
 pub(super) fn variance(vectors: &Vectors) -> f32 {
     let mut mean = vec![0.0f64; vectors.dim()];
     for row in 0..vectors.len() {
-        mean.iter_mut()
-            .zip(vectors.row(row))
-            .for_each(|(sum, &value)| *sum += f64::from(value));
+        mean.iter_mut().zip(vectors.row(row)).for_each(|(sum, &value)| *sum += f64::from(value));
     }
     let n = vectors.len().max(1) as f64;
     (1.0 - mean.iter().map(|sum| (sum / n) * (sum / n)).sum::<f64>()).max(0.0) as f32
 }
 
 fn library(error: impl std::fmt::Display) -> ClusterError {
-    ClusterError::Library {
-        library: "linfa-clustering",
-        message: error.to_string(),
-    }
+    ClusterError::Library { library: "linfa-clustering", message: error.to_string() }
 }

@@ -39,11 +39,7 @@ impl Algorithm for KMedoids {
             fast_clara(vectors, k as usize, stage)?
         };
         let labels = assign(vectors, &medoids).0.into_iter().map(Some).collect();
-        Ok(Outcome::new(
-            "k-medoids",
-            Parameters::KMedoids { k: Some(k) },
-            labels,
-        ))
+        Ok(Outcome::new("k-medoids", Parameters::KMedoids { k: Some(k) }, labels))
     }
 }
 
@@ -59,12 +55,7 @@ fn faster_pam_restarted(
         let stage = stage.part(at(restart), at(restart + 1), "swapping medoids");
         let mut rng = generator(stage.seed(), restart);
         let start = plus_plus(vectors, k, &mut rng, &stage.part(0.0, 0.2, "seeding medoids"))?;
-        let found = faster_pam(
-            &matrix,
-            start,
-            &mut rng,
-            &stage.part(0.2, 1.0, "swapping medoids"),
-        )?;
+        let found = faster_pam(&matrix, start, &mut rng, &stage.part(0.2, 1.0, "swapping medoids"))?;
         if found.0 < best.0 {
             best = found;
         }
@@ -89,11 +80,7 @@ fn fast_clara(vectors: &Vectors, k: usize, stage: &Stage<'_>) -> Result<Vec<Poin
         let stage = stage.part(at(sample), at(sample + 1), "swapping medoids");
         let mut rng = generator(stage.seed(), sample);
         let mut rows = best.1.clone();
-        rows.extend(
-            index::sample(&mut rng, vectors.len(), size)
-                .iter()
-                .map(|row| row as PointOffset),
-        );
+        rows.extend(index::sample(&mut rng, vectors.len(), size).iter().map(|row| row as PointOffset));
         rows.sort_unstable();
         rows.dedup();
         let drawn = vectors.gather(&rows);
@@ -101,10 +88,7 @@ fn fast_clara(vectors: &Vectors, k: usize, stage: &Stage<'_>) -> Result<Vec<Poin
             plus_plus(&drawn, k, &mut rng, &stage)?
         } else {
             // The best so far are in the sample by construction.
-            best.1
-                .iter()
-                .filter_map(|m| rows.binary_search(m).ok().map(|at| at as PointOffset))
-                .collect()
+            best.1.iter().filter_map(|m| rows.binary_search(m).ok().map(|at| at as PointOffset)).collect()
         };
         let (_, medoids) = faster_pam(&distances_to_all(&drawn, &drawn), start, &mut rng, &stage)?;
         let medoids: Vec<PointOffset> = medoids.into_iter().map(|medoid| rows[medoid as usize]).collect();
@@ -154,17 +138,9 @@ struct Pam<'a> {
 impl<'a> Pam<'a> {
     fn new(matrix: &'a [f32], points: usize, medoids: Vec<PointOffset>) -> Self {
         let mut is_medoid = vec![false; points];
-        medoids
-            .iter()
-            .for_each(|&medoid| is_medoid[medoid as usize] = true);
-        let mut pam = Self {
-            matrix,
-            points,
-            medoids,
-            is_medoid,
-            nearest: Vec::new(),
-            removal_loss: Vec::new(),
-        };
+        medoids.iter().for_each(|&medoid| is_medoid[medoid as usize] = true);
+        let mut pam =
+            Self { matrix, points, medoids, is_medoid, nearest: Vec::new(), removal_loss: Vec::new() };
         pam.measure();
         pam
     }
@@ -175,24 +151,15 @@ impl<'a> Pam<'a> {
 
     /// Finds the two nearest medoids of every point and the removal losses.
     fn measure(&mut self) {
-        let mut nearest = vec![
-            Nearest {
-                near: 0,
-                near_distance: f32::INFINITY,
-                second: f32::INFINITY
-            };
-            self.points
-        ];
+        let mut nearest =
+            vec![Nearest { near: 0, near_distance: f32::INFINITY, second: f32::INFINITY }; self.points];
         for (place, &medoid) in self.medoids.iter().enumerate() {
             for (point, (nearest, &measured)) in nearest.iter_mut().zip(self.row(medoid)).enumerate() {
                 // A medoid is its own, whatever rounding or a duplicate says.
                 let distance = if point == medoid as usize { -1.0 } else { measured };
                 if distance < nearest.near_distance {
-                    *nearest = Nearest {
-                        near: place,
-                        near_distance: distance,
-                        second: nearest.near_distance,
-                    };
+                    *nearest =
+                        Nearest { near: place, near_distance: distance, second: nearest.near_distance };
                 } else if distance < nearest.second {
                     nearest.second = distance;
                 }
@@ -207,10 +174,7 @@ impl<'a> Pam<'a> {
     }
 
     fn loss(&self) -> f64 {
-        self.nearest
-            .iter()
-            .map(|nearest| f64::from(nearest.near_distance))
-            .sum()
+        self.nearest.iter().map(|nearest| f64::from(nearest.near_distance)).sum()
     }
 
     /// The change of the loss by the best swap that makes `candidate` a medoid, and the place it takes.
@@ -252,9 +216,7 @@ fn faster_pam(
     // With a single medoid there is no second; every removal then costs infinitely much, so it is chosen directly.
     if pam.medoids.len() == 1 {
         let total = |point: PointOffset| pam.row(point).iter().map(|&d| f64::from(d)).sum::<f64>();
-        let best = (0..points as PointOffset)
-            .min_by(|&a, &b| total(a).total_cmp(&total(b)))
-            .unwrap_or(0);
+        let best = (0..points as PointOffset).min_by(|&a, &b| total(a).total_cmp(&total(b))).unwrap_or(0);
         return Ok((total(best), vec![best]));
     }
     let mut change = Vec::new();

@@ -29,11 +29,7 @@ pub fn match_clusters(
     labels: &[Option<u32>],
     next: ClusterId,
 ) -> Lineage {
-    let clusters = labels
-        .iter()
-        .flatten()
-        .max()
-        .map_or(0, |&label| label as usize + 1);
+    let clusters = labels.iter().flatten().max().map_or(0, |&label| label as usize + 1);
     let mut shared: BTreeMap<(u32, ClusterId), usize> = BTreeMap::new();
     let mut old_size: HashMap<ClusterId, usize> = HashMap::new();
     let mut new_size = vec![0usize; clusters];
@@ -48,11 +44,7 @@ pub fn match_clusters(
         .iter()
         .filter(|&(&(new, old), &count)| 2 * count > old_size[&old].min(new_size[new as usize]))
         .map(|(&(new, old), &count)| {
-            (
-                count as f64 / (old_size[&old] + new_size[new as usize] - count) as f64,
-                old,
-                new,
-            )
+            (count as f64 / (old_size[&old] + new_size[new as usize] - count) as f64, old, new)
         })
         .collect();
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
@@ -77,12 +69,6 @@ pub fn match_clusters(
     for ((new, old), count) in shared {
         parents[new as usize].push((old, count));
     }
-    parents
-        .iter_mut()
-        .for_each(|parents| parents.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0))));
-    Lineage {
-        ids,
-        parents,
-        next: ClusterId(next),
-    }
+    parents.iter_mut().for_each(|parents| parents.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0))));
+    Lineage { ids, parents, next: ClusterId(next) }
 }

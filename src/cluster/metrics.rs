@@ -43,23 +43,14 @@ pub fn adjusted_rand_index(a: &[i64], b: &[i64]) -> f64 {
     }
     let expected = rows * columns / pairs(table.total);
     let max = f64::midpoint(rows, columns);
-    if max == expected {
-        1.0
-    } else {
-        (together - expected) / (max - expected)
-    }
+    if max == expected { 1.0 } else { (together - expected) / (max - expected) }
 }
 
 /// Mutual information over the arithmetic mean of the entropies, in [0, 1]; 1 when both are one class.
 pub fn normalized_mutual_information(a: &[i64], b: &[i64]) -> f64 {
     let table = contingency(a, b);
     let entropy = |counts: &HashMap<i64, f64>| -> f64 {
-        sum_sorted(
-            counts
-                .values()
-                .map(|&n| -(n / table.total) * (n / table.total).ln())
-                .collect(),
-        )
+        sum_sorted(counts.values().map(|&n| -(n / table.total) * (n / table.total).ln()).collect())
     };
     let mutual = sum_sorted(
         table
@@ -72,11 +63,7 @@ pub fn normalized_mutual_information(a: &[i64], b: &[i64]) -> f64 {
             .collect(),
     );
     let mean = f64::midpoint(entropy(&table.rows), entropy(&table.columns));
-    if mean <= 0.0 {
-        1.0
-    } else {
-        (mutual / mean).clamp(0.0, 1.0)
-    }
+    if mean <= 0.0 { 1.0 } else { (mutual / mean).clamp(0.0, 1.0) }
 }
 
 /// A sum that does not depend on a map's order.

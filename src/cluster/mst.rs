@@ -29,10 +29,7 @@ pub(super) struct UnionFind {
 
 impl UnionFind {
     pub(super) fn new(n: usize) -> Self {
-        Self {
-            parent: (0..n as u32).collect(),
-            size: vec![1; n],
-        }
+        Self { parent: (0..n as u32).collect(), size: vec![1; n] }
     }
 
     pub(super) fn find(&mut self, mut x: u32) -> u32 {
@@ -50,11 +47,7 @@ impl UnionFind {
         if a == b {
             return None;
         }
-        let (root, child) = if self.size[a as usize] >= self.size[b as usize] {
-            (a, b)
-        } else {
-            (b, a)
-        };
+        let (root, child) = if self.size[a as usize] >= self.size[b as usize] { (a, b) } else { (b, a) };
         self.parent[child as usize] = root;
         self.size[root as usize] += self.size[child as usize];
         Some(root)
@@ -75,11 +68,7 @@ type EdgeKey = (u32, u32, u32);
 
 impl Forest<'_> {
     fn edge(&self, a: PointOffset, b: PointOffset, distance: f32) -> Edge {
-        Edge {
-            a,
-            b,
-            weight: distance.max(self.core[a as usize]).max(self.core[b as usize]),
-        }
+        Edge { a, b, weight: distance.max(self.core[a as usize]).max(self.core[b as usize]) }
     }
 
     fn key(&self, edge: &Edge) -> EdgeKey {
@@ -160,21 +149,14 @@ impl Forest<'_> {
                         continue;
                     }
                     let weight = distance.max(own_core).max(this.core[column]);
-                    let sides = if paired {
-                        [home.min(away) * count + home.max(away); 2]
-                    } else {
-                        [home, away]
-                    };
+                    let sides =
+                        if paired { [home.min(away) * count + home.max(away); 2] } else { [home, away] };
                     for slot in sides {
                         // The cheap comparison first: it fails for nearly every pair.
                         if best[slot].is_some_and(|old| weight > old.weight) {
                             continue;
                         }
-                        let edge = Edge {
-                            a: row as PointOffset,
-                            b: column as PointOffset,
-                            weight,
-                        };
+                        let edge = Edge { a: row as PointOffset, b: column as PointOffset, weight };
                         if better(&best[slot], &edge) {
                             best[slot] = Some(edge);
                         }
@@ -200,11 +182,7 @@ impl Forest<'_> {
             .into_iter()
             .flatten()
             .map(|e| {
-                self.edge(
-                    e.a,
-                    e.b,
-                    cosine_distance(vectors.row(e.a as usize), vectors.row(e.b as usize)),
-                )
+                self.edge(e.a, e.b, cosine_distance(vectors.row(e.a as usize), vectors.row(e.b as usize)))
             })
             .collect();
         found.sort_by_key(|edge| self.key(edge));
@@ -224,13 +202,7 @@ pub(super) fn minimum_spanning_tree(
     stage: &Stage<'_>,
 ) -> Result<Vec<Edge>, ClusterError> {
     let n = knn.len();
-    let mut forest = Forest {
-        input,
-        ranks,
-        core,
-        sets: UnionFind::new(n),
-        edges: Vec::with_capacity(n),
-    };
+    let mut forest = Forest { input, ranks, core, sets: UnionFind::new(n), edges: Vec::with_capacity(n) };
     while forest.proven_round(knn) {
         stage.tick(forest.edges.len(), 2 * n)?;
     }

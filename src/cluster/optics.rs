@@ -31,22 +31,11 @@ impl Algorithm for Optics {
         let min_points = self.min_points.unwrap_or_else(|| default_min_points(n)).max(2);
         let max_eps = self.max_eps.unwrap_or(EPS_MAX);
         let ranks = Ranks::new(input);
-        let graph = knn(
-            input,
-            &ranks,
-            min_points as usize,
-            &stage.part(0.0, 0.4, "finding neighbours"),
-        )?;
+        let graph = knn(input, &ranks, min_points as usize, &stage.part(0.0, 0.4, "finding neighbours"))?;
         let core =
             |row| Some(graph.core_distance(row, min_points as usize)).filter(|&distance| distance <= max_eps);
         let core_distance = (0..n).map(|row| core(row).unwrap_or(f32::INFINITY)).collect();
-        let plot = order(
-            input.vectors,
-            &ranks,
-            core_distance,
-            max_eps,
-            &stage.part(0.4, 1.0, "ordering"),
-        )?;
+        let plot = order(input.vectors, &ranks, core_distance, max_eps, &stage.part(0.4, 1.0, "ordering"))?;
         let labels = match self.extraction {
             Extraction::Eps(eps) => extract_eps(&plot, eps),
             Extraction::Xi(xi) => extract_xi(&plot, xi, min_points),
@@ -78,11 +67,7 @@ impl RowCache<'_> {
             return distances;
         }
         let mut wanted = vec![row];
-        wanted.extend(
-            next()
-                .into_iter()
-                .filter(|other| *other != row && !self.rows.contains_key(other)),
-        );
+        wanted.extend(next().into_iter().filter(|other| *other != row && !self.rows.contains_key(other)));
         if self.rows.len() + wanted.len() > ROWS_KEPT_MAX {
             self.rows.clear();
         }
@@ -108,10 +93,7 @@ fn order(
     let mut predecessor: Vec<PointOffset> = (0..n as PointOffset).collect();
     let mut open = predecessor.clone();
     let mut order = Vec::with_capacity(n);
-    let mut cache = RowCache {
-        vectors,
-        rows: HashMap::new(),
-    };
+    let mut cache = RowCache { vectors, rows: HashMap::new() };
     while !open.is_empty() {
         if order.len() % ROWS_PER_PRODUCT == 0 {
             stage.tick(order.len(), n)?;
@@ -133,32 +115,21 @@ fn order(
         for &other in &open {
             let distance = distances[other as usize];
             // The core distance is one of these distances, but measured in another order of additions.
-            let reached = if distance <= own_core + ROUNDING {
-                own_core
-            } else {
-                distance
-            };
+            let reached = if distance <= own_core + ROUNDING { own_core } else { distance };
             if distance <= max_eps && reached < reachability[other as usize] {
                 reachability[other as usize] = reached;
                 predecessor[other as usize] = row;
             }
         }
     }
-    Ok(Reachability {
-        order,
-        reachability,
-        core_distance,
-        predecessor,
-    })
+    Ok(Reachability { order, reachability, core_distance, predecessor })
 }
 
 /// The open points of least reachability.
 fn nearest_seeds(open: &[PointOffset], reachability: &[f32]) -> Vec<PointOffset> {
     let mut seeds = open.to_vec();
     let by_reachability = |a: &PointOffset, b: &PointOffset| {
-        reachability[*a as usize]
-            .total_cmp(&reachability[*b as usize])
-            .then(a.cmp(b))
+        reachability[*a as usize].total_cmp(&reachability[*b as usize]).then(a.cmp(b))
     };
     if seeds.len() >= ROWS_PER_PRODUCT {
         seeds.select_nth_unstable_by(ROWS_PER_PRODUCT - 1, by_reachability);
@@ -186,10 +157,7 @@ pub fn extract_eps(plot: &Reachability, eps: f32) -> Vec<Option<u32>> {
 /// The smallest clusters between steep areas of the plot, `xi` in (0, 1), of at least `min_points` points.
 pub fn extract_xi(plot: &Reachability, xi: f32, min_points: u32) -> Vec<Option<u32>> {
     let mut place = vec![0; plot.order.len()];
-    plot.order
-        .iter()
-        .enumerate()
-        .for_each(|(at, &row)| place[row as usize] = at);
+    plot.order.iter().enumerate().for_each(|(at, &row)| place[row as usize] = at);
     let mut labels = vec![None; plot.order.len()];
     let mut next = 0;
     for cluster in xi::clusters(plot, &place, f64::from(xi), min_points as usize) {

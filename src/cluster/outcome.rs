@@ -106,11 +106,7 @@ impl Outcome {
 
     /// The number of clusters.
     pub fn clusters(&self) -> usize {
-        self.labels
-            .iter()
-            .flatten()
-            .max()
-            .map_or(0, |&label| label as usize + 1)
+        self.labels.iter().flatten().max().map_or(0, |&label| label as usize + 1)
     }
 
     /// The number of noise points.
@@ -134,11 +130,7 @@ impl Outcome {
 
 /// The number each label gets when clusters are numbered by their smallest image id.
 fn canonical_numbers(labels: &[Option<u32>], ids: &[ImageId]) -> Vec<u32> {
-    let used = labels
-        .iter()
-        .flatten()
-        .max()
-        .map_or(0, |&label| label as usize + 1);
+    let used = labels.iter().flatten().max().map_or(0, |&label| label as usize + 1);
     let mut smallest: Vec<Option<ImageId>> = vec![None; used];
     for (label, id) in labels.iter().zip(ids) {
         if let Some(label) = label {
@@ -146,9 +138,7 @@ fn canonical_numbers(labels: &[Option<u32>], ids: &[ImageId]) -> Vec<u32> {
             *entry = (*entry).min(*id);
         }
     }
-    let mut order: Vec<u32> = (0..used as u32)
-        .filter(|&label| smallest[label as usize].is_some())
-        .collect();
+    let mut order: Vec<u32> = (0..used as u32).filter(|&label| smallest[label as usize].is_some()).collect();
     order.sort_by_key(|&label| smallest[label as usize]);
     let mut new = vec![0; used];
     for (number, &label) in order.iter().enumerate() {
@@ -159,11 +149,7 @@ fn canonical_numbers(labels: &[Option<u32>], ids: &[ImageId]) -> Vec<u32> {
 
 /// The rows of each label, ascending.
 pub(super) fn members(labels: &[Option<u32>]) -> Vec<Vec<PointOffset>> {
-    let used = labels
-        .iter()
-        .flatten()
-        .max()
-        .map_or(0, |&label| label as usize + 1);
+    let used = labels.iter().flatten().max().map_or(0, |&label| label as usize + 1);
     let mut rows = vec![Vec::new(); used];
     for (row, label) in labels.iter().enumerate() {
         if let Some(label) = label {

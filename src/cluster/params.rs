@@ -85,10 +85,7 @@ pub enum Extraction {
 
 /// Parameters that can't be used with the number of points at hand.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[allow(
-    missing_docs,
-    reason = "the fields are the value received and the largest allowed"
-)]
+#[allow(missing_docs, reason = "the fields are the value received and the largest allowed")]
 pub enum ParameterError {
     /// No such number of clusters.
     #[error("k is {received}, allowed is 1..={max}")]
@@ -164,75 +161,44 @@ impl Parameters {
         use ParameterError as E;
         let up_to = |max: u32| max.min(u32::try_from(points).unwrap_or(u32::MAX));
         let k = |k| count(k, 1, up_to(K_MAX), |received, max| E::K { received, max });
-        let min_points = |m| {
-            count(m, 2, up_to(MIN_POINTS_MAX), |received, max| E::MinPoints {
-                received,
-                max,
-            })
-        };
+        let min_points =
+            |m| count(m, 2, up_to(MIN_POINTS_MAX), |received, max| E::MinPoints { received, max });
         match *self {
             Self::Auto => {}
-            Self::KMeans {
-                k: clusters,
-                max_iterations,
-                restarts,
-            } => {
+            Self::KMeans { k: clusters, max_iterations, restarts } => {
                 k(clusters)?;
-                count(max_iterations, 1, ITERATIONS_MAX, |received, max| {
-                    E::MaxIterations { received, max }
-                })?;
-                count(restarts, 1, RESTARTS_MAX, |received, max| E::Restarts {
-                    received,
-                    max,
-                })?;
+                count(max_iterations, 1, ITERATIONS_MAX, |received, max| E::MaxIterations { received, max })?;
+                count(restarts, 1, RESTARTS_MAX, |received, max| E::Restarts { received, max })?;
             }
             Self::KMedoids { k: clusters } => k(clusters)?,
             Self::Dbscan { eps, min_points: m } => {
                 distance(eps, EPS_MAX, |received, max| E::Eps { received, max })?;
                 min_points(m)?;
             }
-            Self::Optics {
-                min_points: m,
-                max_eps,
-                extraction,
-            } => {
+            Self::Optics { min_points: m, max_eps, extraction } => {
                 min_points(m)?;
                 distance(max_eps, EPS_MAX, |received, max| E::MaxEps { received, max })?;
                 check_extraction(extraction, max_eps.unwrap_or(EPS_MAX))?;
             }
-            Self::Birch {
-                threshold,
-                branching,
-                k: clusters,
-            } => {
+            Self::Birch { threshold, branching, k: clusters } => {
                 if let Some(received) = threshold.filter(|t| !(*t > 0.0 && *t <= THRESHOLD_MAX)) {
-                    return Err(E::Threshold {
-                        received,
-                        max: THRESHOLD_MAX,
-                    });
+                    return Err(E::Threshold { received, max: THRESHOLD_MAX });
                 }
-                count(branching, 2, BRANCHING_MAX, |received, max| E::Branching {
+                count(branching, 2, BRANCHING_MAX, |received, max| E::Branching { received, max })?;
+                k(clusters)?;
+            }
+            Self::Hdbscan { min_cluster_size, min_samples } => {
+                count(min_cluster_size, 2, up_to(u32::MAX), |received, max| E::MinClusterSize {
                     received,
                     max,
                 })?;
-                k(clusters)?;
-            }
-            Self::Hdbscan {
-                min_cluster_size,
-                min_samples,
-            } => {
-                count(min_cluster_size, 2, up_to(u32::MAX), |received, max| {
-                    E::MinClusterSize { received, max }
-                })?;
-                count(min_samples, 1, up_to(MIN_POINTS_MAX), |received, max| {
-                    E::MinSamples { received, max }
+                count(min_samples, 1, up_to(MIN_POINTS_MAX), |received, max| E::MinSamples {
+                    received,
+                    max,
                 })?;
             }
         }
-        Ok(ValidParameters {
-            parameters: *self,
-            points,
-        })
+        Ok(ValidParameters { parameters: *self, points })
     }
 }
 
@@ -251,42 +217,20 @@ impl ValidParameters {
     pub(super) fn algorithm(&self) -> Box<dyn Algorithm> {
         match self.parameters {
             Parameters::Auto => Box::new(auto::Auto),
-            Parameters::KMeans {
-                k,
-                max_iterations,
-                restarts,
-            } => Box::new(kmeans::KMeans {
-                k,
-                max_iterations,
-                restarts,
-            }),
+            Parameters::KMeans { k, max_iterations, restarts } => {
+                Box::new(kmeans::KMeans { k, max_iterations, restarts })
+            }
             Parameters::KMedoids { k } => Box::new(kmedoids::KMedoids { k }),
             Parameters::Dbscan { eps, min_points } => Box::new(dbscan::Dbscan { eps, min_points }),
-            Parameters::Optics {
-                min_points,
-                max_eps,
-                extraction,
-            } => Box::new(optics::Optics {
-                min_points,
-                max_eps,
-                extraction,
-            }),
-            Parameters::Birch {
-                threshold,
-                branching,
-                k,
-            } => Box::new(birch::Birch {
-                threshold,
-                branching,
-                k,
-            }),
-            Parameters::Hdbscan {
-                min_cluster_size,
-                min_samples,
-            } => Box::new(hdbscan::Hdbscan {
-                min_cluster_size,
-                min_samples,
-            }),
+            Parameters::Optics { min_points, max_eps, extraction } => {
+                Box::new(optics::Optics { min_points, max_eps, extraction })
+            }
+            Parameters::Birch { threshold, branching, k } => {
+                Box::new(birch::Birch { threshold, branching, k })
+            }
+            Parameters::Hdbscan { min_cluster_size, min_samples } => {
+                Box::new(hdbscan::Hdbscan { min_cluster_size, min_samples })
+            }
         }
     }
 }
@@ -320,18 +264,16 @@ fn check_extraction(extraction: Extraction, max_eps: f32) -> Result<(), Paramete
             Err(ParameterError::Xi { received })
         }
         Extraction::Xi(_) => Ok(()),
-        Extraction::Eps(eps) => distance(Some(eps), max_eps, |received, max| {
-            ParameterError::ExtractionEps { received, max }
-        }),
+        Extraction::Eps(eps) => {
+            distance(Some(eps), max_eps, |received, max| ParameterError::ExtractionEps { received, max })
+        }
     }
 }
 
 /// The number of clusters when none is asked for: √n, enough to tell the classes of a collection apart, few enough to
 /// look through.
 pub(super) fn default_k(points: usize) -> u32 {
-    ((points as f64).sqrt().round() as u32)
-        .clamp(2, 40)
-        .min(points.max(1) as u32)
+    ((points as f64).sqrt().round() as u32).clamp(2, 40).min(points.max(1) as u32)
 }
 
 /// The neighbourhood size when none is asked for.

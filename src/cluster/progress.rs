@@ -38,23 +38,13 @@ pub struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     pub(super) fn whole(context: &'a RunContext<'a>) -> Self {
-        Self {
-            context,
-            from: 0.0,
-            to: 1.0,
-            phase: "clustering",
-        }
+        Self { context, from: 0.0, to: 1.0, phase: "clustering" }
     }
 
     /// The share of this stage from `from` to `to`, both in [0, 1].
     pub(super) fn part(&self, from: f32, to: f32, phase: &'static str) -> Self {
         let at = |share: f32| self.from + share * (self.to - self.from);
-        Self {
-            context: self.context,
-            from: at(from),
-            to: at(to),
-            phase,
-        }
+        Self { context: self.context, from: at(from), to: at(to), phase }
     }
 
     /// The seed of the run.
@@ -70,18 +60,10 @@ impl<'a> Stage<'a> {
         if (self.context.cancelled)() {
             return Err(ClusterError::Cancelled);
         }
-        let share = if total == 0 {
-            1.0
-        } else {
-            done as f32 / total as f32
-        };
+        let share = if total == 0 { 1.0 } else { done as f32 / total as f32 };
         let at = self.from + share * (self.to - self.from);
         let done = ((at * PARTS as f32) as u32).min(PARTS);
-        (self.context.progress)(Progress {
-            done,
-            total: PARTS,
-            phase: self.phase,
-        });
+        (self.context.progress)(Progress { done, total: PARTS, phase: self.phase });
         Ok(())
     }
 }

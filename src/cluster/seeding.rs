@@ -52,12 +52,7 @@ pub(super) fn plus_plus(
             })
             .collect();
         let distances = distances_to_all(vectors, &vectors.gather(&drawn));
-        let closer = |row: &[f32]| {
-            row.iter()
-                .zip(&nearest)
-                .map(|(&a, &b)| a.min(b))
-                .collect::<Vec<f32>>()
-        };
+        let closer = |row: &[f32]| row.iter().zip(&nearest).map(|(&a, &b)| a.min(b)).collect::<Vec<f32>>();
         let total = |row: &[f32]| row.iter().map(|&d| f64::from(d)).sum::<f64>();
         let best = distances
             .chunks_exact(n)

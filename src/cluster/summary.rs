@@ -22,10 +22,7 @@ pub struct ClusterSummary {
 
 /// The summary of every label, in order.
 pub fn summarise(vectors: &Vectors, ids: &[ImageId], labels: &[Option<u32>]) -> Vec<ClusterSummary> {
-    members(labels)
-        .par_iter()
-        .filter_map(|rows| summary(vectors, ids, rows))
-        .collect()
+    members(labels).par_iter().filter_map(|rows| summary(vectors, ids, rows)).collect()
 }
 
 /// The summary of the images at `rows`; `None` when there are none. Ties go to the smaller image id.
@@ -37,9 +34,7 @@ pub fn summary(vectors: &Vectors, ids: &[ImageId], rows: &[PointOffset]) -> Opti
     while samples.len() < SAMPLES_MAX {
         // Farthest-first traversal (Gonzalez 1985): whatever differs from what is shown comes next.
         let farthest = (0..rows.len()).max_by(|&a, &b| {
-            nearest[a]
-                .total_cmp(&nearest[b])
-                .then_with(|| id(ids, rows[b]).cmp(&id(ids, rows[a])))
+            nearest[a].total_cmp(&nearest[b]).then_with(|| id(ids, rows[b]).cmp(&id(ids, rows[a])))
         });
         let Some(place) = farthest.filter(|&place| nearest[place] > 1e-6) else {
             break;
@@ -49,12 +44,7 @@ pub fn summary(vectors: &Vectors, ids: &[ImageId], rows: &[PointOffset]) -> Opti
             *nearest = nearest.min(between(vectors, rows[place], row));
         }
     }
-    Some(ClusterSummary {
-        medoid,
-        size: rows.len(),
-        radius,
-        samples,
-    })
+    Some(ClusterSummary { medoid, size: rows.len(), radius, samples })
 }
 
 fn id(ids: &[ImageId], row: PointOffset) -> ImageId {
@@ -70,15 +60,10 @@ fn between(vectors: &Vectors, a: PointOffset, b: PointOffset) -> f32 {
 fn medoid(vectors: &Vectors, ids: &[ImageId], rows: &[PointOffset]) -> Option<PointOffset> {
     let mut sum = vec![0.0f64; vectors.dim()];
     for &row in rows {
-        sum.iter_mut()
-            .zip(vectors.row(row as usize))
-            .for_each(|(sum, &value)| *sum += f64::from(value));
+        sum.iter_mut().zip(vectors.row(row as usize)).for_each(|(sum, &value)| *sum += f64::from(value));
     }
     let closeness = |row: PointOffset| -> f64 {
-        sum.iter()
-            .zip(vectors.row(row as usize))
-            .map(|(sum, &value)| sum * f64::from(value))
-            .sum()
+        sum.iter().zip(vectors.row(row as usize)).map(|(sum, &value)| sum * f64::from(value)).sum()
     };
     rows.iter()
         .map(|&row| (closeness(row), row))

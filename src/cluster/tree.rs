@@ -49,20 +49,13 @@ fn single_linkage(points: usize, edges: &[Edge]) -> Vec<Merge> {
         let Some(root) = sets.union(a, b) else { continue };
         let size = size_of(left, points, &merges) + size_of(right, points, &merges);
         top[root as usize] = (points + merges.len()) as u32;
-        merges.push(Merge {
-            left,
-            right,
-            distance: edge.weight,
-            size,
-        });
+        merges.push(Merge { left, right, distance: edge.weight, size });
     }
     merges
 }
 
 fn size_of(id: u32, points: usize, merges: &[Merge]) -> u32 {
-    (id as usize)
-        .checked_sub(points)
-        .map_or(1, |place| merges[place].size)
+    (id as usize).checked_sub(points).map_or(1, |place| merges[place].size)
 }
 
 /// What was merged at one distance into `id`: (id, size) of each part. Equal distances are common, a core distance
@@ -82,16 +75,8 @@ impl CondensedTree {
     /// Condenses the dendrogram of `edges`, the spanning tree of `points` points in ascending order of weight.
     pub(super) fn new(points: usize, edges: &[Edge], min_cluster_size: usize) -> Self {
         let merges = single_linkage(points, edges);
-        let root = Node {
-            parent: None,
-            birth_distance: f32::INFINITY,
-            stability: 0.0,
-            children: Vec::new(),
-        };
-        let mut tree = Self {
-            nodes: vec![root],
-            home: vec![0; points],
-        };
+        let root = Node { parent: None, birth_distance: f32::INFINITY, stability: 0.0, children: Vec::new() };
+        let mut tree = Self { nodes: vec![root], home: vec![0; points] };
         if merges.is_empty() {
             return tree;
         }
@@ -136,11 +121,7 @@ impl CondensedTree {
     fn leave(&mut self, node: u32, distance: f32, size: u32) {
         let node = &mut self.nodes[node as usize];
         // The root is born at density 0.
-        let birth = if node.parent.is_some() {
-            density(node.birth_distance)
-        } else {
-            0.0
-        };
+        let birth = if node.parent.is_some() { density(node.birth_distance) } else { 0.0 };
         node.stability += (density(distance) - birth) * f64::from(size);
     }
 
@@ -159,12 +140,7 @@ impl CondensedTree {
     pub(super) fn excess_of_mass(&self) -> Vec<u32> {
         let mut value: Vec<f64> = self.nodes.iter().map(|node| node.stability).collect();
         let mut chosen = vec![true; self.nodes.len()];
-        for (index, node) in self
-            .nodes
-            .iter()
-            .enumerate()
-            .rev()
-            .filter(|(_, node)| !node.children.is_empty())
+        for (index, node) in self.nodes.iter().enumerate().rev().filter(|(_, node)| !node.children.is_empty())
         {
             let below: f64 = node.children.iter().map(|&child| value[child as usize]).sum();
             if below > value[index] || index == 0 {

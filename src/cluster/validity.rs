@@ -40,12 +40,7 @@ pub(super) fn density_flags(
     if clusters.is_empty() {
         flags.push(RedFlag::AllNoise);
     }
-    if let Some(giant) = clusters
-        .iter()
-        .map(Vec::len)
-        .max()
-        .filter(|&size| share(size) > GIANT_SHARE)
-    {
+    if let Some(giant) = clusters.iter().map(Vec::len).max().filter(|&size| share(size) > GIANT_SHARE) {
         flags.push(RedFlag::GiantCluster { share: share(giant) });
     }
     let cores = core.map_or(0, |core| core.iter().filter(|&&core| core).count());
@@ -54,21 +49,10 @@ pub(super) fn density_flags(
     }
     let rows: Vec<PointOffset> = (0..n as PointOffset).collect();
     let overall = median_distance(vectors, &rows);
-    for (label, rows) in clusters
-        .iter()
-        .enumerate()
-        .filter(|(_, rows)| share(rows.len()) <= GIANT_SHARE)
-    {
-        let spread = if overall > 0.0 {
-            median_distance(vectors, rows) / overall
-        } else {
-            0.0
-        };
+    for (label, rows) in clusters.iter().enumerate().filter(|(_, rows)| share(rows.len()) <= GIANT_SHARE) {
+        let spread = if overall > 0.0 { median_distance(vectors, rows) / overall } else { 0.0 };
         if spread > CHAIN_SPREAD {
-            flags.push(RedFlag::Chaining {
-                cluster: label as u32,
-                spread,
-            });
+            flags.push(RedFlag::Chaining { cluster: label as u32, spread });
         }
     }
     flags
@@ -84,11 +68,7 @@ pub(super) fn median_distance(vectors: &Vectors, rows: &[PointOffset]) -> f32 {
         .map(|(a, b)| cosine_distance(vectors.row(a as usize), vectors.row(b as usize)))
         .collect();
     let middle = distances.len() / 2;
-    if distances.is_empty() {
-        0.0
-    } else {
-        *distances.select_nth_unstable_by(middle, f32::total_cmp).1
-    }
+    if distances.is_empty() { 0.0 } else { *distances.select_nth_unstable_by(middle, f32::total_cmp).1 }
 }
 
 /// How often a random point of the same spread lies farther from its nearest image than an image does, in [0, 1]; about
@@ -104,10 +84,8 @@ pub(super) fn clustering_tendency(vectors: &Vectors, ranks: &Ranks, seed: u64) -
     }
     let mut rng = generator(seed, STREAM);
     let probes = SAMPLE_POINTS_MAX.min(n);
-    let mut sample: Vec<PointOffset> = index::sample(&mut rng, n, probes)
-        .iter()
-        .map(|rank| ranks.row_at(rank as u32))
-        .collect();
+    let mut sample: Vec<PointOffset> =
+        index::sample(&mut rng, n, probes).iter().map(|rank| ranks.row_at(rank as u32)).collect();
     sample.sort_unstable_by_key(|&row| ranks.of(row));
     let real = vectors.gather(&sample);
     let nearest = |distances: Vec<f32>, own: Option<&[PointOffset]>| -> Vec<f32> {
@@ -122,10 +100,7 @@ pub(super) fn clustering_tendency(vectors: &Vectors, ranks: &Ranks, seed: u64) -
         distances.chunks_exact(n).enumerate().map(row).collect()
     };
     let real = nearest(distances_to_all(vectors, &real), Some(&sample));
-    let random = nearest(
-        distances_to_all(vectors, &null_points(vectors, ranks, probes, &mut rng)),
-        None,
-    );
+    let random = nearest(distances_to_all(vectors, &null_points(vectors, ranks, probes, &mut rng)), None);
     let mut farther = 0.0;
     for &image in &real {
         for &point in &random {
@@ -146,15 +121,11 @@ fn null_points(vectors: &Vectors, ranks: &Ranks, count: usize, rng: &mut rand_ch
     let (n, dim) = (vectors.len(), vectors.dim());
     // A few thousand terms carry the covariance well enough.
     let terms = n.min(2_000);
-    let chosen: Vec<usize> = index::sample(rng, n, terms)
-        .iter()
-        .map(|rank| ranks.row_at(rank as u32) as usize)
-        .collect();
+    let chosen: Vec<usize> =
+        index::sample(rng, n, terms).iter().map(|rank| ranks.row_at(rank as u32) as usize).collect();
     let mut mean = vec![0.0f32; dim];
     for &row in &chosen {
-        mean.iter_mut()
-            .zip(vectors.row(row))
-            .for_each(|(mean, value)| *mean += value / terms as f32);
+        mean.iter_mut().zip(vectors.row(row)).for_each(|(mean, value)| *mean += value / terms as f32);
     }
     let mut points = Vec::with_capacity(count * dim);
     for _ in 0..count {
@@ -163,16 +134,10 @@ fn null_points(vectors: &Vectors, ranks: &Ranks, count: usize, rng: &mut rand_ch
         for &row in &chosen {
             let weight = normal(rng) / (terms as f32).sqrt();
             taken += weight;
-            point
-                .iter_mut()
-                .zip(vectors.row(row))
-                .for_each(|(point, value)| *point += weight * value);
+            point.iter_mut().zip(vectors.row(row)).for_each(|(point, value)| *point += weight * value);
         }
         // Σ w (x − mean) = Σ w x − mean Σ w.
-        point
-            .iter_mut()
-            .zip(&mean)
-            .for_each(|(point, mean)| *point -= taken * mean);
+        point.iter_mut().zip(&mean).for_each(|(point, mean)| *point -= taken * mean);
         let length = crate::types::dot(&point, &point).sqrt().max(f32::MIN_POSITIVE);
         points.extend(point.iter().map(|value| value / length));
     }
@@ -204,10 +169,7 @@ pub(super) fn separation(vectors: &Vectors, labels: &[Option<u32>], core: &[f32]
     let mut rims = Vec::with_capacity(clusters.len());
     for rows in &clusters {
         centres.extend(direction(vectors, rows));
-        rims.push(quantile(
-            rows.iter().map(|&row| core[row as usize]).collect(),
-            0.9,
-        ));
+        rims.push(quantile(rows.iter().map(|&row| core[row as usize]).collect(), 0.9));
     }
     let distances = distances_to_all(vectors, &Vectors::from_rows(vectors.dim(), centres));
     let (mut silhouettes, mut sparseness) = (Vec::new(), Vec::new());
@@ -221,11 +183,7 @@ pub(super) fn separation(vectors: &Vectors, labels: &[Option<u32>], core: &[f32]
         match (labels[row], nearest(labels[row])) {
             (Some(own), Some((other, _))) => {
                 let own = distances[own as usize * n + row];
-                silhouettes.push(if own.max(other) > 0.0 {
-                    (other - own) / own.max(other)
-                } else {
-                    0.0
-                });
+                silhouettes.push(if own.max(other) > 0.0 { (other - own) / own.max(other) } else { 0.0 });
             }
             (Some(_), None) => silhouettes.push(1.0),
             (None, Some((_, cluster))) => sparseness.push(core[row] / rims[cluster].max(f32::MIN_POSITIVE)),
@@ -234,11 +192,7 @@ pub(super) fn separation(vectors: &Vectors, labels: &[Option<u32>], core: &[f32]
     }
     Separation {
         silhouette: silhouettes.iter().sum::<f32>() / silhouettes.len().max(1) as f32,
-        noise_sparseness: if sparseness.is_empty() {
-            f32::INFINITY
-        } else {
-            quantile(sparseness, 0.5)
-        },
+        noise_sparseness: if sparseness.is_empty() { f32::INFINITY } else { quantile(sparseness, 0.5) },
     }
 }
 
@@ -246,9 +200,7 @@ pub(super) fn separation(vectors: &Vectors, labels: &[Option<u32>], core: &[f32]
 fn direction(vectors: &Vectors, rows: &[PointOffset]) -> Vec<f32> {
     let mut sum = vec![0.0f32; vectors.dim()];
     for &row in rows {
-        sum.iter_mut()
-            .zip(vectors.row(row as usize))
-            .for_each(|(sum, value)| *sum += value);
+        sum.iter_mut().zip(vectors.row(row as usize)).for_each(|(sum, value)| *sum += value);
     }
     let length = crate::types::dot(&sum, &sum).sqrt().max(f32::MIN_POSITIVE);
     sum.iter_mut().for_each(|value| *value /= length);
@@ -280,9 +232,7 @@ pub(super) fn trim(
     for rows in members(labels) {
         let (lower, median) = (quantile(of(&rows), 0.25), quantile(of(&rows), 0.5));
         let fence = (median + 7.0 * (median - lower)).max(FAR_OUT * median);
-        rows.iter()
-            .filter(|&&row| core[row as usize] > fence)
-            .for_each(|&row| labels[row as usize] = None);
+        rows.iter().filter(|&&row| core[row as usize] > fence).for_each(|&row| labels[row as usize] = None);
     }
     let clusters = members(labels);
     let around = noise_around(vectors, labels, &clusters);
@@ -292,8 +242,7 @@ pub(super) fn trim(
         let surrounded = 2 * noise.len() >= rows.len();
         let dense = !surrounded || quantile(of(noise), 0.25) > DENSER * quantile(of(rows), 0.5);
         let stays = rows.len() >= min_cluster_size && dense;
-        rows.iter()
-            .for_each(|&row| labels[row as usize] = stays.then_some(left));
+        rows.iter().for_each(|&row| labels[row as usize] = stays.then_some(left));
         left += u32::from(stays);
     }
     left as usize
@@ -306,21 +255,13 @@ fn noise_around(
     clusters: &[Vec<PointOffset>],
 ) -> Vec<Vec<PointOffset>> {
     let mut around = vec![Vec::new(); clusters.len()];
-    let noise: Vec<PointOffset> = (0..labels.len() as PointOffset)
-        .filter(|&row| labels[row as usize].is_none())
-        .collect();
+    let noise: Vec<PointOffset> =
+        (0..labels.len() as PointOffset).filter(|&row| labels[row as usize].is_none()).collect();
     let mut centres = Vectors::new(vectors.dim());
-    if clusters.is_empty()
-        || clusters
-            .iter()
-            .any(|rows| centres.push(&direction(vectors, rows)).is_err())
-    {
+    if clusters.is_empty() || clusters.iter().any(|rows| centres.push(&direction(vectors, rows)).is_err()) {
         return around;
     }
-    for (&row, (nearest, _)) in noise
-        .iter()
-        .zip(nearest_centre(&vectors.gather(&noise), &centres))
-    {
+    for (&row, (nearest, _)) in noise.iter().zip(nearest_centre(&vectors.gather(&noise), &centres)) {
         around[nearest as usize].push(row);
     }
     around

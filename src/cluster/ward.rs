@@ -29,13 +29,7 @@ pub(super) fn merge(features: &[Feature], k: usize, stage: &Stage<'_>) -> Result
         let (nearest_cost, nearest) =
             (0..n)
                 .filter(|&other| active[other] && other != top)
-                .fold(start, |best, other| {
-                    if row[other] < best.0 {
-                        (row[other], other)
-                    } else {
-                        best
-                    }
-                });
+                .fold(start, |best, other| if row[other] < best.0 { (row[other], other) } else { best });
         if Some(nearest) != before {
             chain.push(nearest);
             continue;

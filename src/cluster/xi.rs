@@ -51,11 +51,7 @@ impl Plot {
     /// The end of the steep area that starts at `start`: it may hold up to `min_points` places in a row that are not
     /// steep, but none that goes the other way.
     fn extend(&self, start: usize, slope: Slope) -> usize {
-        let other = if slope == Slope::Up {
-            Slope::Down
-        } else {
-            Slope::Up
-        };
+        let other = if slope == Slope::Up { Slope::Down } else { Slope::Up };
         let (mut end, mut flat) = (start, 0);
         for place in start..self.reached_from.len() {
             if self.is_steep(place, slope) {
@@ -114,9 +110,7 @@ fn filter(areas: &mut Vec<SteepDown>, peak: f64, plot: &Plot) {
         return;
     }
     areas.retain(|area| peak <= plot.height[area.start] * plot.complement);
-    areas
-        .iter_mut()
-        .for_each(|area| area.max_between = area.max_between.max(peak));
+    areas.iter_mut().for_each(|area| area.max_between = area.max_between.max(peak));
 }
 
 /// The ranges of places that are clusters, inner ones first. `place` is the place of each row in the order.
@@ -128,12 +122,7 @@ pub(super) fn clusters(
 ) -> Vec<RangeInclusive<usize>> {
     let by_place = |row: &u32| f64::from(reachability.reachability[*row as usize]);
     let plot = Plot {
-        height: reachability
-            .order
-            .iter()
-            .map(by_place)
-            .chain([f64::INFINITY])
-            .collect(),
+        height: reachability.order.iter().map(by_place).chain([f64::INFINITY]).collect(),
         reached_from: reachability
             .order
             .iter()
@@ -150,27 +139,16 @@ pub(super) fn clusters(
         if start < index || !(down || plot.is_steep(start, Slope::Up)) {
             continue;
         }
-        peak = plot.height[index..=start]
-            .iter()
-            .fold(peak, |peak, &height| peak.max(height));
+        peak = plot.height[index..=start].iter().fold(peak, |peak, &height| peak.max(height));
         filter(&mut areas, peak, &plot);
         if down {
             let end = plot.extend(start, Slope::Down);
-            areas.push(SteepDown {
-                start,
-                end,
-                max_between: 0.0,
-            });
+            areas.push(SteepDown { start, end, max_between: 0.0 });
             index = end + 1;
         } else {
             let end = plot.extend(start, Slope::Up);
             index = end + 1;
-            found.extend(
-                areas
-                    .iter()
-                    .rev()
-                    .filter_map(|area| plot.between(area, start, end)),
-            );
+            found.extend(areas.iter().rev().filter_map(|area| plot.between(area, start, end)));
         }
         peak = plot.height[index];
     }

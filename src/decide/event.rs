@@ -98,25 +98,11 @@ impl Verdict {
         };
         let of = match self.cluster {
             None => format!("{} images", self.seen.len()),
-            Some(JudgedCluster {
-                clustering,
-                cluster: Some(ClusterId(id)),
-                ..
-            }) => {
-                format!(
-                    "cluster {id} of clustering {clustering}, {} images",
-                    self.implied.len()
-                )
+            Some(JudgedCluster { clustering, cluster: Some(ClusterId(id)), .. }) => {
+                format!("cluster {id} of clustering {clustering}, {} images", self.implied.len())
             }
-            Some(JudgedCluster {
-                clustering,
-                cluster: None,
-                ..
-            }) => {
-                format!(
-                    "the noise of clustering {clustering}, {} images",
-                    self.implied.len()
-                )
+            Some(JudgedCluster { clustering, cluster: None, .. }) => {
+                format!("the noise of clustering {clustering}, {} images", self.implied.len())
             }
         };
         match self.exceptions.len() {
@@ -127,8 +113,6 @@ impl Verdict {
 
     /// Whether it gives this image a label.
     pub fn names(&self, image: &ImageId) -> bool {
-        [&self.seen, &self.implied, &self.exceptions]
-            .into_iter()
-            .any(|list| list.contains(image))
+        [&self.seen, &self.implied, &self.exceptions].into_iter().any(|list| list.contains(image))
     }
 }

@@ -36,37 +36,13 @@ impl Labels {
         self.verdicts += 1;
         let reach = verdict.cluster.and_then(|cluster| cluster.radius);
         for &image in &verdict.implied {
-            self.say(
-                image,
-                Label {
-                    side: verdict.side,
-                    seen: false,
-                    event,
-                    reach,
-                },
-            );
+            self.say(image, Label { side: verdict.side, seen: false, event, reach });
         }
         for &image in &verdict.seen {
-            self.say(
-                image,
-                Label {
-                    side: verdict.side,
-                    seen: true,
-                    event,
-                    reach: None,
-                },
-            );
+            self.say(image, Label { side: verdict.side, seen: true, event, reach: None });
         }
         for &image in &verdict.exceptions {
-            self.say(
-                image,
-                Label {
-                    side: verdict.side.other(),
-                    seen: true,
-                    event,
-                    reach: None,
-                },
-            );
+            self.say(image, Label { side: verdict.side.other(), seen: true, event, reach: None });
         }
     }
 

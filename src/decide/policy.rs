@@ -68,18 +68,8 @@ impl Policy {
             precision_weight,
         } = self;
         let rows = [
-            (
-                "standing_margin",
-                standing_margin,
-                "[0, 2]",
-                (0.0..=2.0).contains(&standing_margin),
-            ),
-            (
-                "standing_radius",
-                standing_radius,
-                "[0, 2]",
-                (0.0..=2.0).contains(&standing_radius),
-            ),
+            ("standing_margin", standing_margin, "[0, 2]", (0.0..=2.0).contains(&standing_margin)),
+            ("standing_radius", standing_radius, "[0, 2]", (0.0..=2.0).contains(&standing_radius)),
             (
                 "inheritance_quorum",
                 inheritance_quorum,
@@ -92,19 +82,10 @@ impl Policy {
                 "(0.5, 1]",
                 inheritance_agreement > 0.5 && inheritance_agreement <= 1.0,
             ),
-            (
-                "precision_weight",
-                precision_weight,
-                "[0, 1]",
-                (0.0..=1.0).contains(&precision_weight),
-            ),
+            ("precision_weight", precision_weight, "[0, 1]", (0.0..=1.0).contains(&precision_weight)),
         ];
         match rows.into_iter().find(|row| !row.3) {
-            Some((field, received, range, _)) => Err(PolicyError {
-                field,
-                received,
-                range,
-            }),
+            Some((field, received, range, _)) => Err(PolicyError { field, received, range }),
             None => Ok(self),
         }
     }

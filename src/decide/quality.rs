@@ -52,9 +52,8 @@ impl Confusion {
     /// The 95 % percentile bootstrap interval of the Quality Metric: the counts are redrawn [`RESAMPLES`] times.
     pub fn interval(&self, weight: f64) -> (f64, f64) {
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let mut metrics: Vec<f64> = (0..RESAMPLES)
-            .map(|_| self.resampled(&mut rng).quality_metric(weight))
-            .collect();
+        let mut metrics: Vec<f64> =
+            (0..RESAMPLES).map(|_| self.resampled(&mut rng).quality_metric(weight)).collect();
         metrics.sort_by(f64::total_cmp);
         let at = |share: f64| metrics[((RESAMPLES - 1) as f64 * share).round() as usize];
         (at(0.025), at(0.975))
@@ -62,30 +61,16 @@ impl Confusion {
 
     /// A draw of as many images with replacement: a multinomial, by conditional binomials.
     fn resampled(&self, rng: &mut ChaCha8Rng) -> Self {
-        let counts = [
-            self.true_positive,
-            self.false_positive,
-            self.false_negative,
-            self.true_negative,
-        ];
+        let counts = [self.true_positive, self.false_positive, self.false_negative, self.true_negative];
         let (mut drawn, mut draws, mut pool) = ([0; 4], self.total(), self.total());
         for (drawn, count) in drawn.iter_mut().zip(counts) {
-            let chance = if pool == 0 {
-                0.0
-            } else {
-                count as f64 / pool as f64
-            };
+            let chance = if pool == 0 { 0.0 } else { count as f64 / pool as f64 };
             *drawn = Binomial::new(draws, chance.min(1.0)).map_or(0, |binomial| binomial.sample(rng));
             draws -= *drawn;
             pool -= count;
         }
         let [true_positive, false_positive, false_negative, true_negative] = drawn;
-        Self {
-            true_positive,
-            false_positive,
-            false_negative,
-            true_negative,
-        }
+        Self { true_positive, false_positive, false_negative, true_negative }
     }
 }
 
@@ -93,11 +78,7 @@ impl Confusion {
 pub const RESAMPLES: usize = 2000;
 
 fn share(part: u64, rest: u64) -> f64 {
-    if part == 0 {
-        0.0
-    } else {
-        part as f64 / (part + rest) as f64
-    }
+    if part == 0 { 0.0 } else { part as f64 / (part + rest) as f64 }
 }
 
 /// Rates of the two cost tables.
@@ -116,24 +97,15 @@ pub struct Rates {
 impl Default for Rates {
     /// The study's rates in PLN, and culld's own: 10 seconds a judgement at 90 PLN an hour.
     fn default() -> Self {
-        Self {
-            seconds_per_judgement: 10.0,
-            per_hour: 90.0,
-            by_hand_per_100: 20.0,
-            session: 15.0,
-        }
+        Self { seconds_per_judgement: 10.0, per_hour: 90.0, by_hand_per_100: 20.0, session: 15.0 }
     }
 }
 
 impl Rates {
     /// The study's table: by hand less one session, for 100, 1,000, 10,000 and 100,000 images.
     pub fn savings(&self) -> [(u64, f64); 4] {
-        [100, 1000, 10_000, 100_000].map(|images| {
-            (
-                images,
-                images as f64 / 100.0 * self.by_hand_per_100 - self.session,
-            )
-        })
+        [100, 1000, 10_000, 100_000]
+            .map(|images| (images, images as f64 / 100.0 * self.by_hand_per_100 - self.session))
     }
 
     /// What so many judgements take, in seconds.

@@ -53,11 +53,7 @@ pub fn contact_sheet<T: AsRef<[u8]>>(
     cell_px: u32,
 ) -> Result<Vec<u8>, ContactSheetError> {
     let cells = thumbnails.len();
-    let size_error = || ContactSheetError::Size {
-        cells,
-        columns,
-        cell_px,
-    };
+    let size_error = || ContactSheetError::Size { cells, columns, cell_px };
     if cells == 0 || cells > SHEET_CELLS_MAX || columns == 0 || cell_px == 0 {
         return Err(size_error());
     }
@@ -65,9 +61,7 @@ pub fn contact_sheet<T: AsRef<[u8]>>(
     let rows = (cells as u32).div_ceil(columns);
     let edge = |count: u32| {
         let pixels = u64::from(count) * u64::from(cell_px + GAP_PX) + u64::from(GAP_PX);
-        u32::try_from(pixels)
-            .ok()
-            .filter(|&pixels| pixels <= SHEET_EDGE_MAX)
+        u32::try_from(pixels).ok().filter(|&pixels| pixels <= SHEET_EDGE_MAX)
     };
     let (Some(width), Some(height)) = (edge(columns_used), edge(rows)) else {
         return Err(size_error());

@@ -30,11 +30,7 @@ pub(super) struct DeadlineReader<'a> {
 
 impl<'a> DeadlineReader<'a> {
     pub(super) fn new(bytes: &'a [u8], deadline: Deadline) -> Self {
-        Self {
-            bytes: io::Cursor::new(bytes),
-            deadline,
-            since_look: 0,
-        }
+        Self { bytes: io::Cursor::new(bytes), deadline, since_look: 0 }
     }
 
     /// Counts bytes that are asked for; every call counts, too.

@@ -22,36 +22,23 @@ pub(super) fn decode(
 
     let deadline = Deadline::after(limits.decode_time_max);
     jpeg_check::check(bytes, deadline).map_err(|damage| match damage {
-        Damage::Late => DecodeError::Timeout {
-            limit: limits.decode_time_max,
-        },
+        Damage::Late => DecodeError::Timeout { limit: limits.decode_time_max },
         damage => corrupt(damage.detail()),
     })?;
     let mut decoder = Decoder::new(DeadlineReader::new(bytes, deadline));
     let eighths = scale_eighths(full, shortest_side_min);
     // The decoder stops at the first scale where one side is enough, so only the long side gets a say.
     let ask = |side: u32| {
-        if side == full.0.max(full.1) {
-            (side * eighths).div_ceil(8) as u16
-        } else {
-            u16::MAX
-        }
+        if side == full.0.max(full.1) { (side * eighths).div_ceil(8) as u16 } else { u16::MAX }
     };
-    let (width, height) = decoder
-        .scale(ask(full.0), ask(full.1))
-        .map_err(|error| cause(error, limits))?;
+    let (width, height) = decoder.scale(ask(full.0), ask(full.1)).map_err(|error| cause(error, limits))?;
     let samples = decoder.decode().map_err(|error| cause(error, limits))?;
     let rgb = to_rgb(samples, info.pixel_format);
 
     let image = RgbImage::from_raw(width.into(), height.into(), rgb)
         .ok_or_else(|| corrupt("its samples do not fill its size"))?;
     let orientation = decoder.exif_data().and_then(Orientation::from_exif_chunk);
-    Ok(oriented(
-        image,
-        full,
-        orientation.unwrap_or(Orientation::NoTransforms),
-        Format::Jpeg,
-    ))
+    Ok(oriented(image, full, orientation.unwrap_or(Orientation::NoTransforms), Format::Jpeg))
 }
 
 /// Turns a picture upright; `full` is its size as stored, at full scale.
@@ -72,29 +59,16 @@ pub(super) fn oriented(
     let mut image = DynamicImage::ImageRgb8(image);
     image.apply_orientation(orientation);
     let (width, height) = (image.width(), image.height());
-    DecodedImage {
-        rgb: image.into_rgb8().into_raw(),
-        width,
-        height,
-        original_width,
-        original_height,
-        format,
-    }
+    DecodedImage { rgb: image.into_rgb8().into_raw(), width, height, original_width, original_height, format }
 }
 
 /// The scale in eighths: 1, 2, 4 or 8.
 fn scale_eighths(full: (u32, u32), shortest_side_min: u32) -> u32 {
     let shortest = u64::from(full.0.min(full.1));
-    [1, 2, 4]
-        .into_iter()
-        .find(|&n| shortest * u64::from(n) >= u64::from(shortest_side_min) * 8)
-        .unwrap_or(8)
+    [1, 2, 4].into_iter().find(|&n| shortest * u64::from(n) >= u64::from(shortest_side_min) * 8).unwrap_or(8)
 }
 
-#[expect(
-    clippy::host_endian_bytes,
-    reason = "16-bit samples come in the order of the host"
-)]
+#[expect(clippy::host_endian_bytes, reason = "16-bit samples come in the order of the host")]
 fn to_rgb(samples: Vec<u8>, format: PixelFormat) -> Vec<u8> {
     match format {
         PixelFormat::RGB24 => samples,
@@ -118,20 +92,17 @@ fn to_rgb(samples: Vec<u8>, format: PixelFormat) -> Vec<u8> {
 }
 
 fn corrupt(detail: &str) -> DecodeError {
-    DecodeError::Corrupt {
-        format: Format::Jpeg,
-        detail: detail.to_owned(),
-    }
+    DecodeError::Corrupt { format: Format::Jpeg, detail: detail.to_owned() }
 }
 
 fn cause(error: Error, limits: &Limits) -> DecodeError {
     match error {
-        Error::Unsupported(feature) => DecodeError::UnsupportedFormat {
-            found: format!("JPEG variant {feature:?}"),
-        },
-        Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => DecodeError::Timeout {
-            limit: limits.decode_time_max,
-        },
+        Error::Unsupported(feature) => {
+            DecodeError::UnsupportedFormat { found: format!("JPEG variant {feature:?}") }
+        }
+        Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            DecodeError::Timeout { limit: limits.decode_time_max }
+        }
         Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => corrupt("it ends early"),
         Error::Io(error) => corrupt(&error.to_string()),
         Error::Format(detail) => corrupt(&detail),

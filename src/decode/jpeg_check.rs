@@ -89,9 +89,7 @@ pub(super) fn check(bytes: &[u8], deadline: Deadline) -> Result<(), Damage> {
             0x01 | 0xD0..=0xD8 => continue,
             _ => {}
         }
-        let length = bytes
-            .get(at..at + 2)
-            .map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));
+        let length = bytes.get(at..at + 2).map(|pair| usize::from(u16::from_be_bytes([pair[0], pair[1]])));
         let length = length.ok_or(Damage::EndsEarly)?;
         let segment = bytes.get(at + 2..at + length.max(2)).ok_or(Damage::EndsEarly)?;
         at += length.max(2);
@@ -124,10 +122,7 @@ pub(super) fn check(bytes: &[u8], deadline: Deadline) -> Result<(), Damage> {
 fn next_marker(bytes: &[u8], mut at: usize) -> Result<(u8, usize), Damage> {
     loop {
         let rest = bytes.get(at..).ok_or(Damage::EndsEarly)?;
-        at += rest
-            .iter()
-            .position(|&byte| byte == 0xFF)
-            .ok_or(Damage::EndsEarly)?;
+        at += rest.iter().position(|&byte| byte == 0xFF).ok_or(Damage::EndsEarly)?;
         while bytes.get(at) == Some(&0xFF) {
             at += 1;
         }
@@ -145,9 +140,7 @@ fn read_frame(segment: &[u8], progressive: bool) -> Result<Frame, Damage> {
     };
     let height = u32::from(u16::from_be_bytes([height_high, height_low]));
     let width = u32::from(u16::from_be_bytes([width_high, width_low]));
-    let specs = segment
-        .get(6..6 + usize::from(count) * 3)
-        .ok_or(Damage::Segment)?;
+    let specs = segment.get(6..6 + usize::from(count) * 3).ok_or(Damage::Segment)?;
     let factor = |value: u8| Some(u32::from(value)).filter(|factor| (1..=4).contains(factor));
     let mut components = Vec::with_capacity(usize::from(count));
     for spec in specs.chunks_exact(3) {
@@ -161,20 +154,9 @@ fn read_frame(segment: &[u8], progressive: bool) -> Result<Frame, Damage> {
             nonzero: Vec::new(),
         });
     }
-    let horizontal_max = components
-        .iter()
-        .map(|c| c.horizontal)
-        .max()
-        .ok_or(Damage::Segment)?;
-    let vertical_max = components
-        .iter()
-        .map(|c| c.vertical)
-        .max()
-        .ok_or(Damage::Segment)?;
-    let mcus = (
-        width.div_ceil(8 * horizontal_max),
-        height.div_ceil(8 * vertical_max),
-    );
+    let horizontal_max = components.iter().map(|c| c.horizontal).max().ok_or(Damage::Segment)?;
+    let vertical_max = components.iter().map(|c| c.vertical).max().ok_or(Damage::Segment)?;
+    let mcus = (width.div_ceil(8 * horizontal_max), height.div_ceil(8 * vertical_max));
     for component in &mut components {
         component.blocks = (
             (width * component.horizontal).div_ceil(8 * horizontal_max),
@@ -185,11 +167,7 @@ fn read_frame(segment: &[u8], progressive: bool) -> Result<Frame, Damage> {
             component.nonzero = vec![0; (component.stride * mcus.1 * component.vertical) as usize];
         }
     }
-    Ok(Frame {
-        progressive,
-        mcus,
-        components,
-    })
+    Ok(Frame { progressive, mcus, components })
 }
 
 fn read_huffman_tables(mut segment: &[u8], tables: &mut Tables) -> Result<(), Damage> {
@@ -198,14 +176,8 @@ fn read_huffman_tables(mut segment: &[u8], tables: &mut Tables) -> Result<(), Da
         let total: usize = counts.iter().map(|&count| usize::from(count)).sum();
         let values = rest.get(16..16 + total).ok_or(Damage::Segment)?;
         let table = HuffmanTable::new(&counts, values).ok_or(Damage::Code)?;
-        let class = if class_and_slot >> 4 == 0 {
-            &mut tables.dc
-        } else {
-            &mut tables.ac
-        };
-        *class
-            .get_mut(usize::from(class_and_slot & 15))
-            .ok_or(Damage::Segment)? = Some(table);
+        let class = if class_and_slot >> 4 == 0 { &mut tables.dc } else { &mut tables.ac };
+        *class.get_mut(usize::from(class_and_slot & 15)).ok_or(Damage::Segment)? = Some(table);
         segment = &rest[16 + total..];
     }
     Ok(())
@@ -215,15 +187,8 @@ fn read_quantisers(mut segment: &[u8], tables: &mut Tables) -> Result<(), Damage
     while let Some((&precision_and_slot, rest)) = segment.split_first() {
         let wide = precision_and_slot >> 4 != 0;
         let values = rest.get(..if wide { 128 } else { 64 }).ok_or(Damage::Segment)?;
-        let first = if wide {
-            i32::from(values[0]) << 8 | i32::from(values[1])
-        } else {
-            values[0].into()
-        };
-        *tables
-            .dc_quantiser
-            .get_mut(usize::from(precision_and_slot & 15))
-            .ok_or(Damage::Segment)? = first;
+        let first = if wide { i32::from(values[0]) << 8 | i32::from(values[1]) } else { values[0].into() };
+        *tables.dc_quantiser.get_mut(usize::from(precision_and_slot & 15)).ok_or(Damage::Segment)? = first;
         segment = &rest[values.len()..];
     }
     Ok(())
@@ -237,10 +202,7 @@ fn read_scan(segment: &[u8], frame: &Frame) -> Result<Scan, Damage> {
     };
     let mut components = Vec::with_capacity(count);
     for spec in specs.chunks_exact(2) {
-        let position = frame
-            .components
-            .iter()
-            .position(|component| component.id == spec[0]);
+        let position = frame.components.iter().position(|component| component.id == spec[0]);
         components.push(ScanComponent {
             component: position.ok_or(Damage::Segment)?,
             dc: usize::from(spec[1] >> 4 & 3),
@@ -248,22 +210,13 @@ fn read_scan(segment: &[u8], frame: &Frame) -> Result<Scan, Damage> {
         });
     }
     // Baseline encoders are known to leave the last three fields unset.
-    let (start, end, high, low) = if frame.progressive {
-        (start, end, approximation >> 4, approximation & 15)
-    } else {
-        (0, 63, 0, 0)
-    };
+    let (start, end, high, low) =
+        if frame.progressive { (start, end, approximation >> 4, approximation & 15) } else { (0, 63, 0, 0) };
     if components.is_empty() || start > end || end > 63 || (frame.progressive && start == 0 && end != 0) {
         return Err(Damage::Segment);
     }
     if start > 0 && components.len() > 1 {
         return Err(Damage::Segment);
     }
-    Ok(Scan {
-        components,
-        start: start.into(),
-        end: end.into(),
-        refining: high > 0,
-        low: low.into(),
-    })
+    Ok(Scan { components, start: start.into(), end: end.into(), refining: high > 0, low: low.into() })
 }

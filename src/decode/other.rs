@@ -21,9 +21,7 @@ pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<De
         reader.limits(memory);
         reader.into_decoder()
     };
-    let full = open()
-        .map_err(|error| cause(error, format, (0, 0), limits))?
-        .dimensions();
+    let full = open().map_err(|error| cause(error, format, (0, 0), limits))?.dimensions();
     let _turn = admit(format, full, limits)?;
 
     // Opened again, so that waiting for the turn is not counted as decoding.
@@ -64,24 +62,14 @@ fn on_white(image: DynamicImage) -> RgbImage {
 
 fn cause(error: ImageError, format: Format, (width, height): (u32, u32), limits: &Limits) -> DecodeError {
     match error {
-        ImageError::IoError(error) if error.kind() == io::ErrorKind::TimedOut => DecodeError::Timeout {
-            limit: limits.decode_time_max,
-        },
-        ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => DecodeError::Corrupt {
-            format,
-            detail: "it ends early".to_owned(),
-        },
-        ImageError::Limits(_) => DecodeError::TooManyPixels {
-            width,
-            height,
-            pixels_max: limits.pixels_max,
-        },
-        ImageError::Unsupported(error) => DecodeError::UnsupportedFormat {
-            found: error.to_string(),
-        },
-        error => DecodeError::Corrupt {
-            format,
-            detail: error.to_string(),
-        },
+        ImageError::IoError(error) if error.kind() == io::ErrorKind::TimedOut => {
+            DecodeError::Timeout { limit: limits.decode_time_max }
+        }
+        ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            DecodeError::Corrupt { format, detail: "it ends early".to_owned() }
+        }
+        ImageError::Limits(_) => DecodeError::TooManyPixels { width, height, pixels_max: limits.pixels_max },
+        ImageError::Unsupported(error) => DecodeError::UnsupportedFormat { found: error.to_string() },
+        error => DecodeError::Corrupt { format, detail: error.to_string() },
     }
 }

@@ -31,19 +31,13 @@ pub struct ThumbnailError {
 /// # Errors
 /// Sizes that do not fit the pixels.
 pub fn thumbnail(image: &DecodedImage) -> Result<Vec<u8>, ThumbnailError> {
-    let failed = |detail: String| ThumbnailError {
-        width: image.width,
-        height: image.height,
-        detail,
-    };
+    let failed = |detail: String| ThumbnailError { width: image.width, height: image.height, detail };
     let (width, height) = fit(image.width, image.height, THUMBNAIL_EDGE_MAX);
     let source = ImageRef::new(image.width, image.height, &image.rgb, PixelType::U8x3)
         .map_err(|error| failed(error.to_string()))?;
     let mut small = Image::new(width, height, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    Resizer::new()
-        .resize(&source, &mut small, &options)
-        .map_err(|error| failed(error.to_string()))?;
+    Resizer::new().resize(&source, &mut small, &options).map_err(|error| failed(error.to_string()))?;
 
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, THUMBNAIL_QUALITY)

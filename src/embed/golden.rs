@@ -102,28 +102,19 @@ pub(super) fn numeric_mode(embedder: &mut dyn Embedder, spec: &ModelSpec) -> Res
     for (vector, (largest, expected)) in vectors(embedder, spec)?.iter().zip(EXPECTED) {
         exact &= digest(vector) == expected;
         for (position, value) in largest {
-            let found = vector
-                .as_slice()
-                .get(position)
-                .map_or(0, |&value| millionths(value));
+            let found = vector.as_slice().get(position).map_or(0, |&value| millionths(value));
             difference = difference.max(found.abs_diff(value));
         }
     }
     let difference = difference as f32 * 1e-6;
     if !exact {
-        tracing::warn!(
-            difference,
-            "the built-in model's reference vectors are not the same to the bit here"
-        );
+        tracing::warn!(difference, "the built-in model's reference vectors are not the same to the bit here");
     }
     if difference <= DIFFERENCE_MAX {
         return Ok("x86-int8".to_owned());
     }
     if arithmetic_is_fixed() {
-        return Err(EmbedError::Golden {
-            difference,
-            difference_max: DIFFERENCE_MAX,
-        });
+        return Err(EmbedError::Golden { difference, difference_max: DIFFERENCE_MAX });
     }
     Ok(format!("int8-{}", std::env::consts::ARCH))
 }
@@ -177,12 +168,8 @@ mod tests {
         let mut embedder = open_built_in().unwrap();
         let found: Vec<_> = vectors(&mut embedder, &ModelSpec::built_in()).unwrap();
         let found = found.iter().map(|vector| {
-            let mut components: Vec<_> = vector
-                .as_slice()
-                .iter()
-                .map(|&value| millionths(value))
-                .enumerate()
-                .collect();
+            let mut components: Vec<_> =
+                vector.as_slice().iter().map(|&value| millionths(value)).enumerate().collect();
             components.sort_by_key(|&(position, value)| (-value, position));
             (components[..16].try_into().unwrap(), digest(vector))
         });

@@ -53,13 +53,8 @@ impl Model {
             dim: 0,
             numeric_mode: std::env::consts::ARCH.to_owned(),
         };
-        let mut model = Self {
-            bytes,
-            spec,
-            space,
-            source: source.clone(),
-            onnxruntime: onnxruntime.map(Path::to_owned),
-        };
+        let mut model =
+            Self { bytes, spec, space, source: source.clone(), onnxruntime: onnxruntime.map(Path::to_owned) };
         let mut embedder = model.embedder()?;
         model.space = embedder.space().clone();
         if *source == ModelSource::BuiltIn {
@@ -87,12 +82,7 @@ impl Model {
             return Ok(Box::new(FakeEmbedder::new()));
         }
         let runtime = self.onnxruntime.as_deref();
-        Ok(Box::new(OnnxEmbedder::open(
-            &self.bytes,
-            &self.spec,
-            self.space.clone(),
-            runtime,
-        )?))
+        Ok(Box::new(OnnxEmbedder::open(&self.bytes, &self.spec, self.space.clone(), runtime)?))
     }
 }
 
@@ -109,26 +99,17 @@ pub(super) fn open_built_in() -> Result<OnnxEmbedder, EmbedError> {
 }
 
 fn read_model(path: &Path) -> Result<Vec<u8>, EmbedError> {
-    let failed = |detail: String| EmbedError::Read {
-        path: path.display().to_string(),
-        detail,
-    };
-    let length = fs::metadata(path)
-        .map_err(|error| failed(error.to_string()))?
-        .len();
+    let failed = |detail: String| EmbedError::Read { path: path.display().to_string(), detail };
+    let length = fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
     if length > MODEL_BYTES_MAX {
-        return Err(failed(format!(
-            "it has {length} bytes, at most {MODEL_BYTES_MAX} are allowed"
-        )));
+        return Err(failed(format!("it has {length} bytes, at most {MODEL_BYTES_MAX} are allowed")));
     }
     fs::read(path).map_err(|error| failed(error.to_string()))
 }
 
 fn read_spec(model: &Path) -> Result<ModelSpec, EmbedError> {
     let path = model.with_extension("toml");
-    let text = fs::read_to_string(&path).map_err(|error| EmbedError::Read {
-        path: path.display().to_string(),
-        detail: error.to_string(),
-    })?;
+    let text = fs::read_to_string(&path)
+        .map_err(|error| EmbedError::Read { path: path.display().to_string(), detail: error.to_string() })?;
     Ok(ModelSpec::from_toml(&text)?)
 }

@@ -38,18 +38,9 @@ impl OnnxEmbedder {
         let input = input_name(&session, spec)?;
         let output = output_name(&session, spec)?;
         space.dim = 0;
-        let mut embedder = Self {
-            session,
-            spec: spec.clone(),
-            input,
-            output,
-            space,
-        };
+        let mut embedder = Self { session, spec: spec.clone(), input, output, space };
         let edge = spec.input_size as usize;
-        let probe = PixelTensor {
-            values: vec![0.0; 3 * edge * edge],
-            size: spec.input_size,
-        };
+        let probe = PixelTensor { values: vec![0.0; 3 * edge * edge], size: spec.input_size };
         embedder.space.dim = embedder.run(&probe)?.len();
         Ok(embedder)
     }
@@ -63,13 +54,8 @@ impl OnnxEmbedder {
             Layout::Nhwc => [1, edge, edge, 3],
         };
         let tensor = TensorRef::from_array_view((shape, picture.values.as_slice())).map_err(failed)?;
-        let outputs = self
-            .session
-            .run(ort::inputs![self.input.as_str() => tensor])
-            .map_err(failed)?;
-        let output = outputs
-            .get(&self.output)
-            .ok_or_else(|| EmbedError::Session("no output".to_owned()))?;
+        let outputs = self.session.run(ort::inputs![self.input.as_str() => tensor]).map_err(failed)?;
+        let output = outputs.get(&self.output).ok_or_else(|| EmbedError::Session("no output".to_owned()))?;
         let (shape, values) = output.try_extract_tensor::<f32>().map_err(failed)?;
         pool(shape, values, &self.spec).ok_or_else(|| EmbedError::Signature {
             part: format!("output {}", self.output),
@@ -103,11 +89,8 @@ fn session(environment: &Environment, model: &[u8]) -> Result<Session, EmbedErro
         .map_err(failed)?
         .with_inter_threads(1)
         .map_err(failed)?;
-    let mut builder = if needs_precise_products() {
-        builder.with_precise_qmm().map_err(failed)?
-    } else {
-        builder
-    };
+    let mut builder =
+        if needs_precise_products() { builder.with_precise_qmm().map_err(failed)? } else { builder };
     builder.commit_from_memory(model).map_err(failed)
 }
 
@@ -126,27 +109,16 @@ fn needs_precise_products() -> bool {
 
 fn input_name(session: &Session, spec: &ModelSpec) -> Result<String, EmbedError> {
     let inputs = session.inputs();
-    let names = || {
-        inputs
-            .iter()
-            .map(|input| input.name().to_owned())
-            .collect::<Vec<_>>()
-    };
-    let wrong = |found: String, expected: String| EmbedError::Signature {
-        part: "input".to_owned(),
-        found,
-        expected,
-    };
+    let names = || inputs.iter().map(|input| input.name().to_owned()).collect::<Vec<_>>();
+    let wrong =
+        |found: String, expected: String| EmbedError::Signature { part: "input".to_owned(), found, expected };
     let input = match &spec.input {
         Some(name) => inputs.iter().find(|input| input.name() == name),
         None if inputs.len() == 1 => inputs.first(),
         None => None,
     };
-    let expected = || {
-        spec.input
-            .clone()
-            .unwrap_or_else(|| "a single one, or one named in its description".to_owned())
-    };
+    let expected =
+        || spec.input.clone().unwrap_or_else(|| "a single one, or one named in its description".to_owned());
     let input = input.ok_or_else(|| wrong(names().join(", "), expected()))?;
     let size = i64::from(spec.input_size);
     let wanted = match spec.layout {
@@ -154,18 +126,12 @@ fn input_name(session: &Session, spec: &ModelSpec) -> Result<String, EmbedError>
         Layout::Nhwc => [1, size, size, 3],
     };
     let fits = |found: &[i64]| {
-        found.len() == 4
-            && found
-                .iter()
-                .zip(wanted)
-                .all(|(&found, wanted)| found == wanted || found < 0)
+        found.len() == 4 && found.iter().zip(wanted).all(|(&found, wanted)| found == wanted || found < 0)
     };
     match input.dtype() {
-        ValueType::Tensor {
-            ty: TensorElementType::Float32,
-            shape,
-            ..
-        } if fits(shape) => Ok(input.name().to_owned()),
+        ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } if fits(shape) => {
+            Ok(input.name().to_owned())
+        }
         other => Err(wrong(other.to_string(), format!("f32 of shape {wanted:?}"))),
     }
 }
@@ -176,28 +142,17 @@ fn output_name(session: &Session, spec: &ModelSpec) -> Result<String, EmbedError
         Some(name) => outputs.iter().find(|output| output.name() == name),
         None => outputs.first(),
     };
-    let names = || {
-        outputs
-            .iter()
-            .map(|output| output.name().to_owned())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    output
-        .map(|output| output.name().to_owned())
-        .ok_or_else(|| EmbedError::Signature {
-            part: "outputs".to_owned(),
-            found: names(),
-            expected: spec.output.clone().unwrap_or_else(|| "at least one".to_owned()),
-        })
+    let names = || outputs.iter().map(|output| output.name().to_owned()).collect::<Vec<_>>().join(", ");
+    output.map(|output| output.name().to_owned()).ok_or_else(|| EmbedError::Signature {
+        part: "outputs".to_owned(),
+        found: names(),
+        expected: spec.output.clone().unwrap_or_else(|| "at least one".to_owned()),
+    })
 }
 
 /// Takes the vector out of one picture's output; nothing when the shape has no place for it.
 fn pool(shape: &[i64], values: &[f32], spec: &ModelSpec) -> Option<Vec<f32>> {
-    let axes: Vec<usize> = shape
-        .iter()
-        .map(|&length| usize::try_from(length).ok())
-        .collect::<Option<_>>()?;
+    let axes: Vec<usize> = shape.iter().map(|&length| usize::try_from(length).ok()).collect::<Option<_>>()?;
     let (&1, axes) = axes.split_first()? else {
         return None;
     };
@@ -215,11 +170,7 @@ fn pool(shape: &[i64], values: &[f32], spec: &ModelSpec) -> Option<Vec<f32>> {
                 let positions = rows * columns;
                 let mean =
                     |plane: &[f32]| plane.iter().map(|&v| f64::from(v)).sum::<f64>() / positions as f64;
-                values
-                    .chunks_exact(positions)
-                    .take(channels)
-                    .map(|plane| mean(plane) as f32)
-                    .collect()
+                values.chunks_exact(positions).take(channels).map(|plane| mean(plane) as f32).collect()
             }
         }),
         _ => None,

@@ -115,11 +115,7 @@ impl Pipeline {
     /// # Errors
     /// A model that can't be run.
     pub fn start(model: &Model, options: &PipelineOptions) -> Result<Self, EmbedError> {
-        let PipelineOptions {
-            workers,
-            queue_max,
-            limits,
-        } = options;
+        let PipelineOptions { workers, queue_max, limits } = options;
         let shared = Arc::new(Shared {
             queue: Queue::new(*queue_max),
             stopping: AtomicBool::new(false),
@@ -159,10 +155,7 @@ impl Pipeline {
     /// # Errors
     /// [`SubmitError::Stopped`].
     pub fn submit(&self, job: Job) -> Result<(), SubmitError> {
-        self.shared
-            .queue
-            .push(job)
-            .map_err(|refused| self.refusal(&refused))
+        self.shared.queue.push(job).map_err(|refused| self.refusal(&refused))
     }
 
     /// Hands a job over if there is room.
@@ -170,17 +163,12 @@ impl Pipeline {
     /// # Errors
     /// [`SubmitError::Overloaded`] or [`SubmitError::Stopped`].
     pub fn try_submit(&self, job: Job) -> Result<(), SubmitError> {
-        self.shared
-            .queue
-            .try_push(job)
-            .map_err(|refused| self.refusal(&refused))
+        self.shared.queue.try_push(job).map_err(|refused| self.refusal(&refused))
     }
 
     fn refusal(&self, refused: &Refused<Job>) -> SubmitError {
         match refused {
-            Refused::Full(_) => SubmitError::Overloaded {
-                queue_max: self.queue_max,
-            },
+            Refused::Full(_) => SubmitError::Overloaded { queue_max: self.queue_max },
             Refused::Closed(_) => SubmitError::Stopped,
         }
     }
@@ -208,12 +196,7 @@ impl Drop for Pipeline {
 }
 
 fn work(shared: &Shared, embedder: &mut dyn Embedder) {
-    while let Some(Job {
-        bytes,
-        cancelled,
-        done,
-    }) = shared.queue.pop()
-    {
+    while let Some(Job { bytes, cancelled, done }) = shared.queue.pop() {
         let result = if shared.stopping.load(Ordering::Acquire) {
             Err(PrepareError::Stopped)
         } else if cancelled.load(Ordering::Acquire) {

@@ -43,9 +43,7 @@ pub fn preprocess(image: &DecodedImage, spec: &ModelSpec) -> Result<PixelTensor,
     let source = ImageRef::new(image.width, image.height, &image.rgb, PixelType::U8x3)
         .map_err(|error| failed(error.to_string()))?;
     let mut square = Image::new(spec.input_size, spec.input_size, PixelType::U8x3);
-    Resizer::new()
-        .resize(&source, &mut square, &options)
-        .map_err(|error| failed(error.to_string()))?;
+    Resizer::new().resize(&source, &mut square, &options).map_err(|error| failed(error.to_string()))?;
     Ok(normalise(square.buffer(), spec))
 }
 
@@ -61,10 +59,7 @@ fn normalise(rgb: &[u8], spec: &ModelSpec) -> PixelTensor {
         Layout::Nchw => (0..3)
             .flat_map(|channel| {
                 let table = &tables[channel];
-                rgb.iter()
-                    .skip(channel)
-                    .step_by(3)
-                    .map(move |&value| table[usize::from(value)])
+                rgb.iter().skip(channel).step_by(3).map(move |&value| table[usize::from(value)])
             })
             .collect(),
         Layout::Nhwc => rgb
@@ -73,8 +68,5 @@ fn normalise(rgb: &[u8], spec: &ModelSpec) -> PixelTensor {
             .map(|(&value, channel)| tables[channel][usize::from(value)])
             .collect(),
     };
-    PixelTensor {
-        values,
-        size: spec.input_size,
-    }
+    PixelTensor { values, size: spec.input_size }
 }

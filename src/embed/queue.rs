@@ -25,10 +25,7 @@ pub(super) enum Refused<T> {
 impl<T> Queue<T> {
     pub(super) fn new(items_max: usize) -> Self {
         Self {
-            state: Mutex::new(State {
-                items: VecDeque::new(),
-                closed: false,
-            }),
+            state: Mutex::new(State { items: VecDeque::new(), closed: false }),
             not_empty: Condvar::new(),
             not_full: Condvar::new(),
             items_max: items_max.max(1),

@@ -36,11 +36,7 @@ pub(super) fn environment(explicit: Option<&Path>) -> Result<Environment, Runtim
     for candidate in candidates(explicit) {
         match candidate.path.and_then(|path| load(&path)) {
             Ok(loaded) => {
-                tracing::info!(
-                    place = candidate.place,
-                    build = ort::info(),
-                    "loaded ONNX Runtime"
-                );
+                tracing::info!(place = candidate.place, build = ort::info(), "loaded ONNX Runtime");
                 *environment = Some(loaded.clone());
                 return Ok(loaded);
             }
@@ -65,10 +61,7 @@ struct Candidate {
 
 fn candidates(explicit: Option<&Path>) -> Vec<Candidate> {
     if let Some(path) = explicit {
-        return vec![Candidate {
-            place: path.display().to_string(),
-            path: Ok(path.to_owned()),
-        }];
+        return vec![Candidate { place: path.display().to_string(), path: Ok(path.to_owned()) }];
     }
     let names = if cfg!(target_os = "macos") {
         ["libonnxruntime.dylib", "libonnxruntime.1.dylib"]
@@ -76,30 +69,15 @@ fn candidates(explicit: Option<&Path>) -> Vec<Candidate> {
         ["libonnxruntime.so", "libonnxruntime.so.1"]
     };
     let mut candidates = Vec::new();
-    let folder = std::env::current_exe()
-        .ok()
-        .and_then(|exe| exe.parent().map(Path::to_owned));
+    let folder = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
     for path in names.iter().filter_map(|name| Some(folder.as_ref()?.join(name))) {
-        let found = if path.is_file() {
-            Ok(path.clone())
-        } else {
-            Err("no such file".to_owned())
-        };
-        candidates.push(Candidate {
-            place: path.display().to_string(),
-            path: found,
-        });
+        let found = if path.is_file() { Ok(path.clone()) } else { Err("no such file".to_owned()) };
+        candidates.push(Candidate { place: path.display().to_string(), path: found });
     }
     let cached = setup::installed_runtime().map_err(|error| error.to_string());
-    candidates.push(Candidate {
-        place: "culld's cache".to_owned(),
-        path: cached,
-    });
+    candidates.push(Candidate { place: "culld's cache".to_owned(), path: cached });
     for name in names {
-        candidates.push(Candidate {
-            place: format!("the system's {name}"),
-            path: Ok(PathBuf::from(name)),
-        });
+        candidates.push(Candidate { place: format!("the system's {name}"), path: Ok(PathBuf::from(name)) });
     }
     candidates
 }

@@ -129,29 +129,15 @@ impl ModelSpec {
             output,
         } = raw;
         let check = |field, value: f64, holds: bool, range| {
-            if holds {
-                Ok(())
-            } else {
-                Err(SpecError::Range { field, value, range })
-            }
+            if holds { Ok(()) } else { Err(SpecError::Range { field, value, range }) }
         };
         let size_fits = (16..=INPUT_SIZE_MAX).contains(&input_size);
         check("input_size", input_size.into(), size_fits, "in [16, 1024] pixels")?;
         for value in mean {
-            check(
-                "mean",
-                value,
-                (-1.0..=2.0).contains(&value),
-                "in [-1, 2], of values in [0, 1]",
-            )?;
+            check("mean", value, (-1.0..=2.0).contains(&value), "in [-1, 2], of values in [0, 1]")?;
         }
         for value in std {
-            check(
-                "std",
-                value,
-                value > 0.0 && value <= 10.0,
-                "in (0, 10], of values in [0, 1]",
-            )?;
+            check("std", value, value > 0.0 && value <= 10.0, "in (0, 10], of values in [0, 1]")?;
         }
         let crop_fraction = crop_fraction.unwrap_or(0.875);
         let fraction_fits = crop_fraction > 0.0 && crop_fraction <= 1.0;
@@ -194,16 +180,7 @@ impl ModelSpec {
 
     /// Everything that stands between bytes and vector but the weights, as one line.
     pub fn preprocessing(&self) -> String {
-        let Self {
-            input_size,
-            mean,
-            std,
-            geometry,
-            interpolation,
-            pooling,
-            output,
-            ..
-        } = self;
+        let Self { input_size, mean, std, geometry, interpolation, pooling, output, .. } = self;
         let geometry = match geometry {
             Geometry::Squash => "squash".to_owned(),
             Geometry::Crop => format!("crop {}", self.crop_fraction),

@@ -175,12 +175,7 @@ fn store_group(collection: &Collection, tasks: Vec<AddTask>) {
     };
     let mut placed = Vec::with_capacity(tasks.len());
     for task in tasks {
-        let AddTask {
-            image,
-            source,
-            request,
-            reply,
-        } = task;
+        let AddTask { image, source, request, reply } = task;
         match place(&writer, &mut group, image, source, request.as_ref()) {
             Ok((image, new)) => placed.push(Placed { image, new, reply }),
             Err(error) => reply(Err(error)),
@@ -190,9 +185,7 @@ fn store_group(collection: &Collection, tasks: Vec<AddTask>) {
         Ok(()) => answer(collection, placed),
         Err(error) => {
             tracing::error!(%error, images = placed.len(), "images were not stored");
-            placed
-                .into_iter()
-                .for_each(|task| (task.reply)(Err(EngineError::Store(error.clone()))));
+            placed.into_iter().for_each(|task| (task.reply)(Err(EngineError::Store(error.clone()))));
         }
     }
 }
@@ -227,45 +220,28 @@ fn place(
                 added_ms: now,
                 width: prepared.width,
                 height: prepared.height,
-                format: prepared
-                    .format
-                    .media_type()
-                    .trim_start_matches("image/")
-                    .to_owned(),
+                format: prepared.format.media_type().trim_start_matches("image/").to_owned(),
                 bytes,
                 sources: Vec::new(),
             }
         }
         // It was deleted while this add was on its way: the caller has the bytes, and a second try embeds them.
         (None, NewImage::Known { .. }) => {
-            return Err(EngineError::Internal(
-                "the image was deleted meanwhile; add it again".into(),
-            ));
+            return Err(EngineError::Internal("the image was deleted meanwhile; add it again".into()));
         }
     };
     group.new_sources += u64::from(note_source(&mut header, source, bytes, now, &id)?);
-    let source_key = header
-        .sources
-        .last()
-        .map(|source| source.key.clone())
-        .unwrap_or_default();
+    let source_key = header.sources.last().map(|source| source.key.clone()).unwrap_or_default();
     group.batch.put_source_key(&source_key, &id)?;
     group.batch.put_header(&id, &header)?;
     if let NewImage::Prepared(prepared) = image
         && new
     {
-        group
-            .batch
-            .put_pixels(group.generation, &id, &prepared.embedding, &prepared.thumbnail);
-        let row = Row {
-            image: id,
-            generation: group.generation,
-            added_ms: now,
-            alive: true,
-        };
+        group.batch.put_pixels(group.generation, &id, &prepared.embedding, &prepared.thumbnail);
+        let row = Row { image: id, generation: group.generation, added_ms: now, alive: true };
         group.new.push((row, prepared));
     }
-    writer.remember(&mut group.batch, request, &AddedRecord { image: id, new })?;
+    group.batch.remember(request, &AddedRecord { image: id, new })?;
     group.headers.insert(id, header);
     Ok((id, new))
 }
@@ -278,11 +254,7 @@ fn note_source(
     now: i64,
     image: &ImageId,
 ) -> Result<bool, EngineError> {
-    let key = if source.key.is_empty() {
-        image.to_string()
-    } else {
-        source.key
-    };
+    let key = if source.key.is_empty() { image.to_string() } else { source.key };
     let before = header.sources.iter().position(|known| known.key == key);
     if before.is_none() && header.sources.len() >= SOURCES_MAX {
         let description = format!("the image has {SOURCES_MAX} sources already");
@@ -317,11 +289,7 @@ fn commit_group(writer: &Writer<'_>, mut group: Group) -> Result<(), StoreError>
         state.generation = group.generation;
         state.sources += group.new_sources;
     });
-    tracing::debug!(
-        images = group.new.len(),
-        generation = group.generation.0,
-        "group stored"
-    );
+    tracing::debug!(images = group.new.len(), generation = group.generation.0, "group stored");
     Ok(())
 }
 
@@ -352,10 +320,7 @@ fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows, ke
         derived.places.push(Place::Unclustered);
         derived.near.push(near);
         derived.decisions.push(Decision::UNJUDGED);
-        let decision = decide(
-            &facts(&state.rows, &state.labels, derived, offset, near),
-            &state.policy,
-        );
+        let decision = decide(&facts(&state.rows, &state.labels, derived, offset, near), &state.policy);
         derived.decisions[offset as usize] = decision;
     }
     if let Err(error) = index_rows(state, &offsets, keeping) {
@@ -378,9 +343,8 @@ fn answer(collection: &Collection, placed: Vec<Placed>) {
     let snapshot = collection.snapshot();
     for Placed { image, new, reply } in placed {
         let offset = snapshot.rows.offset(&image);
-        let decision = offset.map_or(Decision::UNJUDGED, |offset| {
-            snapshot.derived.decisions[offset as usize]
-        });
+        let decision =
+            offset.map_or(Decision::UNJUDGED, |offset| snapshot.derived.decisions[offset as usize]);
         reply(Ok(Added { image, new, decision }));
     }
 }

@@ -138,8 +138,5 @@ pub(super) fn places(members: &[MemberRecord]) -> HashMap<ImageId, Place> {
         Some(cluster) => Place::Member(cluster, member.distance),
         None => Place::Noise,
     };
-    members
-        .iter()
-        .map(|member| (member.image, place(member)))
-        .collect()
+    members.iter().map(|member| (member.image, place(member))).collect()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use crate::decide::event::{Act, Event};
 use crate::decide::labels::Labels;
@@ -19,7 +19,7 @@ use super::error::EngineError;
 use super::evidence::{EvidenceSets, NearRows};
 use super::lock::{lock, now_ms, read, write};
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
-use super::requests::{RequestKey, RequestRecord};
+use super::requests::RequestKey;
 use super::state::{Derived, Row, Rows, Snapshot, State, count_votes, decide_all};
 
 /// How a collection is kept.
@@ -65,19 +65,8 @@ impl Collection {
         let saved = store.state()?.unwrap_or_default();
         let (rows, vectors, sources) = load_rows(&store, dim)?;
         let log = load_log(&store, record.created_ms)?;
-        let heads = store
-            .heads()?
-            .into_iter()
-            .map(|head| (head.id, Arc::new(head)))
-            .collect();
-        let index = load_index(
-            &record,
-            keeping,
-            index_folder.as_deref(),
-            saved.generation,
-            &rows,
-            &vectors,
-        )?;
+        let heads = store.heads()?.into_iter().map(|head| (head.id, Arc::new(head))).collect();
+        let index = load_index(&record, keeping, index_folder.as_deref(), saved.generation, &rows, &vectors)?;
         let mut state = State {
             generation: saved.generation,
             rows: Arc::new(rows),
@@ -115,10 +104,7 @@ impl Collection {
     /// Works out everything derived from the active clustering afresh, and publishes it.
     fn derive_active(&self) -> Result<(), EngineError> {
         let active = read(&self.state).active;
-        let members = active
-            .map(|id| self.store.members(id))
-            .transpose()?
-            .unwrap_or_default();
+        let members = active.map(|id| self.store.members(id)).transpose()?.unwrap_or_default();
         let derived = derive(&read(&self.state), &places(&members), None);
         write(&self.state).derived = Arc::new(derived);
         Ok(())
@@ -167,10 +153,7 @@ impl Collection {
         if self.closed.load(Ordering::Acquire) {
             return Err(EngineError::not_found("collection", &self.record.name));
         }
-        Ok(Writer {
-            collection: self,
-            _turn: turn,
-        })
+        Ok(Writer { collection: self, _turn: turn })
     }
 
     /// Waits for the writer of the moment, and admits no other: the collection is being deleted.
@@ -197,18 +180,6 @@ impl Writer<'_> {
         self.collection.store.replay(key)
     }
 
-    /// Notes the answer to a request, to be written with what it answers.
-    pub(super) fn remember<R: Serialize>(
-        &self,
-        batch: &mut Batch,
-        key: Option<&RequestKey>,
-        answer: &R,
-    ) -> Result<(), EngineError> {
-        key.map_or(Ok(()), |key| {
-            batch.put_request(key, &RequestRecord::new(key, answer)?)
-        })
-    }
-
     /// Appends an event to the batch and answers its place in the log with the new head of the chain.
     pub(super) fn append(
         &self,
@@ -221,12 +192,7 @@ impl Writer<'_> {
             let state = read(&self.collection.state);
             (state.events + 1, state.last_hash)
         };
-        let event = Event {
-            at_ms: now_ms(),
-            actor: actor.to_owned(),
-            note: note.to_owned(),
-            act,
-        };
+        let event = Event { at_ms: now_ms(), actor: actor.to_owned(), note: note.to_owned(), act };
         let hash = batch.put_event(sequence, previous, &event)?;
         Ok((sequence, hash, event))
     }
@@ -249,11 +215,7 @@ impl Writer<'_> {
 }
 
 fn snapshot_key(record: &CollectionRecord, generation: Generation, rows: &Rows) -> SnapshotKey {
-    SnapshotKey::new(
-        generation,
-        &record.space.id(),
-        rows.alive().map(|(offset, row)| (offset, row.image)),
-    )
+    SnapshotKey::new(generation, &record.space.id(), rows.alive().map(|(offset, row)| (offset, row.image)))
 }
 
 /// The index of the rows: from its snapshot where there is one of the same, else built.
@@ -269,9 +231,7 @@ fn load_index(
     let index = match folder {
         Some(folder) => {
             let key = snapshot_key(record, generation, rows);
-            keeping
-                .index
-                .load_or_build(vectors, &offsets, keeping.hnsw, folder, &key)
+            keeping.index.load_or_build(vectors, &offsets, keeping.hnsw, folder, &key)
         }
         None => keeping.index.build(vectors, &offsets, keeping.hnsw),
     };
@@ -281,40 +241,25 @@ fn load_index(
 /// Works out places, nearest labelled images, votes and decisions; `near` where they are known already.
 pub(super) fn derive(state: &State, places: &HashMap<ImageId, Place>, near: Option<NearRows>) -> Derived {
     let rows = &state.rows;
-    let places: Vec<_> = rows
-        .all()
-        .iter()
-        .map(|row| places.get(&row.image).copied().unwrap_or_default())
-        .collect();
+    let places: Vec<_> =
+        rows.all().iter().map(|row| places.get(&row.image).copied().unwrap_or_default()).collect();
     let near = near.unwrap_or_else(|| {
         let mut near = vec![[None, None]; rows.all().len()];
         let unlabelled = state.unlabelled();
-        for (offset, found) in unlabelled
-            .iter()
-            .zip(state.find_near(&unlabelled, &state.evidence))
-        {
+        for (offset, found) in unlabelled.iter().zip(state.find_near(&unlabelled, &state.evidence)) {
             near[*offset as usize] = found;
         }
         near
     });
     let votes = count_votes(rows, &state.labels, &places);
-    let mut derived = Derived {
-        places,
-        near,
-        votes,
-        decisions: Vec::new(),
-    };
+    let mut derived = Derived { places, near, votes, decisions: Vec::new() };
     decide_all(rows, &state.labels, &state.policy, &mut derived);
     derived
 }
 
 /// Puts every labelled image whose embedding is known into the evidence, in the order of ids.
 pub(super) fn rebuild_evidence(state: &mut State, fingerprints: &HashMap<ImageId, Vec<f32>>, dim: usize) {
-    let mut labelled: Vec<_> = state
-        .labels
-        .iter()
-        .map(|(image, label)| (*image, label.side))
-        .collect();
+    let mut labelled: Vec<_> = state.labels.iter().map(|(image, label)| (*image, label.side)).collect();
     labelled.sort_unstable_by_key(|(image, _)| *image);
     let mut evidence = EvidenceSets::new(dim);
     for (image, side) in labelled {
@@ -341,12 +286,7 @@ fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64)
     headers.sort_unstable_by_key(|(image, generation, _)| (*generation, *image));
     let mut rows = Rows::default();
     for &(image, generation, added_ms) in &headers {
-        rows.push(Row {
-            image,
-            generation,
-            added_ms,
-            alive: true,
-        });
+        rows.push(Row { image, generation, added_ms, alive: true });
     }
     let mut data = vec![0.0; headers.len() * dim];
     let mut loaded = 0;
@@ -357,11 +297,8 @@ fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64)
         }
     })?;
     if loaded != headers.len() {
-        let message = format!(
-            "{} images of {} have no embedding in the store",
-            headers.len() - loaded,
-            headers.len()
-        );
+        let message =
+            format!("{} images of {} have no embedding in the store", headers.len() - loaded, headers.len());
         return Err(EngineError::Internal(message));
     }
     Ok((rows, Vectors::from_rows(dim, data), sources))

@@ -61,10 +61,7 @@ pub struct DecisionReader<'a> {
 impl Collection {
     /// Looks at the decisions of the moment.
     pub fn decisions(&self) -> DecisionReader<'_> {
-        DecisionReader {
-            collection: self,
-            snapshot: self.snapshot(),
-        }
+        DecisionReader { collection: self, snapshot: self.snapshot() }
     }
 
     /// The image last seen at a source.
@@ -111,12 +108,9 @@ impl Collection {
         let policy = change(before).check()?;
         let answer = (policy, version + 1, now_ms());
         let mut batch = writer.batch();
-        let act = Act::SetPolicy {
-            version: answer.1,
-            policy,
-        };
+        let act = Act::SetPolicy { version: answer.1, policy };
         let (event, hash, _) = writer.append(&mut batch, actor, "", act)?;
-        writer.remember(&mut batch, request, &answer)?;
+        batch.remember(request, &answer)?;
         self.store.commit(batch)?;
         writer.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
@@ -153,9 +147,7 @@ impl DecisionReader<'_> {
     pub fn select(&self, filter: &Filter) -> Result<Vec<(ImageId, Decision)>, EngineError> {
         let selected = self.collection.select(&self.snapshot, filter)?.into_iter();
         let decisions = &self.snapshot.derived.decisions;
-        Ok(selected
-            .map(|(offset, image)| (image, decisions[offset as usize]))
-            .collect())
+        Ok(selected.map(|(offset, image)| (image, decisions[offset as usize])).collect())
     }
 
     /// Decisions with what they rest on; images that are not stored are left out.
@@ -163,10 +155,8 @@ impl DecisionReader<'_> {
     /// # Errors
     /// The store fails.
     pub fn full(&self, images: &[ImageId]) -> Result<Vec<FullDecision>, EngineError> {
-        let known: Vec<(PointOffset, ImageId)> = images
-            .iter()
-            .filter_map(|image| Some((self.snapshot.rows.offset(image)?, *image)))
-            .collect();
+        let known: Vec<(PointOffset, ImageId)> =
+            images.iter().filter_map(|image| Some((self.snapshot.rows.offset(image)?, *image))).collect();
         let near = self.near(&known);
         let mut found = Vec::with_capacity(known.len());
         for ((offset, image), near) in known.into_iter().zip(near) {
@@ -209,21 +199,10 @@ impl DecisionReader<'_> {
     /// # Errors
     /// The image is not stored, or the store fails.
     pub fn explain(&self, image: &ImageId) -> Result<Explanation, EngineError> {
-        let full = self
-            .full(&[*image])?
-            .pop()
-            .ok_or_else(|| EngineError::not_found("image", image))?;
+        let full = self.full(&[*image])?.pop().ok_or_else(|| EngineError::not_found("image", image))?;
         let medoid = match full.facts.standing {
-            Standing::Member {
-                cluster,
-                distance_to_medoid,
-                ..
-            } => {
-                let head = self
-                    .snapshot
-                    .active
-                    .as_ref()
-                    .and_then(|head| head.cluster(cluster));
+            Standing::Member { cluster, distance_to_medoid, .. } => {
+                let head = self.snapshot.active.as_ref().and_then(|head| head.cluster(cluster));
                 head.map(|head| (head.medoid, distance_to_medoid))
             }
             Standing::Noise | Standing::Unclustered => None,
@@ -262,11 +241,7 @@ fn standing_words(standing: &Standing) -> String {
     match standing {
         Standing::Unclustered => "not in the active clustering".to_owned(),
         Standing::Noise => "noise in the active clustering".to_owned(),
-        Standing::Member {
-            cluster: ClusterId(id),
-            votes,
-            ..
-        } => format!(
+        Standing::Member { cluster: ClusterId(id), votes, .. } => format!(
             "in cluster {id}: {} of {} members labelled, {} keep and {} discard",
             votes.labelled(),
             votes.members,
@@ -281,20 +256,13 @@ fn near_words(facts: &Facts) -> String {
         Some(near) => format!("nearest {name} at {:.4}", near.distance),
         None => format!("no {name}"),
     };
-    format!(
-        "{}, {}",
-        words("keep", facts.nearest_keep),
-        words("discard", facts.nearest_discard)
-    )
+    format!("{}, {}", words("keep", facts.nearest_keep), words("discard", facts.nearest_discard))
 }
 
 /// The reason in words, with the numbers used.
 fn detail(decision: Decision, facts: &Facts, policy: &Policy) -> String {
     let label = facts.label.as_ref().map(label_words).unwrap_or_default();
-    let bounds = format!(
-        "margin {}, radius {}",
-        policy.standing_margin, policy.standing_radius
-    );
+    let bounds = format!("margin {}, radius {}", policy.standing_margin, policy.standing_radius);
     match decision.reason {
         Reason::SeenLabel | Reason::ImpliedLabel => label,
         Reason::Inherited | Reason::ClusterChanged => standing_words(&facts.standing),

@@ -76,7 +76,7 @@ impl Collection {
         }
         if steps == 0 {
             let mut batch = writer.batch();
-            writer.remember(&mut batch, request, &deleted)?;
+            batch.remember(request, &deleted)?;
             self.store.commit(batch)?;
         }
         self.compact_if_sparse(&writer);
@@ -95,11 +95,7 @@ impl Collection {
                 .partition(|source| source.key.starts_with(&filter.source_prefix));
             let gone = gone.into_iter().map(|source| source.key).collect();
             header.sources = left;
-            doomed.push(Doomed {
-                image,
-                gone,
-                left: (!header.sources.is_empty()).then_some(header),
-            });
+            doomed.push(Doomed { image, gone, left: (!header.sources.is_empty()).then_some(header) });
         }
         Ok(doomed)
     }
@@ -152,13 +148,10 @@ fn delete_step(
         }
     }
     batch.put_state(&saved)?;
-    let act = Act::Delete {
-        images: images.clone(),
-        sources,
-    };
+    let act = Act::Delete { images: images.clone(), sources };
     let (event, hash, _) = writer.append(&mut batch, actor, "", act)?;
     if let Some((request, deleted)) = answer {
-        writer.remember(&mut batch, request, &deleted)?;
+        batch.remember(request, &deleted)?;
     }
     collection.store.commit(batch)?;
     writer.publish(|state| {
@@ -196,24 +189,10 @@ impl State {
         let mut rows = Rows::default();
         kept.iter().for_each(|(_, row)| rows.push(*row));
         let derived = &self.derived;
-        let places = offsets
-            .iter()
-            .map(|&offset| derived.places[offset as usize])
-            .collect();
-        let near = offsets
-            .iter()
-            .map(|&offset| derived.near[offset as usize])
-            .collect();
-        let decisions = offsets
-            .iter()
-            .map(|&offset| derived.decisions[offset as usize])
-            .collect();
-        self.derived = Arc::new(Derived {
-            places,
-            near,
-            votes: derived.votes.clone(),
-            decisions,
-        });
+        let places = offsets.iter().map(|&offset| derived.places[offset as usize]).collect();
+        let near = offsets.iter().map(|&offset| derived.near[offset as usize]).collect();
+        let decisions = offsets.iter().map(|&offset| derived.decisions[offset as usize]).collect();
+        self.derived = Arc::new(Derived { places, near, votes: derived.votes.clone(), decisions });
         (self.rows, self.vectors, self.index) = (Arc::new(rows), vectors, index);
         Ok(())
     }

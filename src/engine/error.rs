@@ -74,10 +74,7 @@ pub enum EngineError {
 impl EngineError {
     /// A field that is unusable.
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self::Invalid {
-            field: field.into(),
-            description: description.into(),
-        }
+        Self::Invalid { field: field.into(), description: description.into() }
     }
 
     /// A thing that is not there.
@@ -86,10 +83,7 @@ impl EngineError {
         reason = "callers have ids, numbers and texts, most of them temporary"
     )]
     pub fn not_found(what: &'static str, name: impl ToString) -> Self {
-        Self::NotFound {
-            what,
-            name: name.to_string(),
-        }
+        Self::NotFound { what, name: name.to_string() }
     }
 }
 

@@ -69,10 +69,7 @@ impl Collection {
         options: &EvaluateOptions,
     ) -> Result<Evaluation, EngineError> {
         if labels.len() > TRUE_LABELS_MAX {
-            let description = format!(
-                "has {} entries, at most {TRUE_LABELS_MAX} are allowed",
-                labels.len()
-            );
+            let description = format!("has {} entries, at most {TRUE_LABELS_MAX} are allowed", labels.len());
             return Err(EngineError::invalid("labels", description));
         }
         let reader = self.decisions();
@@ -104,11 +101,7 @@ impl Collection {
             precision_weight: policy.precision_weight,
             judgements: options.judgements.unwrap_or_else(|| self.stats().bulk_verdicts),
             rates: options.rates,
-            decided_share: if truth.is_empty() {
-                0.0
-            } else {
-                decided as f64 / truth.len() as f64
-            },
+            decided_share: if truth.is_empty() { 0.0 } else { decided as f64 / truth.len() as f64 },
             confusion,
             unknown,
         })

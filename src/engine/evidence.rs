@@ -25,10 +25,7 @@ impl Near {
     /// Whether this one is nearer; ties go to the smaller image id, so that the order of arrival can't matter.
     fn beats(&self, other: Option<&Self>) -> bool {
         other.is_none_or(|other| {
-            self.distance
-                .total_cmp(&other.distance)
-                .then_with(|| self.image.cmp(&other.image))
-                .is_lt()
+            self.distance.total_cmp(&other.distance).then_with(|| self.image.cmp(&other.image)).is_lt()
         })
     }
 }
@@ -55,10 +52,7 @@ struct EvidenceSet {
 impl EvidenceSet {
     /// None yet.
     fn new(dim: usize) -> Self {
-        Self {
-            vectors: Vectors::new(dim),
-            images: Vec::new(),
-        }
+        Self { vectors: Vectors::new(dim), images: Vec::new() }
     }
 
     /// Adds an image; its embedding has the set's dimension.
@@ -72,13 +66,9 @@ impl EvidenceSet {
     /// the answer doesn't depend on how rows are blocked.
     fn nearest(&self, queries: &Vectors, ids: &[ImageId]) -> Vec<Option<Near>> {
         let dim = queries.dim();
-        let blocks = queries
-            .as_slice()
-            .par_chunks(QUERY_BLOCK_ROWS * dim)
-            .zip(ids.par_chunks(QUERY_BLOCK_ROWS));
-        blocks
-            .flat_map_iter(|(rows, ids)| self.nearest_to_block(rows, ids))
-            .collect()
+        let blocks =
+            queries.as_slice().par_chunks(QUERY_BLOCK_ROWS * dim).zip(ids.par_chunks(QUERY_BLOCK_ROWS));
+        blocks.flat_map_iter(|(rows, ids)| self.nearest_to_block(rows, ids)).collect()
     }
 
     fn nearest_to_block(&self, queries: &[f32], ids: &[ImageId]) -> Vec<Option<Near>> {
@@ -98,10 +88,7 @@ impl EvidenceSet {
                         continue;
                     }
                     let target = &targets[column * dim..(column + 1) * dim];
-                    let near = Near {
-                        image: images[column],
-                        distance: cosine_distance(query, target),
-                    };
+                    let near = Near { image: images[column], distance: cosine_distance(query, target) };
                     if near.beats(best[row].as_ref()) {
                         best[row] = Some(near);
                     }
@@ -123,11 +110,7 @@ pub(super) struct EvidenceSets {
 impl EvidenceSets {
     /// None yet.
     pub(super) fn new(dim: usize) -> Self {
-        Self {
-            keep: EvidenceSet::new(dim),
-            discard: EvidenceSet::new(dim),
-            side_of: HashMap::new(),
-        }
+        Self { keep: EvidenceSet::new(dim), discard: EvidenceSet::new(dim), side_of: HashMap::new() }
     }
 
     /// The nearest image of each side to each query row, other than itself.
@@ -157,9 +140,7 @@ impl EvidenceSets {
 
     /// Adds all images of another pair of sets.
     pub(super) fn extend(&mut self, added: &Self) {
-        added
-            .each()
-            .for_each(|(side, image, embedding)| self.push(side, image, embedding));
+        added.each().for_each(|(side, image, embedding)| self.push(side, image, embedding));
     }
 
     /// The same images, those in `sides` on the side said there.

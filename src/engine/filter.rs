@@ -79,20 +79,14 @@ impl Collection {
     ) -> Result<bool, EngineError> {
         let row = snapshot.rows.get(offset);
         let derived = &snapshot.derived;
-        let (place, decision) = (
-            derived.places[offset as usize],
-            derived.decisions[offset as usize].kind,
-        );
+        let (place, decision) = (derived.places[offset as usize], derived.decisions[offset as usize].kind);
         if !row.alive || !filter.matches_row(row, place, decision) {
             return Ok(false);
         }
         if !filter.needs_header() {
             return Ok(true);
         }
-        Ok(self
-            .store
-            .header(&row.image)?
-            .is_some_and(|header| filter.matches_header(&header)))
+        Ok(self.store.header(&row.image)?.is_some_and(|header| filter.matches_header(&header)))
     }
 
     /// All images selected, in the order in which they were added.

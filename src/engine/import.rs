@@ -27,23 +27,15 @@ pub(super) fn allowed_paths(paths: &[String], roots: &[PathBuf]) -> Result<Vec<P
         let description = format!("has {} entries, 1 to {IMPORT_PATHS_MAX} are allowed", paths.len());
         return Err(EngineError::invalid("paths", description));
     }
-    paths
-        .iter()
-        .map(|path| allowed_path(Path::new(path), roots))
-        .collect()
+    paths.iter().map(|path| allowed_path(Path::new(path), roots)).collect()
 }
 
 fn allowed_path(path: &Path, roots: &[PathBuf]) -> Result<PathBuf, EngineError> {
     if !path.is_absolute() {
-        return Err(EngineError::invalid(
-            "paths",
-            format!("{} is not absolute", path.display()),
-        ));
+        return Err(EngineError::invalid("paths", format!("{} is not absolute", path.display())));
     }
     // A path that isn't there answers as one that isn't allowed: whether a file exists outside is nobody's business.
-    let real = fs::canonicalize(path)
-        .ok()
-        .filter(|real| roots.iter().any(|root| real.starts_with(root)));
+    let real = fs::canonicalize(path).ok().filter(|real| roots.iter().any(|root| real.starts_with(root)));
     real.ok_or_else(|| EngineError::NotAllowed {
         reason: "PATH_NOT_ALLOWED",
         message: format!("{} is not under an allowed root of the daemon", path.display()),
@@ -132,19 +124,15 @@ fn add_file(
     let metadata = fs::metadata(&path);
     let size = metadata.as_ref().map_or(0, fs::Metadata::len);
     let modified = metadata.ok().and_then(|metadata| metadata.modified().ok());
-    let modified_ms = modified
-        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
-        .map(|since| since.as_millis() as i64);
+    let modified_ms =
+        modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_millis() as i64);
     if ingest.collection().is_unchanged(&key, size, modified_ms)? {
         summary.files += 1;
         summary.already_present += 1;
         return Ok(());
     }
     let bytes = if size > ingest.image_bytes_max() {
-        Err(AddError::TooLarge {
-            bytes: size,
-            bytes_max: ingest.image_bytes_max(),
-        })
+        Err(AddError::TooLarge { bytes: size, bytes_max: ingest.image_bytes_max() })
     } else {
         fs::read(&path).map_err(|error| AddError::Unreadable(error.to_string()))
     };
@@ -153,21 +141,10 @@ fn add_file(
         Ok(bytes) => {
             let sender = sender.clone();
             let uri = format!("file://{key}");
-            let source = NewSource {
-                key,
-                uri,
-                modified_ms,
-                tags: tags.to_vec(),
-            };
+            let source = NewSource { key, uri, modified_ms, tags: tags.to_vec() };
             // A closed channel means that the import is over, and nobody counts any more.
             let reply = Box::new(move |answer| drop(sender.send((path, answer))));
-            ingest.add(IngestTask {
-                bytes: bytes.into(),
-                source,
-                request: None,
-                cancelled: None,
-                reply,
-            });
+            ingest.add(IngestTask { bytes: bytes.into(), source, request: None, cancelled: None, reply });
         }
     }
     Ok(())
@@ -192,8 +169,6 @@ fn count(summary: &mut ImportSummary, (path, answer): Answer) {
         summary.failed += 1;
     }
     if summary.problems.len() < IMPORT_PROBLEMS_MAX {
-        summary
-            .problems
-            .push((path.to_string_lossy().into_owned(), error.to_string()));
+        summary.problems.push((path.to_string_lossy().into_owned(), error.to_string()));
     }
 }

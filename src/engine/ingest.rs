@@ -101,12 +101,7 @@ impl Ingest {
         pipeline: Arc<Pipeline>,
         image_bytes_max: u64,
     ) -> Self {
-        Self {
-            collection,
-            adder,
-            pipeline,
-            image_bytes_max,
-        }
+        Self { collection, adder, pipeline, image_bytes_max }
     }
 
     /// The collection added to.
@@ -145,23 +140,14 @@ impl Ingest {
     /// Answers what needs no embedding; everything else becomes a job. The reply is shared between the job and the
     /// caller, who answers if the job is refused.
     fn admit(&self, task: IngestTask) -> Option<(Job, SharedReply)> {
-        let IngestTask {
-            bytes,
-            source,
-            request,
-            cancelled,
-            reply,
-        } = task;
+        let IngestTask { bytes, source, request, cancelled, reply } = task;
         if let Err(error) = self.check(&bytes, &source) {
             reply(Err(error));
             return None;
         }
         let image = ImageId::of(&bytes);
         if self.collection.contains(&image) {
-            let image = NewImage::Known {
-                image,
-                bytes: bytes.len() as u64,
-            };
+            let image = NewImage::Known { image, bytes: bytes.len() as u64 };
             self.store(image, source, request, SharedReply::new(reply));
             return None;
         }
@@ -171,34 +157,19 @@ impl Ingest {
             Ok(prepared) => this.store(NewImage::Prepared(Box::new(prepared)), source, request, reply),
             Err(error) => reply.answer(Err(error.into())),
         });
-        Some((
-            Job {
-                bytes,
-                cancelled: cancelled.unwrap_or_default(),
-                done,
-            },
-            shared,
-        ))
+        Some((Job { bytes, cancelled: cancelled.unwrap_or_default(), done }, shared))
     }
 
     fn store(&self, image: NewImage, source: NewSource, request: Option<RequestKey>, reply: SharedReply) {
         let reply =
             Box::new(move |answer: Result<Added, EngineError>| reply.answer(answer.map_err(AddError::from)));
-        self.adder.add(AddTask {
-            image,
-            source,
-            request,
-            reply,
-        });
+        self.adder.add(AddTask { image, source, request, reply });
     }
 
     fn check(&self, bytes: &[u8], source: &NewSource) -> Result<(), AddError> {
         let size = bytes.len() as u64;
         if size > self.image_bytes_max {
-            return Err(AddError::TooLarge {
-                bytes: size,
-                bytes_max: self.image_bytes_max,
-            });
+            return Err(AddError::TooLarge { bytes: size, bytes_max: self.image_bytes_max });
         }
         check_source(source).map_err(AddError::InvalidSource)
     }
@@ -218,20 +189,10 @@ pub fn check_source(source: &NewSource) -> Result<(), String> {
         }
     }
     if source.tags.len() > TAGS_MAX {
-        return Err(format!(
-            "{} tags, at most {TAGS_MAX} are allowed",
-            source.tags.len()
-        ));
+        return Err(format!("{} tags, at most {TAGS_MAX} are allowed", source.tags.len()));
     }
-    match source
-        .tags
-        .iter()
-        .find(|tag| tag.is_empty() || tag.len() > TAG_BYTES_MAX)
-    {
-        Some(tag) => Err(format!(
-            "a tag of {} bytes, 1 to {TAG_BYTES_MAX} are allowed",
-            tag.len()
-        )),
+    match source.tags.iter().find(|tag| tag.is_empty() || tag.len() > TAG_BYTES_MAX) {
+        Some(tag) => Err(format!("a tag of {} bytes, 1 to {TAG_BYTES_MAX} are allowed", tag.len())),
         None => Ok(()),
     }
 }

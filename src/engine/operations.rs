@@ -146,19 +146,13 @@ impl Operations {
         for mut status in persist.operations()? {
             if status.result.is_none() {
                 let message = "the daemon stopped while this was under way".to_owned();
-                status.result = Some(Err(OperationFailure {
-                    kind: FailureKind::Interrupted,
-                    message,
-                }));
+                status.result = Some(Err(OperationFailure { kind: FailureKind::Interrupted, message }));
                 status.ended_ms = Some(now_ms());
                 persist.put_operation(&status)?;
             }
             all.insert(status.number, Arc::new(Operation::of(status)));
         }
-        Ok(Self {
-            persist,
-            all: Mutex::new(all),
-        })
+        Ok(Self { persist, all: Mutex::new(all) })
     }
 
     /// Starts an operation, unless one of this method still runs in the collection; it is remembered durably before
@@ -171,10 +165,7 @@ impl Operations {
         if let Some(running) = running {
             return Err(EngineError::Precondition {
                 reason: "OPERATION_RUNNING",
-                message: format!(
-                    "operations/{} is still running in this collection",
-                    running.number
-                ),
+                message: format!("operations/{} is still running in this collection", running.number),
             });
         }
         let number = all.keys().next_back().map_or(1, |last| last + 1);
@@ -194,11 +185,7 @@ impl Operations {
         all.insert(number, Arc::clone(&operation));
         let ended = |operation: &Arc<Operation>| operation.status.borrow().result.is_some();
         while all.len() > OPERATIONS_KEPT {
-            let Some(oldest) = all
-                .iter()
-                .find(|(_, operation)| ended(operation))
-                .map(|(&n, _)| n)
-            else {
+            let Some(oldest) = all.iter().find(|(_, operation)| ended(operation)).map(|(&n, _)| n) else {
                 break;
             };
             all.remove(&oldest);
@@ -234,10 +221,7 @@ impl Operations {
     pub fn list(&self, collection: Option<&str>, before: u64, limit: usize) -> Vec<OperationStatus> {
         let all = lock(&self.all);
         let below = all.range(..before).rev().map(|(_, operation)| operation.status());
-        below
-            .filter(|status| collection.is_none_or(|name| name == status.collection))
-            .take(limit)
-            .collect()
+        below.filter(|status| collection.is_none_or(|name| name == status.collection)).take(limit).collect()
     }
 
     /// Asks every operation to stop: of one collection, or of all.
@@ -253,10 +237,7 @@ impl Operations {
 
 impl Operation {
     fn of(status: OperationStatus) -> Self {
-        Self {
-            status: watch::Sender::new(status),
-            cancel: AtomicBool::new(false),
-        }
+        Self { status: watch::Sender::new(status), cancel: AtomicBool::new(false) }
     }
 }
 
@@ -274,9 +255,6 @@ impl From<EngineError> for OperationFailure {
             | EngineError::Exhausted { .. } => FailureKind::Precondition,
             EngineError::Store(_) | EngineError::Internal(_) => FailureKind::Internal,
         };
-        Self {
-            kind,
-            message: error.to_string(),
-        }
+        Self { kind, message: error.to_string() }
     }
 }

@@ -101,10 +101,7 @@ impl std::fmt::Debug for Persist {
 impl Persist {
     /// Starts group commit over a store.
     pub(super) fn new(store: Arc<dyn Store>, durability: Durability) -> Result<Self, EngineError> {
-        let options = crate::store::CommitOptions {
-            durability,
-            ..Default::default()
-        };
+        let options = crate::store::CommitOptions { durability, ..Default::default() };
         let commits = Arc::new(CommitQueue::start(Arc::clone(&store), options)?);
         Ok(Self { store, commits })
     }
@@ -126,10 +123,7 @@ impl Persist {
 
     /// The records of one collection.
     pub(super) fn collection(&self, number: u32) -> CollectionStore {
-        CollectionStore {
-            persist: self.clone(),
-            number,
-        }
+        CollectionStore { persist: self.clone(), number }
     }
 
     /// The records of the daemon as a whole, such as answers to requests about collections.
@@ -176,10 +170,7 @@ impl CollectionStore {
 
     /// An empty batch for this collection.
     pub(super) fn batch(&self) -> Batch {
-        Batch {
-            inner: crate::store::Batch::new(),
-            number: self.number,
-        }
+        Batch { inner: crate::store::Batch::new(), number: self.number }
     }
 
     /// Writes a batch; durable when this returns.
@@ -202,16 +193,12 @@ impl CollectionStore {
         &self,
         mut visit: impl FnMut(ImageId, ImageRecord),
     ) -> Result<(), EngineError> {
-        Ok(scan(
-            self.store(),
-            &Keys::images(self.number),
-            |suffix, header| {
-                if let Some(image) = Keys::image_id(suffix) {
-                    visit(image, header);
-                }
-                ControlFlow::Continue(())
-            },
-        )?)
+        Ok(scan(self.store(), &Keys::images(self.number), |suffix, header| {
+            if let Some(image) = Keys::image_id(suffix) {
+                visit(image, header);
+            }
+            ControlFlow::Continue(())
+        })?)
     }
 
     /// Visits all embeddings, in order of arrival.
@@ -242,23 +229,16 @@ impl CollectionStore {
         came: Generation,
         image: &ImageId,
     ) -> Result<Option<Vec<u8>>, EngineError> {
-        Ok(read_bytes(
-            self.store(),
-            &Keys::thumbnail(self.number, came.0, image),
-        )?)
+        Ok(read_bytes(self.store(), &Keys::thumbnail(self.number, came.0, image))?)
     }
 
     /// Embeddings of labelled images that were deleted.
     pub(super) fn fingerprints(&self) -> Result<HashMap<ImageId, Vec<f32>>, EngineError> {
         let mut found = HashMap::new();
-        scan_embeddings(
-            self.store(),
-            &Keys::fingerprints(self.number),
-            |suffix, values| {
-                found.extend(Keys::image_id(suffix).map(|image| (image, values)));
-                ControlFlow::Continue(())
-            },
-        )?;
+        scan_embeddings(self.store(), &Keys::fingerprints(self.number), |suffix, values| {
+            found.extend(Keys::image_id(suffix).map(|image| (image, values)));
+            ControlFlow::Continue(())
+        })?;
         Ok(found)
     }
 
@@ -266,24 +246,20 @@ impl CollectionStore {
     pub(super) fn scan_log(&self, mut visit: impl FnMut(u64, Event)) -> Result<[u8; 32], EngineError> {
         let mut chain = ChainVerifier::default();
         let mut broken = None;
-        scan(
-            self.store(),
-            &Keys::events(self.number),
-            |_, record: LogRecord| {
-                let checked = chain.check(&record).map_err(|error| error.to_string());
-                let event = checked.and_then(|()| decode_event(&record));
-                match event {
-                    Ok(event) => {
-                        visit(record.seq + 1, event);
-                        ControlFlow::Continue(())
-                    }
-                    Err(error) => {
-                        broken = Some(error);
-                        ControlFlow::Break(())
-                    }
+        scan(self.store(), &Keys::events(self.number), |_, record: LogRecord| {
+            let checked = chain.check(&record).map_err(|error| error.to_string());
+            let event = checked.and_then(|()| decode_event(&record));
+            match event {
+                Ok(event) => {
+                    visit(record.seq + 1, event);
+                    ControlFlow::Continue(())
                 }
-            },
-        )?;
+                Err(error) => {
+                    broken = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        })?;
         broken.map_or(Ok(chain.last_hash()), |error| Err(EngineError::Internal(error)))
     }
 
@@ -300,14 +276,10 @@ impl CollectionStore {
     /// The members of a clustering, noise included.
     pub(super) fn members(&self, clustering: u64) -> Result<Vec<MemberRecord>, EngineError> {
         let mut found = Vec::new();
-        scan(
-            self.store(),
-            &Keys::members_of(self.number, clustering),
-            |_, chunk: Vec<MemberRecord>| {
-                found.extend(chunk);
-                ControlFlow::Continue(())
-            },
-        )?;
+        scan(self.store(), &Keys::members_of(self.number, clustering), |_, chunk: Vec<MemberRecord>| {
+            found.extend(chunk);
+            ControlFlow::Continue(())
+        })?;
         Ok(found)
     }
 
@@ -328,14 +300,10 @@ impl CollectionStore {
     /// Images ever seen at a source.
     pub(super) fn images_at(&self, source_key: &str) -> Result<Vec<ImageId>, EngineError> {
         let mut found = Vec::new();
-        scan(
-            self.store(),
-            &Keys::images_at(self.number, source_key),
-            |suffix, (): ()| {
-                found.extend(Keys::image_id(suffix));
-                ControlFlow::Continue(())
-            },
-        )?;
+        scan(self.store(), &Keys::images_at(self.number, source_key), |suffix, (): ()| {
+            found.extend(Keys::image_id(suffix));
+            ControlFlow::Continue(())
+        })?;
         Ok(found)
     }
 
@@ -361,20 +329,14 @@ impl CollectionStore {
     pub(super) fn purge_requests(&self) -> Result<usize, EngineError> {
         let now = now_ms();
         let mut expired = Vec::new();
-        scan(
-            self.store(),
-            &Keys::requests(self.number),
-            |suffix, record: RequestRecord| {
-                if record.is_expired(now) {
-                    expired.extend(<[u8; 32]>::try_from(suffix));
-                }
-                ControlFlow::Continue(())
-            },
-        )?;
+        scan(self.store(), &Keys::requests(self.number), |suffix, record: RequestRecord| {
+            if record.is_expired(now) {
+                expired.extend(<[u8; 32]>::try_from(suffix));
+            }
+            ControlFlow::Continue(())
+        })?;
         let mut batch = self.batch();
-        expired
-            .iter()
-            .for_each(|key| batch.inner.delete(&Keys::request(self.number, key)));
+        expired.iter().for_each(|key| batch.inner.delete(&Keys::request(self.number, key)));
         if !batch.inner.is_empty() {
             self.commit(batch)?;
         }
@@ -394,11 +356,7 @@ impl CollectionStore {
                         batch.inner.delete_raw(key);
                         keys += 1;
                     }
-                    if keys < CHUNK_ENTRIES_MAX {
-                        ControlFlow::Continue(())
-                    } else {
-                        ControlFlow::Break(())
-                    }
+                    if keys < CHUNK_ENTRIES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })?;
                 if keys == 0 {
                     break;
@@ -446,22 +404,18 @@ impl Batch {
         embedding: &Embedding,
         jpeg: &[u8],
     ) {
-        self.inner
-            .put_embedding(&Keys::embedding(self.number, came.0, image), embedding.as_slice());
-        self.inner
-            .put_bytes(&Keys::thumbnail(self.number, came.0, image), jpeg);
+        self.inner.put_embedding(&Keys::embedding(self.number, came.0, image), embedding.as_slice());
+        self.inner.put_bytes(&Keys::thumbnail(self.number, came.0, image), jpeg);
     }
 
     /// Keeps what a labelled image leaves behind when it is deleted.
     pub(super) fn put_fingerprint(&mut self, image: &ImageId, embedding: &[f32]) {
-        self.inner
-            .put_embedding(&Keys::fingerprint(self.number, image), embedding);
+        self.inner.put_embedding(&Keys::fingerprint(self.number, image), embedding);
     }
 
     /// Notes that an image was seen at a source.
     pub(super) fn put_source_key(&mut self, source_key: &str, image: &ImageId) -> Result<(), StoreError> {
-        self.inner
-            .put(&Keys::image_at(self.number, source_key, image), &())
+        self.inner.put(&Keys::image_at(self.number, source_key, image), &())
     }
 
     /// Forgets that an image was seen at a source.
@@ -489,22 +443,24 @@ impl Batch {
         Ok(record.hash)
     }
 
-    /// Sets the answer to a request.
-    pub(super) fn put_request(
+    /// Notes the answer to a request, to be written with what it answers.
+    pub(super) fn remember<R: Serialize>(
         &mut self,
-        key: &RequestKey,
-        record: &RequestRecord,
+        key: Option<&RequestKey>,
+        answer: &R,
     ) -> Result<(), EngineError> {
-        Ok(self.inner.put(&Keys::request(self.number, &key.key), record)?)
+        let Some(key) = key else { return Ok(()) };
+        Ok(self.inner.put(&Keys::request(self.number, &key.key), &RequestRecord::new(key, answer)?)?)
     }
 
-    /// Sets the answer to a request about collections, which outlives them.
-    pub(super) fn put_daemon_request(
+    /// As [`Batch::remember`], for a request about collections, whose answer outlives them.
+    pub(super) fn remember_for_daemon<R: Serialize>(
         &mut self,
-        key: &RequestKey,
-        record: &RequestRecord,
+        key: Option<&RequestKey>,
+        answer: &R,
     ) -> Result<(), EngineError> {
-        Ok(self.inner.put(&Keys::request(DAEMON, &key.key), record)?)
+        let Some(key) = key else { return Ok(()) };
+        Ok(self.inner.put(&Keys::request(DAEMON, &key.key), &RequestRecord::new(key, answer)?)?)
     }
 
     /// Sets a clustering with its members and plot.
@@ -516,12 +472,10 @@ impl Batch {
     ) -> Result<(), StoreError> {
         self.inner.put(&Keys::clustering(self.number, head.id), head)?;
         for (chunk, members) in (0..).zip(members.chunks(CHUNK_ENTRIES_MAX)) {
-            self.inner
-                .put(&Keys::members(self.number, head.id, chunk), &members)?;
+            self.inner.put(&Keys::members(self.number, head.id, chunk), &members)?;
         }
         for (chunk, bars) in (0..).zip(reachability.chunks(CHUNK_ENTRIES_MAX)) {
-            self.inner
-                .put(&Keys::reachability(self.number, head.id, chunk), &bars)?;
+            self.inner.put(&Keys::reachability(self.number, head.id, chunk), &bars)?;
         }
         Ok(())
     }
@@ -531,8 +485,7 @@ impl Batch {
         self.inner.delete(&Keys::clustering(self.number, head.id));
         for chunk in 0..(head.images as usize).div_ceil(CHUNK_ENTRIES_MAX) as u64 {
             self.inner.delete(&Keys::members(self.number, head.id, chunk));
-            self.inner
-                .delete(&Keys::reachability(self.number, head.id, chunk));
+            self.inner.delete(&Keys::reachability(self.number, head.id, chunk));
         }
     }
 }

@@ -109,27 +109,16 @@ impl Collection {
     pub fn image(&self, image: &ImageId, with_embedding: bool) -> Result<ImageView, EngineError> {
         let snapshot = self.snapshot();
         let offset = snapshot.rows.stored(image)?;
-        let header = self
-            .store
-            .header(image)?
-            .ok_or_else(|| EngineError::not_found("image", image))?;
+        let header = self.store.header(image)?.ok_or_else(|| EngineError::not_found("image", image))?;
         let cluster = snapshot.derived.places[offset as usize].cluster();
         let embedding = with_embedding.then(|| self.embedding(image)).flatten();
-        Ok(ImageView {
-            image: *image,
-            header,
-            cluster,
-            embedding,
-        })
+        Ok(ImageView { image: *image, header, cluster, embedding })
     }
 
     /// The embedding of a stored image.
     pub(super) fn embedding(&self, image: &ImageId) -> Option<Vec<f32>> {
         let state = read(&self.state);
-        state
-            .rows
-            .offset(image)
-            .map(|offset| state.vectors.row(offset as usize).to_vec())
+        state.rows.offset(image).map(|offset| state.vectors.row(offset as usize).to_vec())
     }
 
     /// Whether these bytes are stored.
@@ -161,11 +150,7 @@ impl Collection {
         let until = page.until.unwrap_or(snapshot.generation);
         let rows = snapshot.rows.all();
         let first = rows.partition_point(|row| row.generation <= page.after);
-        let mut found = ImagePage {
-            images: Vec::new(),
-            next: None,
-            generation: until,
-        };
+        let mut found = ImagePage { images: Vec::new(), next: None, generation: until };
         let mut bytes = 0;
         let mut last = page.after;
         for (offset, row) in rows.iter().enumerate().skip(first) {
@@ -187,12 +172,7 @@ impl Collection {
             let embedding = with_embeddings.then(|| self.embedding(&row.image)).flatten();
             let cluster = snapshot.derived.places[offset].cluster();
             bytes += estimated_bytes(&header) + embedding.as_ref().map_or(0, |values| values.len() * 4);
-            found.images.push(ImageView {
-                image: row.image,
-                header,
-                cluster,
-                embedding,
-            });
+            found.images.push(ImageView { image: row.image, header, cluster, embedding });
         }
         Ok(found)
     }
@@ -239,22 +219,13 @@ impl Collection {
             flat.insert(&state.vectors, &alive)?;
             (flat.search(&state.vectors, vector, k, &exclude), IndexKind::Flat)
         } else {
-            (
-                state.index.search(&state.vectors, vector, k, &exclude),
-                state.index.kind(),
-            )
+            (state.index.search(&state.vectors, vector, k, &exclude), state.index.kind())
         };
         let found = found?;
-        let mut neighbours: Vec<(ImageId, f32)> = found
-            .into_iter()
-            .map(|near| (state.rows.get(near.offset).image, near.distance))
-            .collect();
+        let mut neighbours: Vec<(ImageId, f32)> =
+            found.into_iter().map(|near| (state.rows.get(near.offset).image, near.distance)).collect();
         neighbours.sort_by(|a, b| a.1.total_cmp(&b.1).then_with(|| a.0.cmp(&b.0)));
-        Ok(Neighbours {
-            neighbours,
-            index,
-            generation: state.generation,
-        })
+        Ok(Neighbours { neighbours, index, generation: state.generation })
     }
 
     /// Labels among the members of each cluster of a clustering, that are still stored: keep, discard.
@@ -299,11 +270,7 @@ impl Collection {
         let rows = self.snapshot().rows;
         let mut members = self.store.members(head.id)?;
         members.retain(|member| member.cluster == cluster && rows.offset(&member.image).is_some());
-        members.sort_by(|a, b| {
-            a.distance
-                .total_cmp(&b.distance)
-                .then_with(|| a.image.cmp(&b.image))
-        });
+        members.sort_by(|a, b| a.distance.total_cmp(&b.distance).then_with(|| a.image.cmp(&b.image)));
         Ok(members)
     }
 
@@ -351,10 +318,7 @@ impl Collection {
     /// The decision of the moment.
     pub fn decision(&self, image: &ImageId) -> Option<Decision> {
         let state = read(&self.state);
-        state
-            .rows
-            .offset(image)
-            .map(|offset| state.derived.decisions[offset as usize])
+        state.rows.offset(image).map(|offset| state.derived.decisions[offset as usize])
     }
 }
 

@@ -58,15 +58,10 @@ impl CandidateSource for IndexCandidates<'_> {
 
     fn candidates(&self, row: usize, k: usize) -> Vec<u32> {
         let state = read(&self.collection.state);
-        let found = state
-            .index
-            .search(&state.vectors, self.data.vectors.row(row), k, &|_| false);
+        let found = state.index.search(&state.vectors, self.data.vectors.row(row), k, &|_| false);
         // A search that fails proposes nothing; the recall that is measured and reported shows it.
         let found = found.unwrap_or_default();
-        found
-            .into_iter()
-            .filter_map(|neighbour| self.rows.get(&neighbour.offset).copied())
-            .collect()
+        found.into_iter().filter_map(|neighbour| self.rows.get(&neighbour.offset).copied()).collect()
     }
 }
 
@@ -82,17 +77,10 @@ impl Collection {
     ) -> Result<OperationResult, EngineError> {
         let started = Instant::now();
         let data = self.data();
-        let valid = request
-            .parameters
-            .check(data.ids.len())
-            .map_err(|error| parameter_error(&error))?;
+        let valid = request.parameters.check(data.ids.len()).map_err(|error| parameter_error(&error))?;
         let progress = |at: cluster::Progress| operation.progress(at.phase, at.done.into(), at.total.into());
         let cancelled = || operation.is_cancelled();
-        let context = RunContext {
-            seed: request.seed,
-            progress: &progress,
-            cancelled: &cancelled,
-        };
+        let context = RunContext { seed: request.seed, progress: &progress, cancelled: &cancelled };
         let candidates = data.approximate.then(|| IndexCandidates {
             collection: self,
             data: &data,
@@ -117,11 +105,8 @@ impl Collection {
 
     fn data(&self) -> Data {
         let state = read(&self.state);
-        let (offsets, ids): (Vec<_>, Vec<_>) = state
-            .rows
-            .alive()
-            .map(|(offset, row)| (offset, row.image))
-            .unzip();
+        let (offsets, ids): (Vec<_>, Vec<_>) =
+            state.rows.alive().map(|(offset, row)| (offset, row.image)).unzip();
         Data {
             generation: state.generation,
             vectors: state.vectors.gather(&offsets),
@@ -171,11 +156,7 @@ impl Collection {
         saved.next_clustering += 1;
         let mut batch = writer.batch();
         batch.put_clustering(&head, &members, &bars)?;
-        let pruned = self.prunable(if request.activate {
-            Some(head.id)
-        } else {
-            saved.active
-        });
+        let pruned = self.prunable(if request.activate { Some(head.id) } else { saved.active });
         pruned.iter().for_each(|old| batch.delete_clustering(old));
         let activation = if request.activate {
             saved.active = Some(head.id);
@@ -215,20 +196,14 @@ impl Collection {
             return Ok(HashMap::new());
         };
         let members = self.store.members(id)?.into_iter();
-        Ok(members
-            .filter_map(|member| Some((member.image, member.cluster?)))
-            .collect())
+        Ok(members.filter_map(|member| Some((member.image, member.cluster?))).collect())
     }
 
     /// The oldest clusterings beyond the number kept once one more is there; never the one that is active then.
     fn prunable(&self, active: Option<u64>) -> Vec<Arc<ClusteringHead>> {
         let state = read(&self.state);
-        let inactive: Vec<_> = state
-            .heads
-            .values()
-            .filter(|head| Some(head.id) != active)
-            .map(Arc::clone)
-            .collect();
+        let inactive: Vec<_> =
+            state.heads.values().filter(|head| Some(head.id) != active).map(Arc::clone).collect();
         let excess = (inactive.len() + 1).saturating_sub(self.keeping.clusterings_max);
         inactive.into_iter().take(excess).collect()
     }
@@ -254,7 +229,7 @@ impl Collection {
         let mut batch = writer.batch();
         let (event, hash, _) = writer.append(&mut batch, actor, "", Act::Activate { clustering: head.id })?;
         batch.put_state(&saved)?;
-        writer.remember(&mut batch, request, &Activated { id: head.id })?;
+        batch.remember(request, &Activated { id: head.id })?;
         self.store.commit(batch)?;
         self.publish_activation(&writer, &head, event, hash)?;
         Ok(head)
@@ -284,13 +259,10 @@ impl Collection {
     pub fn clustering(&self, id: u64) -> Result<Arc<ClusteringHead>, EngineError> {
         let state = read(&self.state);
         if id == 0 {
-            return state
-                .active_head()
-                .map(Arc::clone)
-                .ok_or_else(|| EngineError::Precondition {
-                    reason: "NO_ACTIVE_CLUSTERING",
-                    message: "the collection has no active clustering yet: recluster first".into(),
-                });
+            return state.active_head().map(Arc::clone).ok_or_else(|| EngineError::Precondition {
+                reason: "NO_ACTIVE_CLUSTERING",
+                message: "the collection has no active clustering yet: recluster first".into(),
+            });
         }
         match state.heads.get(&id) {
             Some(head) => Ok(Arc::clone(head)),
@@ -324,15 +296,8 @@ fn cluster_heads(data: &Data, summaries: &[ClusterSummary], matched: &Lineage) -
             size: summary.size as u64,
             medoid: data.ids[summary.medoid as usize],
             radius: summary.radius,
-            samples: summary
-                .samples
-                .iter()
-                .map(|&row| data.ids[row as usize])
-                .collect(),
-            parents: parents
-                .iter()
-                .map(|&(parent, images)| (parent, images as u64))
-                .collect(),
+            samples: summary.samples.iter().map(|&row| data.ids[row as usize]).collect(),
+            parents: parents.iter().map(|&(parent, images)| (parent, images as u64)).collect(),
         })
         .collect();
     heads.sort_by_key(|head| (std::cmp::Reverse(head.size), head.id));
@@ -346,19 +311,11 @@ fn members(
     ids: &[ClusterId],
 ) -> Vec<MemberRecord> {
     let member = |(row, label): (usize, &Option<u32>)| match label {
-        None => MemberRecord {
-            image: data.ids[row],
-            cluster: None,
-            distance: 0.0,
-        },
+        None => MemberRecord { image: data.ids[row], cluster: None, distance: 0.0 },
         Some(label) => {
             let medoid = data.vectors.row(summaries[*label as usize].medoid as usize);
             let distance = cosine_distance(data.vectors.row(row), medoid);
-            MemberRecord {
-                image: data.ids[row],
-                cluster: Some(ids[*label as usize]),
-                distance,
-            }
+            MemberRecord { image: data.ids[row], cluster: Some(ids[*label as usize]), distance }
         }
     };
     outcome.labels.iter().enumerate().map(member).collect()
@@ -388,9 +345,6 @@ pub(super) fn parameter_error(error: &cluster::ParameterError) -> EngineError {
 fn cluster_error(error: ClusterError) -> EngineError {
     match error {
         ClusterError::Cancelled => EngineError::Cancelled,
-        other => EngineError::Precondition {
-            reason: "CLUSTERING_FAILED",
-            message: other.to_string(),
-        },
+        other => EngineError::Precondition { reason: "CLUSTERING_FAILED", message: other.to_string() },
     }
 }

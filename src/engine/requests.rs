@@ -35,10 +35,7 @@ impl RequestKey {
             return Err(EngineError::invalid("request_id", description));
         }
         let key = *blake3::hash(format!("{method}\n{request_id}").as_bytes()).as_bytes();
-        Ok(Some(Self {
-            key,
-            digest: *blake3::hash(encoded).as_bytes(),
-        }))
+        Ok(Some(Self { key, digest: *blake3::hash(encoded).as_bytes() }))
     }
 }
 
@@ -54,11 +51,7 @@ impl RequestRecord {
     /// Notes an answer.
     pub(super) fn new<R: Serialize>(key: &RequestKey, answer: &R) -> Result<Self, EngineError> {
         let answer = postcard::to_stdvec(answer).map_err(|error| EngineError::Internal(error.to_string()))?;
-        Ok(Self {
-            digest: key.digest,
-            at_ms: now_ms(),
-            answer,
-        })
+        Ok(Self { digest: key.digest, at_ms: now_ms(), answer })
     }
 
     /// Whether it may be forgotten.

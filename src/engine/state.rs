@@ -52,8 +52,7 @@ impl Rows {
     /// # Errors
     /// It is not.
     pub(super) fn stored(&self, image: &ImageId) -> Result<PointOffset, EngineError> {
-        self.offset(image)
-            .ok_or_else(|| EngineError::not_found("image", image))
+        self.offset(image).ok_or_else(|| EngineError::not_found("image", image))
     }
 
     /// Where a stored image is.
@@ -73,11 +72,7 @@ impl Rows {
 
     /// Offsets and rows of stored images.
     pub(super) fn alive(&self) -> impl DoubleEndedIterator<Item = (PointOffset, &Row)> {
-        self.rows
-            .iter()
-            .enumerate()
-            .filter(|(_, row)| row.alive)
-            .map(|(at, row)| (at as PointOffset, row))
+        self.rows.iter().enumerate().filter(|(_, row)| row.alive).map(|(at, row)| (at as PointOffset, row))
     }
 
     /// How many images are stored.
@@ -168,10 +163,7 @@ impl State {
     /// The nearest images of each side to these rows among `sets`.
     pub(super) fn find_near(&self, offsets: &[PointOffset], sets: &EvidenceSets) -> NearRows {
         let queries = self.vectors.gather(offsets);
-        let ids: Vec<ImageId> = offsets
-            .iter()
-            .map(|&offset| self.rows.get(offset).image)
-            .collect();
+        let ids: Vec<ImageId> = offsets.iter().map(|&offset| self.rows.get(offset).image).collect();
         sets.nearest(&queries, &ids)
     }
 
@@ -191,10 +183,7 @@ pub(super) fn count_votes(rows: &Rows, labels: &Labels, places: &[Place]) -> Has
     let mut votes: HashMap<ClusterId, Votes> = HashMap::new();
     for (offset, row) in rows.alive() {
         if let Place::Member(cluster, distance) = places[offset as usize] {
-            votes
-                .entry(cluster)
-                .or_default()
-                .count(labels.get(&row.image), distance);
+            votes.entry(cluster).or_default().count(labels.get(&row.image), distance);
         }
     }
     votes
@@ -209,17 +198,14 @@ pub(super) fn facts(
     near: [Option<Near>; 2],
 ) -> Facts {
     let place_of = |image: &ImageId| {
-        rows.offset(image)
-            .map_or(Place::Unclustered, |offset| derived.places[offset as usize])
+        rows.offset(image).map_or(Place::Unclustered, |offset| derived.places[offset as usize])
     };
     let evidence = |near: Option<Near>| {
         near.map(|near| Evidence {
             image: near.image,
             distance: near.distance,
             reach: labels.get(&near.image).and_then(|label| label.reach),
-            votes: place_of(&near.image)
-                .cluster()
-                .and_then(|cluster| derived.votes.get(&cluster).copied()),
+            votes: place_of(&near.image).cluster().and_then(|cluster| derived.votes.get(&cluster).copied()),
         })
     };
     Facts {
@@ -233,12 +219,7 @@ pub(super) fn facts(
 /// Decides every row afresh from what is derived so far.
 pub(super) fn decide_all(rows: &Rows, labels: &Labels, policy: &Policy, derived: &mut Derived) {
     let decisions = (0..rows.all().len() as PointOffset)
-        .map(|offset| {
-            decide(
-                &facts(rows, labels, derived, offset, derived.near[offset as usize]),
-                policy,
-            )
-        })
+        .map(|offset| decide(&facts(rows, labels, derived, offset, derived.near[offset as usize]), policy))
         .collect();
     derived.decisions = decisions;
 }
@@ -248,10 +229,7 @@ pub(super) fn changed(rows: &Rows, before: &[Decision], after: &[Decision]) -> u
     let same = |a: &Decision, b: &Decision| a.kind == b.kind && a.side == b.side;
     let differs = |(offset, _): &(PointOffset, &Row)| {
         let at = *offset as usize;
-        before
-            .get(at)
-            .zip(after.get(at))
-            .is_some_and(|(before, after)| !same(before, after))
+        before.get(at).zip(after.get(at)).is_some_and(|(before, after)| !same(before, after))
     };
     rows.alive().filter(differs).count() as u64
 }

@@ -112,7 +112,7 @@ impl Collection {
             changed: changed(&before.rows, &before.derived.decisions, &derived.decisions),
         };
         drop(before);
-        writer.remember(&mut batch, request, &answer)?;
+        batch.remember(request, &answer)?;
         self.store.commit(batch)?;
         writer.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
@@ -131,10 +131,8 @@ impl Collection {
         let rows = self.snapshot().rows;
         let bounded = |field: &'static str, images: &[ImageId]| {
             if images.len() > NAMED_IMAGES_MAX {
-                let description = format!(
-                    "names {} images, at most {NAMED_IMAGES_MAX} are allowed",
-                    images.len()
-                );
+                let description =
+                    format!("names {} images, at most {NAMED_IMAGES_MAX} are allowed", images.len());
                 return Err(EngineError::invalid(field, description));
             }
             images.iter().try_for_each(|image| rows.stored(image).map(|_| ()))
@@ -163,28 +161,18 @@ impl Collection {
                     return Err(EngineError::invalid("images.image_ids", "names no image"));
                 }
                 if !exact.exceptions.is_empty() {
-                    return Err(EngineError::invalid(
-                        "exception_image_ids",
-                        "goes with a cluster only",
-                    ));
+                    return Err(EngineError::invalid("exception_image_ids", "goes with a cluster only"));
                 }
                 bounded("images.image_ids", images)?;
                 exact.seen = unique(images);
-                if verdict
-                    .duplicate_of
-                    .is_some_and(|original| exact.seen.contains(&original))
-                {
+                if verdict.duplicate_of.is_some_and(|original| exact.seen.contains(&original)) {
                     return Err(EngineError::invalid(
                         "duplicate_of_image_id",
                         "is among the images discarded",
                     ));
                 }
             }
-            Target::Cluster {
-                clustering,
-                cluster,
-                generation,
-            } => {
+            Target::Cluster { clustering, cluster, generation } => {
                 let (judged, members) = self.judged_cluster(*clustering, *cluster, *generation)?;
                 exact.cluster = Some(judged);
                 let exceptions: HashSet<&ImageId> = exact.exceptions.iter().collect();
@@ -193,11 +181,7 @@ impl Collection {
                     let description = format!("{stranger} is not a member of that cluster");
                     return Err(EngineError::invalid("exception_image_ids", description));
                 }
-                exact.implied = members
-                    .iter()
-                    .filter(|image| !exceptions.contains(image))
-                    .copied()
-                    .collect();
+                exact.implied = members.iter().filter(|image| !exceptions.contains(image)).copied().collect();
             }
         }
         Ok(exact)
@@ -220,9 +204,7 @@ impl Collection {
         let radius = match cluster {
             None => None,
             Some(id) => {
-                let found = head
-                    .cluster(id)
-                    .ok_or_else(|| EngineError::not_found("cluster", id.0))?;
+                let found = head.cluster(id).ok_or_else(|| EngineError::not_found("cluster", id.0))?;
                 Some(found.radius)
             }
         };
@@ -232,15 +214,7 @@ impl Collection {
             .filter(|member| member.cluster == cluster && rows.offset(&member.image).is_some())
             .map(|member| member.image)
             .collect();
-        Ok((
-            JudgedCluster {
-                clustering: head.id,
-                cluster,
-                generation: head.generation,
-                radius,
-            },
-            members,
-        ))
+        Ok((JudgedCluster { clustering: head.id, cluster, generation: head.generation, radius }, members))
     }
 
     /// Labels, decisions and evidence as they are with one more verdict. Nothing is published.
@@ -251,12 +225,7 @@ impl Collection {
         let (evidence, near) = evidence_with(&state, &labels, verdict);
         let places = state.derived.places.clone();
         let votes = count_votes(&state.rows, &labels, &places);
-        let mut derived = Derived {
-            near,
-            places,
-            votes,
-            decisions: Vec::new(),
-        };
+        let mut derived = Derived { near, places, votes, decisions: Vec::new() };
         decide_all(&state.rows, &labels, &state.policy, &mut derived);
         (labels, derived, evidence)
     }
@@ -273,16 +242,10 @@ enum EvidenceChange {
 /// The change of the evidence once `labels` hold, and what is then nearest to every row without a label. Where the
 /// verdict only adds evidence, only the addition is searched.
 fn evidence_with(state: &State, labels: &Labels, verdict: &Verdict) -> (EvidenceChange, NearRows) {
-    let named = [&verdict.implied, &verdict.seen, &verdict.exceptions]
-        .into_iter()
-        .flatten();
-    let sides: HashMap<ImageId, Side> = named
-        .filter_map(|image| Some((*image, labels.get(image)?.side)))
-        .collect();
-    let mut new: Vec<_> = sides
-        .iter()
-        .filter(|(image, _)| state.evidence.side_of(image).is_none())
-        .collect();
+    let named = [&verdict.implied, &verdict.seen, &verdict.exceptions].into_iter().flatten();
+    let sides: HashMap<ImageId, Side> =
+        named.filter_map(|image| Some((*image, labels.get(image)?.side))).collect();
+    let mut new: Vec<_> = sides.iter().filter(|(image, _)| state.evidence.side_of(image).is_none()).collect();
     new.sort_unstable_by_key(|(image, _)| **image);
     let mut added = EvidenceSets::new(state.vectors.dim());
     for (image, side) in new {
@@ -290,15 +253,10 @@ fn evidence_with(state: &State, labels: &Labels, verdict: &Verdict) -> (Evidence
             added.push(*side, *image, state.vectors.row(offset as usize));
         }
     }
-    let unlabelled: Vec<_> = state
-        .rows
-        .alive()
-        .filter(|(_, row)| labels.get(&row.image).is_none())
-        .map(|(at, _)| at)
-        .collect();
-    let flips = sides
-        .iter()
-        .any(|(image, side)| state.evidence.side_of(image).is_some_and(|was| was != *side));
+    let unlabelled: Vec<_> =
+        state.rows.alive().filter(|(_, row)| labels.get(&row.image).is_none()).map(|(at, _)| at).collect();
+    let flips =
+        sides.iter().any(|(image, side)| state.evidence.side_of(image).is_some_and(|was| was != *side));
     let (change, found) = if flips {
         let mut all = state.evidence.moved(&sides);
         all.extend(&added);
@@ -317,9 +275,5 @@ fn evidence_with(state: &State, labels: &Labels, verdict: &Verdict) -> (Evidence
 
 fn unique(images: &[ImageId]) -> Vec<ImageId> {
     let mut seen = HashSet::new();
-    images
-        .iter()
-        .filter(|image| seen.insert(**image))
-        .copied()
-        .collect()
+    images.iter().filter(|image| seen.insert(**image)).copied().collect()
 }

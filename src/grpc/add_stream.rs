@@ -83,14 +83,9 @@ async fn read_images(
         let image = match message {
             None => return End::Done,
             Some(Err(error)) => return End::Error(error),
-            Some(Ok(proto::AddImagesRequest {
-                message: Some(Message::Image(image)),
-            })) => image,
+            Some(Ok(proto::AddImagesRequest { message: Some(Message::Image(image)) })) => image,
             Some(Ok(_)) => {
-                return End::Error(invalid(
-                    "message",
-                    "every message after the first must be an image",
-                ));
+                return End::Error(invalid("message", "every message after the first must be an image"));
             }
         };
         let Some(room) = shared.inflight.acquire(image.data.len()).await else {
@@ -106,24 +101,14 @@ async fn read_images(
             let id = id_of(&bytes);
             let reply = Box::new(move |answer| {
                 let outcome = convert::outcome(key, id, answer);
-                place.send(Ok(proto::AddImagesResponse {
-                    outcome: Some(outcome),
-                }));
+                place.send(Ok(proto::AddImagesResponse { outcome: Some(outcome) }));
                 drop((room, pending));
             });
             let cancelled = Some(cancelled);
-            ingest.add(IngestTask {
-                bytes: bytes.into(),
-                source,
-                request: None,
-                cancelled,
-                reply,
-            });
+            ingest.add(IngestTask { bytes: bytes.into(), source, request: None, cancelled, reply });
         });
         if queued.await.is_err() {
-            return End::Error(status(EngineError::Internal(
-                "an image could not be queued".to_owned(),
-            )));
+            return End::Error(status(EngineError::Internal("an image could not be queued".to_owned())));
         }
     }
 }

@@ -28,9 +28,7 @@ pub(super) struct Admin(pub(super) Arc<Shared>);
 
 impl Admin {
     fn operation(&self, name: &str) -> Result<Arc<Operation>, Status> {
-        let number = name
-            .strip_prefix("operations/")
-            .and_then(|number| number.parse().ok());
+        let number = name.strip_prefix("operations/").and_then(|number| number.parse().ok());
         let number =
             number.ok_or_else(|| invalid("name", format!("{name:?} is not \"operations/\" and a number")))?;
         self.0.engine.operations().get(number).map_err(status)
@@ -62,11 +60,7 @@ impl AdminService for Admin {
             embedding_space: Some(convert::space(engine.space())),
             index: format!("{:?}", config.index).to_lowercase(),
             durability: format!("{:?}", config.durability).to_lowercase(),
-            allowed_roots: engine
-                .allowed_roots()
-                .iter()
-                .map(|root| root.display().to_string())
-                .collect(),
+            allowed_roots: engine.allowed_roots().iter().map(|root| root.display().to_string()).collect(),
             start_time: Some(convert::timestamp(self.0.started_ms)),
             features: Vec::new(),
             workers: config.workers as u32,
@@ -78,16 +72,9 @@ impl AdminService for Admin {
         request: Request<proto::GetStatsRequest>,
     ) -> Result<Response<proto::GetStatsResponse>, Status> {
         let shared = Arc::clone(&self.0);
-        let collection = shared
-            .engine
-            .collection(&request.into_inner().collection)
-            .map_err(status)?;
+        let collection = shared.engine.collection(&request.into_inner().collection).map_err(status)?;
         let (stats, disk_bytes, queued) = blocking(move || {
-            Ok((
-                collection.stats(),
-                shared.engine.disk_bytes()?,
-                shared.engine.waiting_images(),
-            ))
+            Ok((collection.stats(), shared.engine.disk_bytes()?, shared.engine.waiting_images()))
         })
         .await?;
         let active = stats.active.as_deref();
@@ -121,9 +108,7 @@ impl AdminService for Admin {
         request: Request<proto::GetOperationRequest>,
     ) -> Result<Response<proto::GetOperationResponse>, Status> {
         let operation = self.operation(&request.into_inner().name)?.status();
-        Ok(Response::new(proto::GetOperationResponse {
-            operation: Some(convert::operation(&operation)),
-        }))
+        Ok(Response::new(proto::GetOperationResponse { operation: Some(convert::operation(&operation)) }))
     }
 
     async fn list_operations(
@@ -131,20 +116,14 @@ impl AdminService for Admin {
         request: Request<proto::ListOperationsRequest>,
     ) -> Result<Response<proto::ListOperationsResponse>, Status> {
         let mut request = request.into_inner();
-        let (size, token) = (
-            std::mem::take(&mut request.page_size),
-            std::mem::take(&mut request.page_token),
-        );
+        let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListOperations", &request, size, &token)?;
         let collection = Some(request.collection.as_str()).filter(|name| !name.is_empty());
         let before = page.position.map_or(u64::MAX, |position| position.after);
         let mut found = self.0.engine.operations().list(collection, before, page.size + 1);
         let more = found.len() > page.size;
         found.truncate(page.size);
-        let last = found.last().map(|status| Position {
-            generation: 0,
-            after: status.number,
-        });
+        let last = found.last().map(|status| Position { generation: 0, after: status.number });
         Ok(Response::new(proto::ListOperationsResponse {
             operations: found.iter().map(convert::operation).collect(),
             next_page_token: page.token(last.filter(|_| more)),
@@ -158,9 +137,7 @@ impl AdminService for Admin {
         let operation = self.operation(&request.into_inner().name)?;
         operation.cancel();
         let operation = convert::operation(&operation.status());
-        Ok(Response::new(proto::CancelOperationResponse {
-            operation: Some(operation),
-        }))
+        Ok(Response::new(proto::CancelOperationResponse { operation: Some(operation) }))
     }
 
     async fn wait_operation(
@@ -180,9 +157,7 @@ impl AdminService for Admin {
             _ = super::stopped(&mut stopping) => return Err(status(EngineError::Stopping)),
         }
         let operation = convert::operation(&operation.status());
-        Ok(Response::new(proto::WaitOperationResponse {
-            operation: Some(operation),
-        }))
+        Ok(Response::new(proto::WaitOperationResponse { operation: Some(operation) }))
     }
 
     async fn watch_operation(
@@ -204,9 +179,7 @@ async fn watch_until_done(
 ) {
     loop {
         let look = watcher.borrow_and_update().clone();
-        let message = proto::WatchOperationResponse {
-            operation: Some(convert::operation(&look)),
-        };
+        let message = proto::WatchOperationResponse { operation: Some(convert::operation(&look)) };
         if sender.send(Ok(message)).await.is_err() || look.result.is_some() {
             return;
         }

@@ -43,35 +43,21 @@ impl ClusteringService for Clusterings {
         let operation =
             blocking(move || engine.recluster(&request.collection, recluster, key.as_ref())).await?;
         let operation = convert::operation(&operation.status());
-        Ok(Response::new(proto::ReclusterResponse {
-            operation: Some(operation),
-        }))
+        Ok(Response::new(proto::ReclusterResponse { operation: Some(operation) }))
     }
 
     async fn list_clusterings(
         &self,
         request: Request<proto::ListClusteringsRequest>,
     ) -> Result<Response<proto::ListClusteringsResponse>, Status> {
-        let proto::ListClusteringsRequest {
-            collection,
-            page_size,
-            page_token,
-        } = request.into_inner();
+        let proto::ListClusteringsRequest { collection, page_size, page_token } = request.into_inner();
         let (heads, active) = self.collection(&collection)?.clusterings();
-        let bare = proto::ListClusteringsRequest {
-            collection,
-            ..Default::default()
-        };
+        let bare = proto::ListClusteringsRequest { collection, ..Default::default() };
         let page = Page::of("ListClusterings", &bare, page_size, &page_token)?;
-        let all = heads
-            .iter()
-            .map(|head| convert::clustering(head, Some(head.id) == active, false))
-            .collect();
+        let all =
+            heads.iter().map(|head| convert::clustering(head, Some(head.id) == active, false)).collect();
         let (clusterings, next_page_token) = page.cut(0, all);
-        Ok(Response::new(proto::ListClusteringsResponse {
-            clusterings,
-            next_page_token,
-        }))
+        Ok(Response::new(proto::ListClusteringsResponse { clusterings, next_page_token }))
     }
 
     async fn get_clustering(
@@ -91,12 +77,8 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ActivateClusteringRequest>,
     ) -> Result<Response<proto::ActivateClusteringResponse>, Status> {
         let request = request.into_inner();
-        let key = RequestKey::of(
-            "ActivateClustering",
-            &request.request_id,
-            &request.encode_to_vec(),
-        )
-        .map_err(status)?;
+        let key = RequestKey::of("ActivateClustering", &request.request_id, &request.encode_to_vec())
+            .map_err(status)?;
         let collection = self.collection(&request.collection)?;
         let head = blocking(move || collection.activate(request.clustering_id, &request.actor, key.as_ref()))
             .await?;
@@ -109,16 +91,11 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ListClustersRequest>,
     ) -> Result<Response<proto::ListClustersResponse>, Status> {
         let mut request = request.into_inner();
-        let (size, token) = (
-            std::mem::take(&mut request.page_size),
-            std::mem::take(&mut request.page_token),
-        );
+        let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListClusters", &request, size, &token)?;
         let collection = self.collection(&request.collection)?;
         // A listing of the active clustering goes on with the one it began with.
-        let id = page
-            .position
-            .map_or(request.clustering_id, |position| position.generation);
+        let id = page.position.map_or(request.clustering_id, |position| position.generation);
         let head = collection.clustering(id).map_err(status)?;
         let counted = Arc::clone(&head);
         let counts = blocking(move || collection.label_counts(counted.id)).await?;
@@ -130,12 +107,7 @@ impl ClusteringService for Clusterings {
             .collect();
         let (clusters, next_page_token) = page.cut(head.id, all);
         let (clustering_id, noise) = (head.id, head.noise);
-        Ok(Response::new(proto::ListClustersResponse {
-            clusters,
-            next_page_token,
-            clustering_id,
-            noise,
-        }))
+        Ok(Response::new(proto::ListClustersResponse { clusters, next_page_token, clustering_id, noise }))
     }
 
     async fn get_cluster(
@@ -148,18 +120,10 @@ impl ClusteringService for Clusterings {
         let cluster = blocking(move || {
             let head = collection.clustering(request.clustering_id)?;
             let counts = collection.label_counts(head.id)?;
-            let cluster = head
-                .cluster(id)
-                .ok_or_else(|| EngineError::not_found("cluster", id.0))?;
-            Ok(convert::cluster(
-                &head,
-                cluster,
-                counts.get(&id).copied().unwrap_or_default(),
-            ))
+            let cluster = head.cluster(id).ok_or_else(|| EngineError::not_found("cluster", id.0))?;
+            Ok(convert::cluster(&head, cluster, counts.get(&id).copied().unwrap_or_default()))
         });
-        Ok(Response::new(proto::GetClusterResponse {
-            cluster: Some(cluster.await?),
-        }))
+        Ok(Response::new(proto::GetClusterResponse { cluster: Some(cluster.await?) }))
     }
 
     async fn list_members(
@@ -167,25 +131,17 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ListMembersRequest>,
     ) -> Result<Response<proto::ListMembersResponse>, Status> {
         let mut request = request.into_inner();
-        let (size, token) = (
-            std::mem::take(&mut request.page_size),
-            std::mem::take(&mut request.page_token),
-        );
+        let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListMembers", &request, size, &token)?;
         let collection = self.collection(&request.collection)?;
-        let id = page
-            .position
-            .map_or(request.clustering_id, |position| position.generation);
+        let id = page.position.map_or(request.clustering_id, |position| position.generation);
         let head = collection.clustering(id).map_err(status)?;
         let clustering = head.id;
         let cluster = request.cluster_id.map(ClusterId);
         let all = blocking(move || collection.members(&head, cluster)).await?;
         let (members, next_page_token) = page.cut(clustering, all);
         let members = members.into_iter().map(member).collect();
-        Ok(Response::new(proto::ListMembersResponse {
-            members,
-            next_page_token,
-        }))
+        Ok(Response::new(proto::ListMembersResponse { members, next_page_token }))
     }
 
     async fn get_reachability(
@@ -193,32 +149,21 @@ impl ClusteringService for Clusterings {
         request: Request<proto::GetReachabilityRequest>,
     ) -> Result<Response<proto::GetReachabilityResponse>, Status> {
         let mut request = request.into_inner();
-        let (size, token) = (
-            std::mem::take(&mut request.page_size),
-            std::mem::take(&mut request.page_token),
-        );
+        let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::with_default("GetReachability", &request, size, &token, PAGE_SIZE_MAX)?;
         let collection = self.collection(&request.collection)?;
-        let id = page
-            .position
-            .map_or(request.clustering_id, |position| position.generation);
+        let id = page.position.map_or(request.clustering_id, |position| position.generation);
         let head = collection.clustering(id).map_err(status)?;
         let clustering = head.id;
         let all = blocking(move || collection.reachability(&head)).await?;
         let (points, next_page_token) = page.cut(clustering, all);
         let points = points.into_iter().map(bar).collect();
-        Ok(Response::new(proto::GetReachabilityResponse {
-            points,
-            next_page_token,
-        }))
+        Ok(Response::new(proto::GetReachabilityResponse { points, next_page_token }))
     }
 }
 
 fn member(member: MemberRecord) -> proto::Member {
-    proto::Member {
-        image_id: member.image.to_string(),
-        distance: f64::from(member.distance),
-    }
+    proto::Member { image_id: member.image.to_string(), distance: f64::from(member.distance) }
 }
 
 fn bar(bar: ReachabilityRecord) -> proto::ReachabilityPoint {

@@ -36,36 +36,20 @@ impl CollectionService for Collections {
         &self,
         request: Request<proto::GetCollectionRequest>,
     ) -> Result<Response<proto::GetCollectionResponse>, Status> {
-        let collection = self
-            .0
-            .collection(&request.into_inner().collection)
-            .map_err(status)?;
-        Ok(Response::new(proto::GetCollectionResponse {
-            collection: Some(convert::collection(&collection)),
-        }))
+        let collection = self.0.collection(&request.into_inner().collection).map_err(status)?;
+        Ok(Response::new(proto::GetCollectionResponse { collection: Some(convert::collection(&collection)) }))
     }
 
     async fn list_collections(
         &self,
         request: Request<proto::ListCollectionsRequest>,
     ) -> Result<Response<proto::ListCollectionsResponse>, Status> {
-        let proto::ListCollectionsRequest {
-            page_size,
-            page_token,
-        } = request.into_inner();
+        let proto::ListCollectionsRequest { page_size, page_token } = request.into_inner();
         let bare = proto::ListCollectionsRequest::default();
         let page = Page::of("ListCollections", &bare, page_size, &page_token)?;
-        let all = self
-            .0
-            .collections()
-            .iter()
-            .map(|collection| convert::collection(collection))
-            .collect();
+        let all = self.0.collections().iter().map(|collection| convert::collection(collection)).collect();
         let (collections, next_page_token) = page.cut(0, all);
-        Ok(Response::new(proto::ListCollectionsResponse {
-            collections,
-            next_page_token,
-        }))
+        Ok(Response::new(proto::ListCollectionsResponse { collections, next_page_token }))
     }
 
     async fn delete_collection(
@@ -83,13 +67,8 @@ impl CollectionService for Collections {
         &self,
         request: Request<proto::GetPolicyRequest>,
     ) -> Result<Response<proto::GetPolicyResponse>, Status> {
-        let collection = self
-            .0
-            .collection(&request.into_inner().collection)
-            .map_err(status)?;
-        Ok(Response::new(proto::GetPolicyResponse {
-            policy: Some(convert::policy(collection.policy())),
-        }))
+        let collection = self.0.collection(&request.into_inner().collection).map_err(status)?;
+        Ok(Response::new(proto::GetPolicyResponse { policy: Some(convert::policy(collection.policy())) }))
     }
 
     async fn set_policy(
@@ -102,8 +81,6 @@ impl CollectionService for Collections {
         let collection = self.0.collection(&request.collection).map_err(status)?;
         let change = convert::policy_from(&request.policy.unwrap_or_default())?;
         let policy = blocking(move || collection.set_policy(change, &request.actor, key.as_ref())).await?;
-        Ok(Response::new(proto::SetPolicyResponse {
-            policy: Some(convert::policy(policy)),
-        }))
+        Ok(Response::new(proto::SetPolicyResponse { policy: Some(convert::policy(policy)) }))
     }
 }

@@ -23,18 +23,13 @@ pub(super) use self::operation::operation;
 
 /// Milliseconds since 1970 UTC as a timestamp.
 pub(super) fn timestamp(ms: i64) -> Timestamp {
-    Timestamp {
-        seconds: ms.div_euclid(1000),
-        nanos: (ms.rem_euclid(1000) * 1_000_000) as i32,
-    }
+    Timestamp { seconds: ms.div_euclid(1000), nanos: (ms.rem_euclid(1000) * 1_000_000) as i32 }
 }
 
 /// A timestamp as milliseconds since 1970 UTC.
 pub(super) fn timestamp_ms(field: &str, at: Option<Timestamp>) -> Result<Option<i64>, Status> {
     at.map(|Timestamp { seconds, nanos }| {
-        let ms = seconds
-            .checked_mul(1000)
-            .and_then(|ms| ms.checked_add(i64::from(nanos) / 1_000_000));
+        let ms = seconds.checked_mul(1000).and_then(|ms| ms.checked_add(i64::from(nanos) / 1_000_000));
         ms.ok_or_else(|| invalid(field, "is out of range"))
     })
     .transpose()
@@ -42,12 +37,7 @@ pub(super) fn timestamp_ms(field: &str, at: Option<Timestamp>) -> Result<Option<
 
 /// An image id in a field.
 pub(super) fn image_id(field: &str, text: &str) -> Result<ImageId, Status> {
-    text.parse().map_err(|_| {
-        invalid(
-            field,
-            format!("{text:?} is not an image id: 64 hexadecimal digits"),
-        )
-    })
+    text.parse().map_err(|_| invalid(field, format!("{text:?} is not an image id: 64 hexadecimal digits")))
 }
 
 /// Image ids in a repeated field.

@@ -58,16 +58,11 @@ impl DecisionService for Decisions {
         let request = request.into_inner();
         let asked = request.image_ids.len() + request.source_keys.len();
         if asked > BATCH_MAX {
-            return Err(invalid(
-                "image_ids",
-                format!("{asked} images, at most {BATCH_MAX} are allowed"),
-            ));
+            return Err(invalid("image_ids", format!("{asked} images, at most {BATCH_MAX} are allowed")));
         }
         let collection = self.0.collection(&request.collection).map_err(status)?;
         let ids: Vec<ImageId> = convert::image_ids("image_ids", &request.image_ids)?;
-        Ok(Response::new(
-            blocking(move || batch(&collection, &ids, request)).await?,
-        ))
+        Ok(Response::new(blocking(move || batch(&collection, &ids, request)).await?))
     }
 
     async fn fetch_decisions(
@@ -109,10 +104,8 @@ impl DecisionService for Decisions {
         let request = request.into_inner();
         let collection = self.0.collection(&request.collection).map_err(status)?;
         if request.labels.len() > TRUE_LABELS_MAX {
-            let description = format!(
-                "has {} entries, at most {TRUE_LABELS_MAX} are allowed",
-                request.labels.len()
-            );
+            let description =
+                format!("has {} entries, at most {TRUE_LABELS_MAX} are allowed", request.labels.len());
             return Err(invalid("labels", description));
         }
         let rates = rates(&request)?;
@@ -121,11 +114,8 @@ impl DecisionService for Decisions {
             rates,
             noise_as_discard: request.noise_as_discard,
         };
-        let labels: Vec<_> = request
-            .labels
-            .into_iter()
-            .map(convert::true_label_from)
-            .collect::<Result<_, _>>()?;
+        let labels: Vec<_> =
+            request.labels.into_iter().map(convert::true_label_from).collect::<Result<_, _>>()?;
         let found = blocking(move || collection.evaluate(&labels, &options)).await?;
         Ok(Response::new(convert::evaluation(&found)))
     }
@@ -146,11 +136,7 @@ fn rates(request: &proto::EvaluateRequest) -> Result<Rates, Status> {
             default.seconds_per_judgement,
         )?,
         per_hour: rate("rate_per_hour", request.rate_per_hour, default.per_hour)?,
-        by_hand_per_100: rate(
-            "by_hand_per_100",
-            request.by_hand_per_100,
-            default.by_hand_per_100,
-        )?,
+        by_hand_per_100: rate("by_hand_per_100", request.by_hand_per_100, default.by_hand_per_100)?,
         session: rate("session_cost", request.session_cost, default.session)?,
     })
 }
@@ -178,11 +164,7 @@ fn batch(
         }
     }
     let decisions = in_view(&reader, view, &found)?;
-    Ok(proto::BatchGetDecisionsResponse {
-        decisions,
-        unknown,
-        generation: reader.generation().0,
-    })
+    Ok(proto::BatchGetDecisionsResponse { decisions, unknown, generation: reader.generation().0 })
 }
 
 fn fetch(
@@ -196,10 +178,7 @@ fn fetch(
     let selected = reader.select(filter)?;
     for chunk in selected.chunks(DECISIONS_MAX) {
         let decisions = in_view(&reader, view, chunk)?;
-        let message = proto::FetchDecisionsResponse {
-            decisions,
-            generation,
-        };
+        let message = proto::FetchDecisionsResponse { decisions, generation };
         if sender.blocking_send(Ok(message)).is_err() {
             // The caller is gone.
             break;
@@ -214,17 +193,12 @@ fn in_view(
     found: &[(ImageId, Decision)],
 ) -> Result<Vec<proto::Decision>, EngineError> {
     match view {
-        proto::DecisionView::Unspecified | proto::DecisionView::Basic => Ok(found
-            .iter()
-            .map(|(image, decision)| convert::basic_decision(image, *decision))
-            .collect()),
+        proto::DecisionView::Unspecified | proto::DecisionView::Basic => {
+            Ok(found.iter().map(|(image, decision)| convert::basic_decision(image, *decision)).collect())
+        }
         proto::DecisionView::Full => {
             let images: Vec<ImageId> = found.iter().map(|(image, _)| *image).collect();
-            Ok(reader
-                .full(&images)?
-                .into_iter()
-                .map(convert::full_decision)
-                .collect())
+            Ok(reader.full(&images)?.into_iter().map(convert::full_decision).collect())
         }
     }
 }

@@ -35,10 +35,7 @@ impl ImageService for Images {
         &self,
         request: Request<Streaming<proto::AddImagesRequest>>,
     ) -> Result<Response<Self::AddImagesStream>, Status> {
-        Ok(Response::new(add_stream::run(
-            Arc::clone(&self.0),
-            request.into_inner(),
-        )))
+        Ok(Response::new(add_stream::run(Arc::clone(&self.0), request.into_inner())))
     }
 
     async fn add_image(
@@ -51,9 +48,7 @@ impl ImageService for Images {
         let ingest = self.0.engine.ingest(&request.collection).map_err(status)?;
         let image = request.image.ok_or_else(|| invalid("image", "is missing"))?;
         let Some(room) = self.0.inflight.try_acquire(image.data.len()) else {
-            return Err(status(overloaded(
-                "too many bytes of images are in flight".to_owned(),
-            )));
+            return Err(status(overloaded("too many bytes of images are in flight".to_owned())));
         };
         let name = image.key.clone();
         let (source, bytes) = convert::source_from(image, &[])?;
@@ -62,21 +57,13 @@ impl ImageService for Images {
             let id = id_of(&bytes);
             // Nobody listens any more once the caller is gone; the image is stored all the same.
             let reply = Box::new(move |answer| drop((sender.send(answer), room)));
-            ingest.try_add(IngestTask {
-                bytes: bytes.into(),
-                source,
-                request: key,
-                cancelled: None,
-                reply,
-            });
+            ingest.try_add(IngestTask { bytes: bytes.into(), source, request: key, cancelled: None, reply });
             Ok(id)
         })
         .await?;
         let answer = receiver.await.unwrap_or(Err(AddError::Stopping));
         let outcome = convert::outcome(name, id, unless_refused(answer)?);
-        Ok(Response::new(proto::AddImageResponse {
-            outcome: Some(outcome),
-        }))
+        Ok(Response::new(proto::AddImageResponse { outcome: Some(outcome) }))
     }
 
     async fn import_sources(
@@ -86,15 +73,10 @@ impl ImageService for Images {
         let (shared, request) = (Arc::clone(&self.0), request.into_inner());
         let key =
             RequestKey::of("ImportSources", &request.request_id, &request.encode_to_vec()).map_err(status)?;
-        let start = move || {
-            shared
-                .engine
-                .import(&request.collection, &request.paths, request.tags, key.as_ref())
-        };
+        let start =
+            move || shared.engine.import(&request.collection, &request.paths, request.tags, key.as_ref());
         let operation = blocking(start).await?.status();
-        Ok(Response::new(proto::ImportSourcesResponse {
-            operation: Some(convert::operation(&operation)),
-        }))
+        Ok(Response::new(proto::ImportSourcesResponse { operation: Some(convert::operation(&operation)) }))
     }
 
     async fn get_image(
@@ -105,9 +87,7 @@ impl ImageService for Images {
         let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let image = convert::image_id("image_id", &request.image_id)?;
         let view = blocking(move || collection.image(&image, request.with_embedding)).await?;
-        Ok(Response::new(proto::GetImageResponse {
-            image: Some(convert::image(view)),
-        }))
+        Ok(Response::new(proto::GetImageResponse { image: Some(convert::image(view)) }))
     }
 
     async fn list_images(
@@ -115,10 +95,7 @@ impl ImageService for Images {
         request: Request<proto::ListImagesRequest>,
     ) -> Result<Response<proto::ListImagesResponse>, Status> {
         let mut request = request.into_inner();
-        let (size, token) = (
-            std::mem::take(&mut request.page_size),
-            std::mem::take(&mut request.page_token),
-        );
+        let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListImages", &request, size, &token)?;
         let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let filter = convert::filter_from(request.filter)?;
@@ -129,10 +106,7 @@ impl ImageService for Images {
             bytes_max: PAGE_BYTES_MAX,
         };
         let found = blocking(move || collection.list(&filter, request.with_embeddings, bounds)).await?;
-        let next = found.next.map(|after| Position {
-            generation: found.generation.0,
-            after: after.0,
-        });
+        let next = found.next.map(|after| Position { generation: found.generation.0, after: after.0 });
         Ok(Response::new(proto::ListImagesResponse {
             images: found.images.into_iter().map(convert::image).collect(),
             next_page_token: page.token(next),
@@ -154,16 +128,10 @@ impl ImageService for Images {
         }
         let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let images: Vec<ImageId> = convert::image_ids("image_ids", &request.image_ids)?;
-        let found = blocking(move || collection.thumbnails(&images))
-            .await?
-            .into_iter();
-        let thumbnail = |(image, jpeg): (ImageId, Vec<u8>)| proto::Thumbnail {
-            image_id: image.to_string(),
-            jpeg,
-        };
-        Ok(Response::new(proto::BatchGetThumbnailsResponse {
-            thumbnails: found.map(thumbnail).collect(),
-        }))
+        let found = blocking(move || collection.thumbnails(&images)).await?.into_iter();
+        let thumbnail =
+            |(image, jpeg): (ImageId, Vec<u8>)| proto::Thumbnail { image_id: image.to_string(), jpeg };
+        Ok(Response::new(proto::BatchGetThumbnailsResponse { thumbnails: found.map(thumbnail).collect() }))
     }
 
     async fn delete_images(
@@ -178,10 +146,7 @@ impl ImageService for Images {
         let (validate_only, actor) = (request.validate_only, request.actor);
         let deleted =
             blocking(move || collection.delete_images(&filter, validate_only, &actor, key.as_ref())).await?;
-        Ok(Response::new(proto::DeleteImagesResponse {
-            images: deleted.images,
-            sources: deleted.sources,
-        }))
+        Ok(Response::new(proto::DeleteImagesResponse { images: deleted.images, sources: deleted.sources }))
     }
 
     async fn find_neighbours(
@@ -192,14 +157,9 @@ impl ImageService for Images {
         let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let k = if request.k == 0 { 10 } else { request.k as usize };
         if k > NEIGHBOURS_MAX {
-            return Err(invalid(
-                "k",
-                format!("is {k}, at most {NEIGHBOURS_MAX} is allowed"),
-            ));
+            return Err(invalid("k", format!("is {k}, at most {NEIGHBOURS_MAX} is allowed")));
         }
-        let query = self
-            .neighbour_query(collection.space().dim, request.query)
-            .await?;
+        let query = self.neighbour_query(collection.space().dim, request.query).await?;
         let found = blocking(move || collection.neighbours(&query, k, request.exact)).await?;
         let neighbours = found.neighbours.into_iter();
         let neighbour = |(image, distance): (ImageId, f32)| proto::Neighbour {
@@ -231,9 +191,7 @@ impl Images {
             }
             Some(Query::Data(bytes)) => {
                 let Some(_room) = self.0.inflight.try_acquire(bytes.len()) else {
-                    return Err(status(overloaded(
-                        "too many bytes of images are in flight".to_owned(),
-                    )));
+                    return Err(status(overloaded("too many bytes of images are in flight".to_owned())));
                 };
                 let (sender, receiver) = oneshot::channel();
                 // Nobody listens any more once the caller is gone.
@@ -249,18 +207,11 @@ impl Images {
 
 /// The id of bytes, where there are some.
 pub(super) fn id_of(bytes: &[u8]) -> String {
-    if bytes.is_empty() {
-        String::new()
-    } else {
-        ImageId::of(bytes).to_string()
-    }
+    if bytes.is_empty() { String::new() } else { ImageId::of(bytes).to_string() }
 }
 
 fn overloaded(message: String) -> EngineError {
-    EngineError::Exhausted {
-        message,
-        retry_after: Some(RETRY_AFTER),
-    }
+    EngineError::Exhausted { message, retry_after: Some(RETRY_AFTER) }
 }
 
 /// In a unary call overload, the end of the daemon and a misused request id are errors of the call; everything else is

@@ -18,31 +18,21 @@ impl Inflight {
     /// At most so many bytes.
     pub(super) fn new(bytes_max: u64) -> Self {
         let units_max = u32::try_from(bytes_max / UNIT_BYTES).unwrap_or(u32::MAX).max(1);
-        Self {
-            units: Arc::new(Semaphore::new(units_max as usize)),
-            units_max,
-        }
+        Self { units: Arc::new(Semaphore::new(units_max as usize)), units_max }
     }
 
     fn units_of(&self, bytes: usize) -> u32 {
-        u32::try_from((bytes as u64).div_ceil(UNIT_BYTES))
-            .unwrap_or(u32::MAX)
-            .clamp(1, self.units_max)
+        u32::try_from((bytes as u64).div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).clamp(1, self.units_max)
     }
 
     /// Waits for room; `None` never, as the bound is never taken away.
     pub(super) async fn acquire(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.units)
-            .acquire_many_owned(self.units_of(bytes))
-            .await
-            .ok()
+        Arc::clone(&self.units).acquire_many_owned(self.units_of(bytes)).await.ok()
     }
 
     /// Takes room if there is some.
     pub(super) fn try_acquire(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.units)
-            .try_acquire_many_owned(self.units_of(bytes))
-            .ok()
+        Arc::clone(&self.units).try_acquire_many_owned(self.units_of(bytes)).ok()
     }
 
     /// Bytes in flight, about.

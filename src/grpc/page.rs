@@ -51,26 +51,15 @@ impl Page {
         size_default: u32,
     ) -> Result<Self, Status> {
         if size > PAGE_SIZE_MAX {
-            return Err(invalid(
-                "page_size",
-                format!("is {size}, at most {PAGE_SIZE_MAX} is allowed"),
-            ));
+            return Err(invalid("page_size", format!("is {size}, at most {PAGE_SIZE_MAX} is allowed")));
         }
         let size = if size == 0 { size_default } else { size } as usize;
         let mut hasher = blake3::Hasher::new();
         hasher.update(method.as_bytes()).update(&bare.encode_to_vec());
         let mut digest = [0; 8];
         hasher.finalize_xof().fill(&mut digest);
-        let position = if token.is_empty() {
-            None
-        } else {
-            Some(decode(token, digest)?)
-        };
-        Ok(Self {
-            digest,
-            size,
-            position,
-        })
+        let position = if token.is_empty() { None } else { Some(decode(token, digest)?) };
+        Ok(Self { digest, size, position })
     }
 
     /// How many entries were answered before, for listings that count.
@@ -87,13 +76,11 @@ impl Page {
         bytes.extend_from_slice(&self.digest);
         bytes.extend_from_slice(&generation.to_le_bytes());
         bytes.extend_from_slice(&after.to_le_bytes());
-        bytes
-            .iter()
-            .fold(String::with_capacity(2 * TOKEN_BYTES), |mut token, byte| {
-                // Writing to a string can't fail.
-                let _ = write!(token, "{byte:02x}");
-                token
-            })
+        bytes.iter().fold(String::with_capacity(2 * TOKEN_BYTES), |mut token, byte| {
+            // Writing to a string can't fail.
+            let _ = write!(token, "{byte:02x}");
+            token
+        })
     }
 
     /// Cuts a page out of a list that was made whole: the entries, and the token for the next page.
@@ -101,10 +88,7 @@ impl Page {
         let (skip, total) = (self.skip(), all.len());
         let page: Vec<T> = all.into_iter().skip(skip).take(self.size).collect();
         let after = skip + page.len();
-        let next = (after < total).then_some(Position {
-            generation,
-            after: after as u64,
-        });
+        let next = (after < total).then_some(Position { generation, after: after as u64 });
         (page, self.token(next))
     }
 }
@@ -128,8 +112,5 @@ fn decode(token: &str, digest: [u8; 8]) -> Result<Position, Status> {
     if bytes[..8] != digest {
         return Err(wrong());
     }
-    Ok(Position {
-        generation: number(8),
-        after: number(16),
-    })
+    Ok(Position { generation: number(8), after: number(16) })
 }

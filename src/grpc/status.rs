@@ -85,8 +85,6 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, Status> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result.map_err(status),
-        Err(error) => Err(status(EngineError::Internal(format!(
-            "the call's thread failed: {error}"
-        )))),
+        Err(error) => Err(status(EngineError::Internal(format!("the call's thread failed: {error}")))),
     }
 }

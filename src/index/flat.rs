@@ -26,10 +26,7 @@ pub struct FlatIndex {
 impl FlatIndex {
     /// An empty index of vectors of `dim` dimensions.
     pub fn new(dim: usize) -> Self {
-        Self {
-            dim,
-            members: Members::default(),
-        }
+        Self { dim, members: Members::default() }
     }
 }
 
@@ -124,12 +121,7 @@ impl FlatIndex {
                 let found = tiles.iter().flat_map(|tile| &tile[query]).copied().collect();
                 let selected = select(found, block.k, slack(self.dim));
                 let row = &block.queries[query * self.dim..][..self.dim];
-                k_nearest(
-                    vectors,
-                    row,
-                    block.k,
-                    selected.iter().map(|neighbour| neighbour.offset),
-                )
+                k_nearest(vectors, row, block.k, selected.iter().map(|neighbour| neighbour.offset))
             })
             .collect()
     }
@@ -155,10 +147,7 @@ impl FlatIndex {
                     .filter(|(offset, _)| {
                         self.members.contains(*offset) && !exclude(block.first + query, *offset)
                     })
-                    .map(|(offset, cosine)| Neighbour {
-                        offset,
-                        distance: 1.0 - cosine,
-                    })
+                    .map(|(offset, cosine)| Neighbour { offset, distance: 1.0 - cosine })
                     .collect();
                 select(near, block.k, slack(self.dim))
             })

@@ -63,13 +63,8 @@ pub struct HnswIndex {
 impl HnswIndex {
     /// An empty index of vectors of `dim` dimensions.
     pub fn new(dim: usize, params: HnswValidParams) -> Self {
-        let graph = Hnsw::new(
-            params.get().m,
-            CAPACITY_ROWS,
-            LAYERS_MAX,
-            params.get().ef_construction,
-            UnitCosine,
-        );
+        let graph =
+            Hnsw::new(params.get().m, CAPACITY_ROWS, LAYERS_MAX, params.get().ef_construction, UnitCosine);
         Self {
             dim,
             params,
@@ -97,16 +92,10 @@ impl HnswIndex {
     /// Vectors shorter than the index.
     pub fn recheck(&mut self, vectors: &Vectors, offsets: &[PointOffset]) -> Result<usize, IndexError> {
         self.members.check_rows(self.dim, vectors)?;
-        let present: Vec<PointOffset> = offsets
-            .iter()
-            .copied()
-            .filter(|&offset| self.members.contains(offset))
-            .collect();
-        let lost: Vec<PointOffset> = present
-            .par_iter()
-            .copied()
-            .filter(|&offset| !self.finds(vectors, offset))
-            .collect();
+        let present: Vec<PointOffset> =
+            offsets.iter().copied().filter(|&offset| self.members.contains(offset)).collect();
+        let lost: Vec<PointOffset> =
+            present.par_iter().copied().filter(|&offset| !self.finds(vectors, offset)).collect();
         for offset in present {
             self.unreachable.remove(&offset);
         }
@@ -130,12 +119,8 @@ impl HnswIndex {
     /// Up to `count` rows that the graph holds nearest, removed ones included; `None` once it is broken.
     fn propose(&self, query: &[f32], count: usize) -> Option<Vec<PointOffset>> {
         let ef = self.params.get().ef_search.max(count);
-        self.guarded(|| self.graph.search(query, count, ef)).map(|found| {
-            found
-                .into_iter()
-                .map(|neighbour| neighbour.d_id as PointOffset)
-                .collect()
-        })
+        self.guarded(|| self.graph.search(query, count, ef))
+            .map(|found| found.into_iter().map(|neighbour| neighbour.d_id as PointOffset).collect())
     }
 
     fn guarded<T>(&self, use_graph: impl FnOnce() -> T) -> Option<T> {

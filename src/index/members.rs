@@ -46,25 +46,15 @@ impl Members {
         offsets: &[PointOffset],
     ) -> Result<(), IndexError> {
         if vectors.dim() != dim {
-            return Err(IndexError::Dimension {
-                expected: dim,
-                received: vectors.dim(),
-            });
+            return Err(IndexError::Dimension { expected: dim, received: vectors.dim() });
         }
         for &offset in offsets {
             if offset as usize >= vectors.len() {
-                return Err(IndexError::NoRow {
-                    offset,
-                    rows: vectors.len(),
-                });
+                return Err(IndexError::NoRow { offset, rows: vectors.len() });
             }
             check_unit(vectors.row(offset as usize))?;
         }
-        let end = offsets
-            .iter()
-            .map(|&offset| offset as usize + 1)
-            .max()
-            .unwrap_or(0);
+        let end = offsets.iter().map(|&offset| offset as usize + 1).max().unwrap_or(0);
         if end > self.states.len() {
             self.states.resize(end, Membership::Absent);
         }
@@ -83,10 +73,7 @@ impl Members {
     }
 
     pub(super) fn remove(&mut self, offset: PointOffset) -> Result<(), IndexError> {
-        let state = self
-            .states
-            .get_mut(offset as usize)
-            .filter(|state| **state == Membership::Live);
+        let state = self.states.get_mut(offset as usize).filter(|state| **state == Membership::Live);
         *state.ok_or(IndexError::Absent { offset })? = Membership::Removed;
         self.live -= 1;
         self.removed += 1;
@@ -96,17 +83,11 @@ impl Members {
     /// Refuses vectors that don't have a row for every offset ever inserted.
     pub(super) fn check_rows(&self, dim: usize, vectors: &Vectors) -> Result<(), IndexError> {
         if vectors.dim() != dim {
-            return Err(IndexError::Dimension {
-                expected: dim,
-                received: vectors.dim(),
-            });
+            return Err(IndexError::Dimension { expected: dim, received: vectors.dim() });
         }
         if vectors.len() < self.end() {
             let last = self.end() - 1;
-            return Err(IndexError::NoRow {
-                offset: last as PointOffset,
-                rows: vectors.len(),
-            });
+            return Err(IndexError::NoRow { offset: last as PointOffset, rows: vectors.len() });
         }
         Ok(())
     }

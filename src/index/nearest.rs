@@ -6,10 +6,7 @@ use std::collections::BinaryHeap;
 use crate::types::{Neighbour, PointOffset, Vectors, cosine_distance};
 
 /// Nearest first, equal distances by offset: a total order, so that the first k are the same however they are found.
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that sorting takes"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that sorting takes")]
 pub(super) fn by_distance(a: &Neighbour, b: &Neighbour) -> Ordering {
     a.distance.total_cmp(&b.distance).then(a.offset.cmp(&b.offset))
 }
@@ -45,10 +42,7 @@ pub(super) struct Nearest {
 
 impl Nearest {
     pub(super) fn new(k: usize) -> Self {
-        Self {
-            k,
-            heap: BinaryHeap::new(),
-        }
+        Self { k, heap: BinaryHeap::new() }
     }
 
     pub(super) fn offer(&mut self, neighbour: Neighbour) {
@@ -62,11 +56,7 @@ impl Nearest {
     }
 
     pub(super) fn into_sorted(self) -> Vec<Neighbour> {
-        self.heap
-            .into_sorted_vec()
-            .into_iter()
-            .map(|ranked| ranked.0)
-            .collect()
+        self.heap.into_sorted_vec().into_iter().map(|ranked| ranked.0).collect()
     }
 }
 
@@ -78,10 +68,7 @@ pub(super) fn k_nearest(
     candidates: impl Iterator<Item = PointOffset>,
 ) -> Vec<Neighbour> {
     let mut found: Vec<Neighbour> = candidates
-        .map(|offset| Neighbour {
-            offset,
-            distance: cosine_distance(query, vectors.row(offset as usize)),
-        })
+        .map(|offset| Neighbour { offset, distance: cosine_distance(query, vectors.row(offset as usize)) })
         .collect();
     found.sort_unstable_by(by_distance);
     found.dedup_by_key(|neighbour| neighbour.offset);

@@ -15,11 +15,7 @@ pub struct HnswParams {
 
 impl Default for HnswParams {
     fn default() -> Self {
-        Self {
-            m: 24,
-            ef_construction: 200,
-            ef_search: 128,
-        }
+        Self { m: 24, ef_construction: 200, ef_search: 128 }
     }
 }
 
@@ -34,19 +30,10 @@ impl HnswParams {
             if (min..=max).contains(&value) {
                 Ok(())
             } else {
-                Err(IndexError::Param {
-                    name,
-                    value,
-                    min,
-                    max,
-                })
+                Err(IndexError::Param { name, value, min, max })
             }
         };
-        let Self {
-            m,
-            ef_construction,
-            ef_search,
-        } = self;
+        let Self { m, ef_construction, ef_search } = self;
         within("m", m, 2, M_MAX)?;
         within("ef_construction", ef_construction, m, EF_MAX)?;
         within("ef_search", ef_search, 1, EF_MAX)?;

@@ -35,25 +35,16 @@ impl SnapshotKey {
         rows: impl Iterator<Item = (PointOffset, ImageId)>,
     ) -> Self {
         let mut hasher = blake3::Hasher::new();
-        hasher
-            .update(&(space.len() as u64).to_le_bytes())
-            .update(space.as_bytes());
+        hasher.update(&(space.len() as u64).to_le_bytes()).update(space.as_bytes());
         for (offset, id) in rows {
             hasher.update(&offset.to_le_bytes()).update(&id.0);
         }
-        Self {
-            generation,
-            rows: *hasher.finalize().as_bytes(),
-        }
+        Self { generation, rows: *hasher.finalize().as_bytes() }
     }
 }
 
 /// Changes whenever the files' meaning does; the library writes in the machine's own byte order.
-const FORMAT: &str = if cfg!(target_endian = "little") {
-    "1 hnsw_rs 0.3.5 le"
-} else {
-    "1 hnsw_rs 0.3.5 be"
-};
+const FORMAT: &str = if cfg!(target_endian = "little") { "1 hnsw_rs 0.3.5 le" } else { "1 hnsw_rs 0.3.5 be" };
 
 const BASE_NAME: &str = "graph";
 const GRAPH_FILES: [&str; 2] = ["graph.hnsw.graph", "graph.hnsw.data"];
@@ -120,10 +111,7 @@ impl HnswIndex {
             (manifest.format == FORMAT, "written by another version"),
             (manifest.key == *key, "of other rows"),
             (manifest.dim == dim, "of another dimension"),
-            (
-                manifest.built_with == (given.m, given.ef_construction),
-                "of other parameters",
-            ),
+            (manifest.built_with == (given.m, given.ef_construction), "of other parameters"),
         ];
         if let Some((_, reason)) = checks.iter().find(|(holds, _)| !holds) {
             return Err(refused(folder, reason));
@@ -159,9 +147,7 @@ fn read_manifest(folder: &Path) -> Result<Manifest, IndexError> {
         return Err(refused(&path, &"too large"));
     }
     let bytes = fs::read(&path).map_err(failed)?;
-    let (payload, digest) = bytes
-        .split_last_chunk::<32>()
-        .ok_or_else(|| refused(&path, &"cut off"))?;
+    let (payload, digest) = bytes.split_last_chunk::<32>().ok_or_else(|| refused(&path, &"cut off"))?;
     if blake3::hash(payload) != *digest {
         return Err(refused(&path, &"damaged"));
     }
@@ -190,8 +176,5 @@ fn remove(folder: &Path) -> io::Result<()> {
 }
 
 fn refused(path: &Path, reason: &impl ToString) -> IndexError {
-    IndexError::Snapshot {
-        path: PathBuf::from(path),
-        reason: reason.to_string(),
-    }
+    IndexError::Snapshot { path: PathBuf::from(path), reason: reason.to_string() }
 }

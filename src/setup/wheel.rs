@@ -90,31 +90,13 @@ impl Wheel {
 
     /// Lets pip download the wheel into `folder`, and checks its digest.
     pub(super) fn fetch(&self, folder: &Path, progress: &mut dyn FnMut(&str)) -> Result<(), SetupError> {
-        let probe = python(&["-m", "pip", "--version"])
-            .output()
-            .map_err(|error| no_python(&error))?;
+        let probe = python(&["-m", "pip", "--version"]).output().map_err(|error| no_python(&error))?;
         if !probe.status.success() {
             return Err(SetupError::NoPip);
         }
-        progress(&format!(
-            "fetching ONNX Runtime {VERSION} with pip, {} MB",
-            self.megabytes
-        ));
-        let mut command = python(&[
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "--no-input",
-            "download",
-        ]);
-        command.args([
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-            "--progress-bar",
-            "off",
-            "--quiet",
-        ]);
+        progress(&format!("fetching ONNX Runtime {VERSION} with pip, {} MB", self.megabytes));
+        let mut command = python(&["-m", "pip", "--disable-pip-version-check", "--no-input", "download"]);
+        command.args(["--no-deps", "--only-binary", ":all:", "--progress-bar", "off", "--quiet"]);
         command.args(["--implementation", "cp", "--python-version", PYTHON, "--abi", ABI]);
         command.args(["--platform", self.platform, "--dest"]).arg(folder);
         command.arg(format!("onnxruntime=={VERSION}"));
@@ -122,19 +104,12 @@ impl Wheel {
         let output = wait(child, progress).map_err(|error| io_error(folder, &error))?;
         let wheel = self.file();
         if !output.status.success() {
-            return Err(SetupError::Download {
-                wheel,
-                detail: tail(&output.stderr),
-            });
+            return Err(SetupError::Download { wheel, detail: tail(&output.stderr) });
         }
         let path = folder.join(&wheel);
         let found = sha256(&path).map_err(|error| io_error(&path, &error))?;
         if found != self.sha256 {
-            return Err(SetupError::Digest {
-                wheel,
-                expected: self.sha256.to_owned(),
-                found,
-            });
+            return Err(SetupError::Digest { wheel, expected: self.sha256.to_owned(), found });
         }
         Ok(())
     }
@@ -145,17 +120,10 @@ impl Wheel {
             "import sys, zipfile\nzipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2], sys.argv[3:])";
         let unpacked = folder.join("unpacked");
         let mut command = python(&["-c", SCRIPT]);
-        command
-            .arg(folder.join(self.file()))
-            .arg(&unpacked)
-            .arg(self.member)
-            .args(NOTICES);
+        command.arg(folder.join(self.file())).arg(&unpacked).arg(self.member).args(NOTICES);
         let output = command.output().map_err(|error| no_python(&error))?;
         if !output.status.success() {
-            return Err(SetupError::Unpack {
-                wheel: self.file(),
-                detail: tail(&output.stderr),
-            });
+            return Err(SetupError::Unpack { wheel: self.file(), detail: tail(&output.stderr) });
         }
         fs::create_dir(staged).map_err(|error| io_error(staged, &error))?;
         for member in NOTICES.iter().chain([&self.member]) {
@@ -168,18 +136,12 @@ impl Wheel {
 
 pub(super) fn python(arguments: &[&str]) -> Command {
     let mut command = Command::new("python3");
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
 
 pub(super) fn no_python(error: &std::io::Error) -> SetupError {
-    SetupError::NoPython {
-        detail: error.to_string(),
-    }
+    SetupError::NoPython { detail: error.to_string() }
 }
 
 /// Waits for a command that writes little, reporting now and then.
@@ -200,11 +162,7 @@ fn wait(mut child: Child, progress: &mut dyn FnMut(&str)) -> std::io::Result<Out
     if let Some(mut pipe) = child.stderr.take() {
         pipe.read_to_end(&mut stderr)?;
     }
-    Ok(Output {
-        status,
-        stdout: Vec::new(),
-        stderr,
-    })
+    Ok(Output { status, stdout: Vec::new(), stderr })
 }
 
 fn sha256(path: &Path) -> std::io::Result<String> {

@@ -55,9 +55,7 @@ pub fn decode<T: DeserializeOwned>(version: u8, key: &[u8], bytes: &[u8]) -> Res
     let payload = open(version, key, bytes)?;
     match postcard::take_from_bytes(payload) {
         Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(Damage::Payload {
-            reason: format!("{} bytes left over", rest.len()),
-        }),
+        Ok((_, rest)) => Err(Damage::Payload { reason: format!("{} bytes left over", rest.len()) }),
         Err(error) => Err(undecodable(&error)),
     }
 }
@@ -78,14 +76,9 @@ pub fn decode_embedding(version: u8, key: &[u8], bytes: &[u8]) -> Result<Vec<f32
     let payload = open(version, key, bytes)?;
     let (components, rest) = payload.as_chunks::<4>();
     if !rest.is_empty() {
-        return Err(Damage::Payload {
-            reason: format!("{} bytes are no f32s", payload.len()),
-        });
+        return Err(Damage::Payload { reason: format!("{} bytes are no f32s", payload.len()) });
     }
-    Ok(components
-        .iter()
-        .map(|&component| f32::from_le_bytes(component))
-        .collect())
+    Ok(components.iter().map(|&component| f32::from_le_bytes(component)).collect())
 }
 
 /// Encodes plain bytes.
@@ -105,17 +98,12 @@ pub fn decode_bytes(version: u8, key: &[u8], bytes: &[u8]) -> Result<Vec<u8>, Da
 }
 
 fn undecodable(error: &postcard::Error) -> Damage {
-    Damage::Payload {
-        reason: error.to_string(),
-    }
+    Damage::Payload { reason: error.to_string() }
 }
 
 fn checksum(key: &[u8], versioned_payload: &[u8]) -> [u8; CHECKSUM_BYTES] {
     let mut hasher = blake3::Hasher::new();
-    hasher
-        .update(&(key.len() as u32).to_le_bytes())
-        .update(key)
-        .update(versioned_payload);
+    hasher.update(&(key.len() as u32).to_le_bytes()).update(key).update(versioned_payload);
     let mut checksum = [0; CHECKSUM_BYTES];
     hasher.finalize_xof().fill(&mut checksum);
     checksum
@@ -140,10 +128,7 @@ pub fn open<'a>(version: u8, key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], Da
         return Err(Damage::Checksum);
     }
     if found_version != version {
-        return Err(Damage::Version {
-            found: found_version,
-            expected: version,
-        });
+        return Err(Damage::Version { found: found_version, expected: version });
     }
     Ok(payload)
 }

@@ -27,10 +27,7 @@ pub struct CommitOptions {
 
 impl Default for CommitOptions {
     fn default() -> Self {
-        Self {
-            batches_max: 256,
-            durability: Durability::Fsync,
-        }
+        Self { batches_max: 256, durability: Durability::Fsync }
     }
 }
 
@@ -58,10 +55,7 @@ impl CommitQueue {
             .name("commit".into())
             .spawn(move || run(&*store, &requests, batches_max, options.durability))
             .map_err(|source| StoreError::io("start", "the commit thread".as_ref(), source))?;
-        Ok(Self {
-            requests: Some(sender),
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Self { requests: Some(sender), thread: Mutex::new(Some(thread)) })
     }
 
     /// Applies `writes` as one atomic batch and waits until they are durable. Commits of one caller, one after the
@@ -72,9 +66,7 @@ impl CommitQueue {
     pub fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         let (answer, answered) = sync_channel(1);
         let requests = self.requests.as_ref().ok_or(StoreError::Closed)?;
-        requests
-            .send(Request { writes, answer })
-            .map_err(|_| StoreError::Closed)?;
+        requests.send(Request { writes, answer }).map_err(|_| StoreError::Closed)?;
         answered.recv().map_err(|_| StoreError::Closed)?
     }
 }
@@ -82,12 +74,7 @@ impl CommitQueue {
 impl Drop for CommitQueue {
     fn drop(&mut self) {
         drop(self.requests.take());
-        if let Some(thread) = self
-            .thread
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-        {
+        if let Some(thread) = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             // A panic of the store has already answered `Closed` to everyone who waited.
             let _ = thread.join();
         }
@@ -98,15 +85,9 @@ fn run(store: &dyn Store, requests: &Receiver<Request>, batches_max: usize, dura
     while let Ok(first) = requests.recv() {
         let group = gather(first, requests, batches_max, durability);
         // One by one: a batch that is refused must not take others with it, and atomic is each, not the group.
-        let applied: Vec<_> = group
-            .into_iter()
-            .map(|request| (request.answer, store.apply(request.writes)))
-            .collect();
-        let synced = if applied.iter().any(|(_, result)| result.is_ok()) {
-            store.sync()
-        } else {
-            Ok(())
-        };
+        let applied: Vec<_> =
+            group.into_iter().map(|request| (request.answer, store.apply(request.writes))).collect();
+        let synced = if applied.iter().any(|(_, result)| result.is_ok()) { store.sync() } else { Ok(()) };
         for (answer, result) in applied {
             // A caller that is gone needs no answer.
             let _ = answer.send(result.and_then(|()| synced.clone()));
@@ -130,9 +111,7 @@ fn gather(
     while group.len() < batches_max && bytes < GROUP_BYTES_MAX {
         let next = match deadline {
             None => requests.try_recv().ok(),
-            Some(deadline) => requests
-                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-                .ok(),
+            Some(deadline) => requests.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok(),
         };
         let Some(next) = next else { break };
         bytes += next.writes.iter().map(Write::bytes).sum::<usize>();

@@ -25,12 +25,7 @@ impl LogRecord {
     /// The entry at `seq`, after one whose hash is `previous`.
     pub fn new(seq: u64, previous: [u8; 32], payload: Vec<u8>) -> Self {
         let hash = chain_hash(&previous, seq, &payload);
-        Self {
-            seq,
-            previous,
-            hash,
-            payload,
-        }
+        Self { seq, previous, hash, payload }
     }
 }
 
@@ -74,10 +69,7 @@ impl ChainVerifier {
     pub fn check(&mut self, entry: &LogRecord) -> Result<(), ChainError> {
         let seq = entry.seq;
         if seq != self.next {
-            return Err(ChainError::Gap {
-                expected: self.next,
-                found: seq,
-            });
+            return Err(ChainError::Gap { expected: self.next, found: seq });
         }
         if entry.previous != self.last {
             return Err(ChainError::Broken { seq });
@@ -85,10 +77,7 @@ impl ChainVerifier {
         if entry.hash != chain_hash(&entry.previous, seq, &entry.payload) {
             return Err(ChainError::Changed { seq });
         }
-        *self = Self {
-            next: seq + 1,
-            last: entry.hash,
-        };
+        *self = Self { next: seq + 1, last: entry.hash };
         Ok(())
     }
 
@@ -110,10 +99,5 @@ pub fn verify_chain<'a>(entries: impl IntoIterator<Item = &'a LogRecord>) -> Res
 }
 
 fn chain_hash(previous: &[u8; 32], seq: u64, payload: &[u8]) -> [u8; 32] {
-    *blake3::Hasher::new()
-        .update(previous)
-        .update(&seq.to_le_bytes())
-        .update(payload)
-        .finalize()
-        .as_bytes()
+    *blake3::Hasher::new().update(previous).update(&seq.to_le_bytes()).update(payload).finalize().as_bytes()
 }

@@ -34,11 +34,7 @@ impl HighWater {
             Err(error) if error.kind() == ErrorKind::NotFound => 0,
             Err(source) => return Err(StoreError::io("read", &path, source)),
         };
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|source| StoreError::io("open", &path, source))?;
         Ok((Self { path, file }, synced))
     }

@@ -118,10 +118,7 @@ impl Keys {
 
     /// All collections; the suffix is the number (u32 BE).
     pub fn collections() -> Key {
-        Key {
-            kind: Kind::Collection,
-            bytes: vec![Kind::Collection as u8],
-        }
+        Key { kind: Kind::Collection, bytes: vec![Kind::Collection as u8] }
     }
 
     /// One version of a collection's policy.
@@ -224,11 +221,7 @@ impl Keys {
 
     /// All images seen at a source, by id.
     pub fn images_at(collection: u32, source_key: &str) -> Key {
-        named(
-            Kind::Source,
-            collection,
-            blake3::hash(source_key.as_bytes()).as_bytes(),
-        )
+        named(Kind::Source, collection, blake3::hash(source_key.as_bytes()).as_bytes())
     }
 
     /// An operation.

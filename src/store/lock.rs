@@ -29,9 +29,7 @@ impl DirectoryLock {
             .map_err(|source| StoreError::io("open", &path, source))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Locked {
-                folder: folder.to_path_buf(),
-            }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Locked { folder: folder.to_path_buf() }),
             Err(TryLockError::Error(source)) => Err(StoreError::io("lock", &path, source)),
         }
     }

@@ -15,11 +15,7 @@ impl Poison {
     /// # Errors
     /// [`StoreError::Poisoned`] with the first failure.
     pub fn check(&self) -> Result<(), StoreError> {
-        self.0.get().map_or(Ok(()), |cause| {
-            Err(StoreError::Poisoned {
-                cause: Arc::clone(cause),
-            })
-        })
+        self.0.get().map_or(Ok(()), |cause| Err(StoreError::Poisoned { cause: Arc::clone(cause) }))
     }
 
     /// Runs a write, unless an earlier one failed; a failure or a panic of this one poisons.

@@ -90,25 +90,17 @@ impl Batch {
 
     /// Writes the components of an embedding, bit for bit.
     pub fn put_embedding(&mut self, key: &Key, components: &[f32]) {
-        self.put_encoded(
-            key,
-            codec::encode_embedding(key.kind().version(), key.as_bytes(), components),
-        );
+        self.put_encoded(key, codec::encode_embedding(key.kind().version(), key.as_bytes(), components));
     }
 
     /// Writes plain bytes, such as those of a thumbnail.
     pub fn put_bytes(&mut self, key: &Key, bytes: &[u8]) {
-        self.put_encoded(
-            key,
-            codec::encode_bytes(key.kind().version(), key.as_bytes(), bytes),
-        );
+        self.put_encoded(key, codec::encode_bytes(key.kind().version(), key.as_bytes(), bytes));
     }
 
     /// Removes a record.
     pub fn delete(&mut self, key: &Key) {
-        self.writes.push(Write::Delete {
-            key: key.as_bytes().to_vec(),
-        });
+        self.writes.push(Write::Delete { key: key.as_bytes().to_vec() });
     }
 
     /// Removes whatever lies under these bytes, as a scan visits them.
@@ -132,10 +124,7 @@ impl Batch {
     }
 
     fn put_encoded(&mut self, key: &Key, value: Vec<u8>) {
-        self.writes.push(Write::Put {
-            key: key.as_bytes().to_vec(),
-            value,
-        });
+        self.writes.push(Write::Put { key: key.as_bytes().to_vec(), value });
     }
 }
 
@@ -194,9 +183,7 @@ fn read_with<T>(store: &dyn Store, key: &Key, decode: Decode<T>) -> Result<Optio
     let Some(bytes) = store.get(key.as_bytes())? else {
         return Ok(None);
     };
-    decode(key.kind().version(), key.as_bytes(), &bytes)
-        .map(Some)
-        .map_err(|damage| corrupt(key, damage))
+    decode(key.kind().version(), key.as_bytes(), &bytes).map(Some).map_err(|damage| corrupt(key, damage))
 }
 
 fn scan_with<T>(
@@ -206,28 +193,17 @@ fn scan_with<T>(
     mut visit: impl FnMut(&[u8], T) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
     let mut damaged = None;
-    store.scan(
-        prefix.as_bytes(),
-        &mut |key, bytes| match decode(prefix.kind().version(), key, bytes) {
-            Ok(value) => visit(&key[prefix.as_bytes().len()..], value),
-            Err(damage) => {
-                let key = HexKey(key.to_vec());
-                damaged = Some(StoreError::Corrupt {
-                    kind: prefix.kind().name(),
-                    key,
-                    damage,
-                });
-                ControlFlow::Break(())
-            }
-        },
-    )?;
+    store.scan(prefix.as_bytes(), &mut |key, bytes| match decode(prefix.kind().version(), key, bytes) {
+        Ok(value) => visit(&key[prefix.as_bytes().len()..], value),
+        Err(damage) => {
+            let key = HexKey(key.to_vec());
+            damaged = Some(StoreError::Corrupt { kind: prefix.kind().name(), key, damage });
+            ControlFlow::Break(())
+        }
+    })?;
     damaged.map_or(Ok(()), Err)
 }
 
 fn corrupt(key: &Key, damage: Damage) -> StoreError {
-    StoreError::Corrupt {
-        kind: key.kind().name(),
-        key: HexKey(key.as_bytes().to_vec()),
-        damage,
-    }
+    StoreError::Corrupt { kind: key.kind().name(), key: HexKey(key.as_bytes().to_vec()), damage }
 }

@@ -69,9 +69,7 @@ pub struct SledOptions {
 
 impl Default for SledOptions {
     fn default() -> Self {
-        Self {
-            cache_bytes_max: 256 << 20,
-        }
+        Self { cache_bytes_max: 256 << 20 }
     }
 }
 
@@ -100,15 +98,10 @@ impl Syncs {
         let (file, answered) = HighWater::open(folder)?;
         let read = |source| StoreError::io("read", &folder.join(SLED_FOLDER), source);
         let count = tree.get(COUNT_KEY).map_err(read)?;
-        let count = count
-            .and_then(|bytes| (*bytes).try_into().ok())
-            .map_or(0, u64::from_le_bytes);
+        let count = count.and_then(|bytes| (*bytes).try_into().ok()).map_or(0, u64::from_le_bytes);
         if count < answered {
             let lost = answered - count;
-            return Err(damaged(
-                folder,
-                &format!("the last {lost} of {answered} syncs are lost"),
-            ));
+            return Err(damaged(folder, &format!("the last {lost} of {answered} syncs are lost")));
         }
         Ok(Self { count, tree, file })
     }
@@ -155,18 +148,9 @@ impl SledStore {
         let lock = DirectoryLock::acquire(folder)?;
         check_format(folder)?;
         let (first, syncs) = open_guarded(folder, *options)?;
-        let handles = Handles {
-            first: Mutex::new(first),
-            spare: Mutex::default(),
-        };
+        let handles = Handles { first: Mutex::new(first), spare: Mutex::default() };
         let (syncs, poison) = (Mutex::new(syncs), Poison::default());
-        Ok(Self {
-            handles,
-            syncs,
-            folder: folder.to_path_buf(),
-            poison,
-            _lock: lock,
-        })
+        Ok(Self { handles, syncs, folder: folder.to_path_buf(), poison, _lock: lock })
     }
 
     fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> StoreError {
@@ -176,10 +160,7 @@ impl SledStore {
 
 impl Store for SledStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let value = self
-            .handles
-            .with(|tree| tree.get(key))
-            .map_err(self.failed("read"))?;
+        let value = self.handles.with(|tree| tree.get(key)).map_err(self.failed("read"))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -210,8 +191,7 @@ impl Store for SledStore {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        self.poison
-            .guard(|| lock(&self.syncs).sync().map_err(self.failed("flush"))?)
+        self.poison.guard(|| lock(&self.syncs).sync().map_err(self.failed("flush"))?)
     }
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {
@@ -242,10 +222,9 @@ fn open_guarded(folder: &Path, options: SledOptions) -> Result<(Tree, Syncs), St
         .map_err(|source| StoreError::io("open", folder, source))?;
     match opened.recv_timeout(Duration::from_secs(OPEN_MAX_S)) {
         Ok(opened) => opened,
-        Err(RecvTimeoutError::Timeout) => Err(damaged(
-            folder,
-            &format!("it does not open within {OPEN_MAX_S} s"),
-        )),
+        Err(RecvTimeoutError::Timeout) => {
+            Err(damaged(folder, &format!("it does not open within {OPEN_MAX_S} s")))
+        }
         Err(RecvTimeoutError::Disconnected) => Err(damaged(folder, &"sled panicked while it opened it")),
     }
 }
@@ -267,19 +246,13 @@ fn open_sled(folder: &Path, options: SledOptions) -> Result<(Tree, Syncs), Store
 
 fn damaged(folder: &Path, problem: &dyn std::fmt::Display) -> StoreError {
     let problem = format!("the store is damaged: {problem}; restore a backup");
-    StoreError::BadFile {
-        path: folder.join(SLED_FOLDER),
-        problem,
-    }
+    StoreError::BadFile { path: folder.join(SLED_FOLDER), problem }
 }
 
 /// Reads the format file, writing it into a folder that has none.
 fn check_format(folder: &Path) -> Result<(), StoreError> {
     let path = folder.join(FORMAT_FILE);
-    let bad = |problem: &str| StoreError::BadFile {
-        path: path.clone(),
-        problem: problem.to_owned(),
-    };
+    let bad = |problem: &str| StoreError::BadFile { path: path.clone(), problem: problem.to_owned() };
     match fs::read_to_string(&path) {
         Ok(text) => {
             let found: u32 = text.trim().parse().map_err(|_| bad("not a format number"))?;
@@ -311,8 +284,7 @@ fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     io::Write::write_all(&mut file, bytes)?;
     file.sync_all()?;
     fs::rename(&scratch, path)?;
-    path.parent()
-        .map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
 fn folder_bytes(folder: &Path) -> io::Result<u64> {

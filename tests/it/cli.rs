@@ -14,13 +14,7 @@ const BLUE: [u8; 3] = [30, 30, 220];
 
 fn culld() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_culld"));
-    for name in [
-        "CULLD_SERVER",
-        "CULLD_COLLECTION",
-        "CULLD_DATA",
-        "CULLD_CONFIG",
-        "CULLD_LISTEN",
-    ] {
+    for name in ["CULLD_SERVER", "CULLD_COLLECTION", "CULLD_DATA", "CULLD_CONFIG", "CULLD_LISTEN"] {
         command.env_remove(name);
     }
     command.env("CULLD_MODEL", "fake");
@@ -71,40 +65,19 @@ impl Daemon {
     fn start() -> Self {
         let data = tempfile::tempdir().expect("a folder");
         let mut command = culld();
-        command.args([
-            "serve",
-            "--json",
-            "--listen",
-            "127.0.0.1:0",
-            "--durability",
-            "process",
-            "--data",
-        ]);
-        let mut child = command
-            .arg(data.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the daemon starts");
+        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--durability", "process", "--data"]);
+        let mut child = command.arg(data.path()).stdout(Stdio::piped()).spawn().expect("the daemon starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its output"))
-            .read_line(&mut line)
-            .expect("a line");
+        BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
         let address: Value = serde_json::from_str(&line).expect("its address");
         let server = address["address"].as_str().expect("its address").to_string();
-        Self {
-            child,
-            server,
-            _data: data,
-        }
+        Self { child, server, _data: data }
     }
 
     /// A run of a client command, with `--json`.
     fn run<I: AsRef<std::ffi::OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Run {
         let mut command = culld();
-        command
-            .env("CULLD_SERVER", &self.server)
-            .args(arguments)
-            .arg("--json");
+        command.env("CULLD_SERVER", &self.server).args(arguments).arg("--json");
         Run::of(command)
     }
 
@@ -122,13 +95,10 @@ impl Drop for Daemon {
 
 /// A small picture, near to others of its colour, and like none of another `shade`.
 fn picture(path: &Path, [red, green, blue]: [u8; 3], shade: u8) {
-    let picture = RgbImage::from_fn(24, 24, |x, y| {
-        Rgb([red, green + shade + (x % 3) as u8, blue + (y % 5) as u8])
-    });
+    let picture =
+        RgbImage::from_fn(24, 24, |x, y| Rgb([red, green + shade + (x % 3) as u8, blue + (y % 5) as u8]));
     // By content, for names that say nothing.
-    picture
-        .save_with_format(path, image::ImageFormat::Png)
-        .expect("a picture");
+    picture.save_with_format(path, image::ImageFormat::Png).expect("a picture");
 }
 
 /// Six red and six blue pictures with their labels.
@@ -141,10 +111,7 @@ fn two_colours() -> (TempDir, PathBuf) {
         picture(&images.join(format!("red-{shade}.png")), RED, shade);
         picture(&images.join(format!("deep/blue-{shade}.png")), BLUE, shade);
         // One by its whole key, the other by a name that is unique.
-        labels.extend([
-            format!("red-{shade}.png,red\n"),
-            format!("blue-{shade}.png,blue\n"),
-        ]);
+        labels.extend([format!("red-{shade}.png,red\n"), format!("blue-{shade}.png,blue\n")]);
     }
     fs::write(folder.path().join("labels.csv"), labels).expect("labels");
     (folder, images)
@@ -156,15 +123,8 @@ fn text(path: impl AsRef<Path>) -> String {
 
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).expect("a folder");
-    let mut names: Vec<String> = entries
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -177,16 +137,9 @@ fn exit_codes_are_those_of_the_help() {
         Run::of(command)
     };
     let help = run(&["--help"]).code(0).stdout();
-    for (code, word) in [
-        (0, "done"),
-        (1, "failed"),
-        (2, "usage"),
-        (3, "partly"),
-        (4, "reached"),
-    ] {
+    for (code, word) in [(0, "done"), (1, "failed"), (2, "usage"), (3, "partly"), (4, "reached")] {
         assert!(
-            help.lines()
-                .any(|line| line.contains(&format!("  {code}  ")) && line.contains(word)),
+            help.lines().any(|line| line.contains(&format!("  {code}  ")) && line.contains(word)),
             "{code}"
         );
     }
@@ -197,24 +150,14 @@ fn exit_codes_are_those_of_the_help() {
     run(&["config", "--workers", "0"]).code(2);
     run(&["config", "--json"]).code(0).json();
     let unreachable = run(&["stats", "--server", "http://127.0.0.1:1"]).code(4);
-    assert!(
-        unreachable.stderr().contains("culld serve"),
-        "{}",
-        unreachable.stderr()
-    );
+    assert!(unreachable.stderr().contains("culld serve"), "{}", unreachable.stderr());
 
     let daemon = Daemon::start();
     daemon.run(["keep", "--cluster", "99"]).code(1);
     daemon.run(["stats", "--collection", "nowhere"]).code(1);
     let refused = daemon.run(["policy", "set", "--standing-margin", "7"]).code(1);
-    assert!(
-        refused.stderr().contains("standing_margin"),
-        "{}",
-        refused.stderr()
-    );
-    daemon
-        .run(["evaluate", "--labels", "/nowhere.csv", "--keep", "a"])
-        .code(2);
+    assert!(refused.stderr().contains("standing_margin"), "{}", refused.stderr());
+    daemon.run(["evaluate", "--labels", "/nowhere.csv", "--keep", "a"]).code(2);
 }
 
 #[test]
@@ -267,10 +210,7 @@ fn verdicts_become_decisions() {
     let (folder, images) = two_colours();
     let daemon = Daemon::start();
     daemon.add(&images).code(0);
-    let clustering = daemon
-        .run(["recluster", "k-means", "--k", "2", "--seed", "1"])
-        .code(0)
-        .json();
+    let clustering = daemon.run(["recluster", "k-means", "--k", "2", "--seed", "1"]).code(0).json();
     assert_eq!(clustering["clusters"], 2);
     let clusters = daemon.run(["clusters"]).code(0).json();
     let ids: Vec<String> = clusters["clusters"]
@@ -281,18 +221,11 @@ fn verdicts_become_decisions() {
         .collect();
     let red = daemon.run(["explain", "red-0.png"]).code(0).json()["evidence"]["cluster_id"].to_string();
     let (kept, discarded): (Vec<String>, Vec<String>) = ids.into_iter().partition(|id| *id == red);
-    assert_eq!(
-        daemon.run(["keep", "--cluster", &kept[0]]).code(0).json()["verdicts"][0]["labelled"],
-        6
-    );
-    daemon
-        .run(["discard", "--cluster", &discarded[0], "--note", "blue"])
-        .code(0);
+    assert_eq!(daemon.run(["keep", "--cluster", &kept[0]]).code(0).json()["verdicts"][0]["labelled"], 6);
+    daemon.run(["discard", "--cluster", &discarded[0], "--note", "blue"]).code(0);
 
     let list = folder.path().join("decisions.csv");
-    daemon
-        .run(["decisions".as_ref(), "--csv".as_ref(), list.as_os_str()])
-        .code(0);
+    daemon.run(["decisions".as_ref(), "--csv".as_ref(), list.as_os_str()]).code(0);
     let rows = text(&list);
     assert_eq!(rows.lines().count(), 13);
     for row in rows.lines().skip(1) {
@@ -303,22 +236,14 @@ fn verdicts_become_decisions() {
     assert_eq!(listed["decisions"].as_array().map(Vec::len), Some(6));
 
     let labels = folder.path().join("labels.csv");
-    let evaluate = [
-        "evaluate".as_ref(),
-        "--keep".as_ref(),
-        "red".as_ref(),
-        "--labels".as_ref(),
-        labels.as_os_str(),
-    ];
+    let evaluate =
+        ["evaluate".as_ref(), "--keep".as_ref(), "red".as_ref(), "--labels".as_ref(), labels.as_os_str()];
     let figures = daemon.run(evaluate).code(0).json();
     assert_eq!(figures["true_positive"], 6);
     assert_eq!(figures["true_negative"], 6);
     assert_eq!(figures["quality_metric"], 1.0);
     assert_eq!(figures["savings"], serde_json::json!([5, 185, 1985, 19985]));
-    assert_eq!(
-        figures["cost"],
-        serde_json::json!({"judgements": 2, "seconds": 20, "pln": 0.5})
-    );
+    assert_eq!(figures["cost"], serde_json::json!({"judgements": 2, "seconds": 20, "pln": 0.5}));
     assert_eq!(figures["interval"].as_array().map(Vec::len), Some(2));
     assert_eq!(figures["unknown"], 0);
 }
@@ -328,31 +253,17 @@ fn single_images_are_named_by_key_or_id() {
     let (_folder, images) = two_colours();
     let daemon = Daemon::start();
     daemon.add(&images).code(0);
-    let id = daemon.run(["explain", "red-1.png"]).code(0).json()["image_id"]
-        .as_str()
-        .unwrap()
-        .to_string();
+    let id = daemon.run(["explain", "red-1.png"]).code(0).json()["image_id"].as_str().unwrap().to_string();
     daemon.run(["keep", "--image", &id, "red-2.png"]).code(0);
-    daemon
-        .run(["discard", "--image", "red-3.png", "--duplicate-of", &id])
-        .code(0);
+    daemon.run(["discard", "--image", "red-3.png", "--duplicate-of", &id]).code(0);
     assert_eq!(daemon.run(["explain", &id]).code(0).json()["decision"], "keep");
-    assert_eq!(
-        daemon.run(["explain", "red-3.png"]).code(0).json()["reason"],
-        "seen-label"
-    );
+    assert_eq!(daemon.run(["explain", "red-3.png"]).code(0).json()["reason"], "seen-label");
     daemon.run(["explain", "no-such.png"]).code(2);
     let near = daemon.run(["neighbours", "red-1.png", "-k", "3"]).code(0).json();
     let near = near["neighbours"].as_array().unwrap();
     assert_eq!(near.len(), 3);
-    assert!(
-        near.iter()
-            .all(|neighbour| neighbour["file"].as_str().unwrap().starts_with("red-"))
-    );
-    let dry = daemon
-        .run(["delete", "--source-prefix", "deep/", "--dry-run"])
-        .code(0)
-        .json();
+    assert!(near.iter().all(|neighbour| neighbour["file"].as_str().unwrap().starts_with("red-")));
+    let dry = daemon.run(["delete", "--source-prefix", "deep/", "--dry-run"]).code(0).json();
     assert_eq!(dry["images"], 6);
     daemon.run(["delete", "--source-prefix", "deep/"]).code(0);
     assert_eq!(daemon.run(["stats"]).code(0).json()["images"], 6);
@@ -365,66 +276,26 @@ fn collections_policies_and_operations_are_minded() {
     let daemon = Daemon::start();
     daemon.run(["collections", "create", "winter"]).code(0);
     daemon.run(["collections", "create", "winter"]).code(1);
-    daemon
-        .run([
-            "add".as_ref(),
-            "--collection".as_ref(),
-            "winter".as_ref(),
-            images.as_os_str(),
-        ])
-        .code(0);
+    daemon.run(["add".as_ref(), "--collection".as_ref(), "winter".as_ref(), images.as_os_str()]).code(0);
     let collections = daemon.run(["collections"]).code(0).json();
-    let names: Vec<&str> = collections["collections"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|c| c["name"].as_str())
-        .collect();
+    let names: Vec<&str> =
+        collections["collections"].as_array().unwrap().iter().filter_map(|c| c["name"].as_str()).collect();
     assert_eq!(names, ["default", "winter"]);
-    assert_eq!(
-        daemon.run(["collections", "delete", "winter"]).code(0).json()["images"],
-        12
-    );
+    assert_eq!(daemon.run(["collections", "delete", "winter"]).code(0).json()["images"], 12);
 
     assert_eq!(daemon.run(["policy"]).code(0).json()["version"], 1);
-    let policy = daemon
-        .run(["policy", "set", "--standing-margin", "0.08"])
-        .code(0)
-        .json();
-    assert_eq!(
-        (policy["version"].as_u64(), policy["standing_margin"].as_f64()),
-        (Some(2), Some(0.08))
-    );
+    let policy = daemon.run(["policy", "set", "--standing-margin", "0.08"]).code(0).json();
+    assert_eq!((policy["version"].as_u64(), policy["standing_margin"].as_f64()), (Some(2), Some(0.08)));
 
     daemon.add(&images).code(0);
-    let operation = daemon.run(["recluster", "--no-wait"]).code(0).json()["name"]
-        .as_str()
-        .unwrap()
-        .to_string();
-    assert_eq!(
-        daemon.run(["operations", "wait", &operation]).code(0).json()["done"],
-        true
-    );
-    assert_eq!(
-        daemon.run(["operations"]).code(0).json()["operations"]
-            .as_array()
-            .map(Vec::len),
-        Some(1)
-    );
-    daemon
-        .run(["recluster", "k-means", "--k", "3", "--keep-active"])
-        .code(0);
-    assert_eq!(
-        daemon.run(["clusterings"]).code(0).json()["clusterings"]
-            .as_array()
-            .map(Vec::len),
-        Some(2)
-    );
+    let operation =
+        daemon.run(["recluster", "--no-wait"]).code(0).json()["name"].as_str().unwrap().to_string();
+    assert_eq!(daemon.run(["operations", "wait", &operation]).code(0).json()["done"], true);
+    assert_eq!(daemon.run(["operations"]).code(0).json()["operations"].as_array().map(Vec::len), Some(1));
+    daemon.run(["recluster", "k-means", "--k", "3", "--keep-active"]).code(0);
+    assert_eq!(daemon.run(["clusterings"]).code(0).json()["clusterings"].as_array().map(Vec::len), Some(2));
     daemon.run(["clusterings", "activate", "2"]).code(0);
-    assert_eq!(
-        daemon.run(["clusterings", "show"]).code(0).json()["clustering_id"],
-        2
-    );
+    assert_eq!(daemon.run(["clusterings", "show"]).code(0).json()["clustering_id"], 2);
 }
 
 #[cfg(unix)]
@@ -436,42 +307,21 @@ fn any_file_name_comes_through() {
     fs::create_dir(&images).unwrap();
     let names: [&[u8]; 3] = [b"two\nlines.png", b"latin\xe9.png", b"50% #?.png"];
     for (shade, name) in names.into_iter().enumerate() {
-        picture(
-            &images.join(std::ffi::OsStr::from_bytes(name)),
-            RED,
-            shade as u8 * 9,
-        );
+        picture(&images.join(std::ffi::OsStr::from_bytes(name)), RED, shade as u8 * 9);
     }
     let daemon = Daemon::start();
     daemon.add(&images).code(0);
     let listed = daemon.run(["decisions"]).code(0).json();
-    let mut keys: Vec<&str> = listed["decisions"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|d| d["source_keys"][0].as_str())
-        .collect();
+    let mut keys: Vec<&str> =
+        listed["decisions"].as_array().unwrap().iter().filter_map(|d| d["source_keys"][0].as_str()).collect();
     keys.sort_unstable();
     assert_eq!(keys, ["50% #?.png", "latin%E9.png", "two\nlines.png"]);
     daemon.run(["keep", "--image", "two\nlines.png"]).code(0);
-    daemon
-        .run(["discard", "--image", "latin%E9.png", "50% #?.png"])
-        .code(0);
-    let to = [
-        "apply".as_ref(),
-        "--copy".as_ref(),
-        "--really".as_ref(),
-        "--to".as_ref(),
-        sorted.as_os_str(),
-    ];
+    daemon.run(["discard", "--image", "latin%E9.png", "50% #?.png"]).code(0);
+    let to = ["apply".as_ref(), "--copy".as_ref(), "--really".as_ref(), "--to".as_ref(), sorted.as_os_str()];
     assert_eq!(daemon.run(to).code(0).json()["done"], 3);
     assert_eq!(names_in(&sorted.join("keep")), ["two\nlines.png"]);
-    assert!(
-        sorted
-            .join("discard")
-            .join(std::ffi::OsStr::from_bytes(b"latin\xe9.png"))
-            .is_file()
-    );
+    assert!(sorted.join("discard").join(std::ffi::OsStr::from_bytes(b"latin\xe9.png")).is_file());
 }
 
 #[test]
@@ -483,9 +333,7 @@ fn apply_never_overwrites_and_moves_only_what_it_knows() {
     daemon.add(&images).code(0);
     daemon.run(["keep", "--image", "red-0.png"]).code(0);
     for shade in 1..6 {
-        daemon
-            .run(["discard", "--image", &format!("red-{shade}.png")])
-            .code(0);
+        daemon.run(["discard", "--image", &format!("red-{shade}.png")]).code(0);
     }
     let apply = |flags: &[&str]| {
         let mut arguments = vec!["apply".as_ref(), "--to".as_ref(), sorted.as_os_str()];
@@ -493,19 +341,13 @@ fn apply_never_overwrites_and_moves_only_what_it_knows() {
         daemon.run(arguments)
     };
     let dry = apply(&["--move"]).code(0).json();
-    assert_eq!(
-        (dry["done"].as_u64(), dry["folders"]["keep"].as_u64()),
-        (Some(13), Some(2))
-    );
+    assert_eq!((dry["done"].as_u64(), dry["folders"]["keep"].as_u64()), (Some(13), Some(2)));
     assert!(!sorted.exists(), "a dry run makes nothing");
 
     fs::create_dir_all(sorted.join("keep")).unwrap();
     fs::write(sorted.join("keep/red-0.png"), "mine").unwrap();
     assert_eq!(apply(&["--copy", "--really"]).code(0).json()["done"], 13);
-    assert_eq!(
-        names_in(&sorted.join("keep")),
-        ["red-0-2.png", "red-0-3.png", "red-0.png"]
-    );
+    assert_eq!(names_in(&sorted.join("keep")), ["red-0-2.png", "red-0-3.png", "red-0.png"]);
     assert_eq!(text(sorted.join("keep/red-0.png")), "mine");
     assert_eq!(
         fs::read(sorted.join("keep/red-0-2.png")).unwrap(),
@@ -516,10 +358,7 @@ fn apply_never_overwrites_and_moves_only_what_it_knows() {
     fs::remove_file(images.join("red-2.png")).unwrap();
     let moved = apply(&["--move", "--by", "cluster", "--really"]).code(3).json();
     let count = |name: &str| moved[name].as_u64();
-    assert_eq!(
-        (count("done"), count("changed"), count("missing")),
-        (Some(11), Some(1), Some(1))
-    );
+    assert_eq!((count("done"), count("changed"), count("missing")), (Some(11), Some(1), Some(1)));
     assert_eq!(text(images.join("red-1.png")), "something else");
     assert_eq!(names_in(&images), ["deep", "red-1.png"]);
     assert_eq!(names_in(&sorted.join("noise")).len(), 11);
@@ -539,18 +378,10 @@ fn export_is_what_numpy_reads() {
     let at = |name: &str| folder.path().join(name);
     let (npy, csv, plot) = (at("embeddings.npy"), at("labels-out.csv"), at("reachability.csv"));
     let mut command = culld();
-    command
-        .args(["export", "--json", "--server", &daemon.server, "--embeddings"])
-        .arg(&npy);
+    command.args(["export", "--json", "--server", &daemon.server, "--embeddings"]).arg(&npy);
     command.arg("--labels").arg(&csv).arg("--reachability").arg(&plot);
     let written = Run::of(command).code(0).json();
-    assert_eq!(
-        (
-            written["images"].as_u64(),
-            written["reachability_points"].as_u64()
-        ),
-        (Some(12), Some(12))
-    );
+    assert_eq!((written["images"].as_u64(), written["reachability_points"].as_u64()), (Some(12), Some(12)));
 
     let bytes = fs::read(npy).unwrap();
     let (header, data) = bytes.split_at(128);
@@ -577,11 +408,7 @@ fn demo_does_the_whole_job_on_any_folder() {
         let (images, out) = (folder.path().join("images"), folder.path().join("out"));
         fs::create_dir(&images).unwrap();
         for shade in 0..count {
-            picture(
-                &images.join(format!("{shade}.png")),
-                if shade % 2 == 0 { RED } else { BLUE },
-                shade,
-            );
+            picture(&images.join(format!("{shade}.png")), if shade % 2 == 0 { RED } else { BLUE }, shade);
         }
         fs::write(images.join("notes.txt"), "no picture").unwrap();
         // Twice: what an earlier demo made is replaced.
@@ -593,10 +420,7 @@ fn demo_does_the_whole_job_on_any_folder() {
             assert_eq!(summary["added"], count);
             assert_eq!(summary["rejected"], 1);
             assert_eq!(summary["contact_sheets"], summary["clusters"]);
-            assert_eq!(
-                text(out.join("decisions.csv")).lines().count(),
-                usize::from(count) + 1
-            );
+            assert_eq!(text(out.join("decisions.csv")).lines().count(), usize::from(count) + 1);
         }
         assert!(out.join("data").is_dir());
     }
@@ -630,9 +454,7 @@ fn simulate_measures_a_perfect_reviewer() {
     let labels = folder.path().join("labels.csv");
     let simulate = || {
         let mut command = culld();
-        command
-            .args(["simulate", "--json", "--keep", "red", "--seed", "3", "--labels"])
-            .arg(&labels);
+        command.args(["simulate", "--json", "--keep", "red", "--seed", "3", "--labels"]).arg(&labels);
         Run::of({
             command.arg("--images").arg(&images);
             command
@@ -644,9 +466,7 @@ fn simulate_measures_a_perfect_reviewer() {
     assert_eq!(first["images"], 12);
     let point = &first["at"][0];
     assert!(
-        point["quality_metric"]
-            .as_f64()
-            .is_some_and(|quality| (0.0..=1.0).contains(&quality)),
+        point["quality_metric"].as_f64().is_some_and(|quality| (0.0..=1.0).contains(&quality)),
         "{point}"
     );
     assert_eq!(simulate(), first, "one seed, one result");
@@ -656,10 +476,7 @@ fn simulate_measures_a_perfect_reviewer() {
 #[test]
 fn the_daemon_ends_in_order() {
     let mut daemon = Daemon::start();
-    let kill = Command::new("kill")
-        .args(["-TERM", &daemon.child.id().to_string()])
-        .status()
-        .unwrap();
+    let kill = Command::new("kill").args(["-TERM", &daemon.child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
 }
@@ -671,17 +488,10 @@ fn a_reader_that_leaves_is_no_error() {
     let daemon = Daemon::start();
     daemon.add(&images).code(0);
     let mut command = culld();
-    command
-        .args(["decisions", "--server", &daemon.server])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(["decisions", "--server", &daemon.server]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(
-        output.stderr.is_empty(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }

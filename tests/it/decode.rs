@@ -21,25 +21,17 @@ pub(crate) fn scene(width: u32, height: u32, seed: u32) -> RgbImage {
 /// A JPEG file of a picture.
 pub(crate) fn jpeg(picture: &RgbImage, quality: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
-    JpegEncoder::new_with_quality(&mut bytes, quality)
-        .encode_image(picture)
-        .unwrap();
+    JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(picture).unwrap();
     bytes
 }
 
 /// The folder of a labelled set, when this machine has the sets. Skipping is said aloud, and is no option in CI.
 pub(crate) fn labelled_set(name: &str) -> Option<PathBuf> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/data")
-        .join(name);
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(name);
     if folder.is_dir() {
         return Some(folder);
     }
-    assert!(
-        std::env::var_os("CI").is_none_or(|value| value != "true"),
-        "{} is missing",
-        folder.display()
-    );
+    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{} is missing", folder.display());
     eprintln!("skipped: {} is missing", folder.display());
     None
 }
@@ -48,8 +40,7 @@ pub(crate) fn labelled_set(name: &str) -> Option<PathBuf> {
 pub(crate) fn labels(folder: &std::path::Path) -> Vec<(PathBuf, String)> {
     let text = std::fs::read_to_string(folder.join("labels.csv")).unwrap();
     let rows = text.lines().skip(1).filter_map(|line| line.split_once(','));
-    rows.map(|(file, class)| (folder.join("images").join(file), class.to_owned()))
-        .collect()
+    rows.map(|(file, class)| (folder.join("images").join(file), class.to_owned())).collect()
 }
 
 fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -69,27 +60,19 @@ fn pixel(image: &DecodedImage, x: u32, y: u32) -> [u8; 3] {
 
 #[track_caller]
 fn check_close(found: [u8; 3], expected: [u8; 3], tolerance: u8) {
-    let near = found
-        .iter()
-        .zip(expected)
-        .all(|(&a, b)| a.abs_diff(b) <= tolerance);
+    let near = found.iter().zip(expected).all(|(&a, b)| a.abs_diff(b) <= tolerance);
     assert!(near, "{found:?} is not {expected:?}");
 }
 
 #[track_caller]
 fn check_refused(bytes: &[u8], expected: &str) {
     let error = decode(bytes, &Limits::default(), 320).unwrap_err();
-    assert!(
-        error.to_string().contains(expected),
-        "{error} does not say {expected:?}"
-    );
+    assert!(error.to_string().contains(expected), "{error} does not say {expected:?}");
 }
 
 pub(crate) fn unhex(text: &str) -> Vec<u8> {
     let pairs = text.as_bytes().chunks_exact(2);
-    pairs
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
 /// One PNG chunk with its checksum.
@@ -102,12 +85,7 @@ pub(crate) fn png_chunk(kind: &str, content: &[u8]) -> Vec<u8> {
             checksum = (checksum >> 1) ^ (0xEDB8_8320 & (checksum & 1).wrapping_neg());
         }
     }
-    [
-        &(content.len() as u32).to_be_bytes()[..],
-        &body,
-        &(!checksum).to_be_bytes(),
-    ]
-    .concat()
+    [&(content.len() as u32).to_be_bytes()[..], &body, &(!checksum).to_be_bytes()].concat()
 }
 
 /// A PNG file of raw, filter-prefixed rows, stored without compression.
@@ -125,12 +103,7 @@ pub(crate) fn png(width: u32, height: u32, depth: u8, colour: u8, extra: &[Vec<u
         rows,
         &(high << 16 | low).to_be_bytes(),
     ];
-    let header = [
-        &width.to_be_bytes()[..],
-        &height.to_be_bytes(),
-        &[depth, colour, 0, 0, 0],
-    ]
-    .concat();
+    let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[depth, colour, 0, 0, 0]].concat();
     let parts = [
         b"\x89PNG\r\n\x1a\n".to_vec(),
         png_chunk("IHDR", &header),
@@ -177,12 +150,7 @@ fn odd_pixels_become_rgb() {
     let image = decoded(&encoded(&DynamicImage::ImageLumaA8(gray_alpha), ImageFormat::Png));
     assert_eq!(pixel(&image, 1, 1), [127; 3]);
     let clear = image::RgbaImage::from_pixel(4, 4, Rgba([255, 0, 0, 0]));
-    for format in [
-        ImageFormat::Png,
-        ImageFormat::WebP,
-        ImageFormat::Tiff,
-        ImageFormat::Gif,
-    ] {
+    for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Gif] {
         let image = decoded(&encoded(&DynamicImage::ImageRgba8(clear.clone()), format));
         assert_eq!(pixel(&image, 2, 2), [255; 3], "{format:?}");
     }
@@ -236,58 +204,30 @@ fn what_is_no_picture_says_why() {
     check_refused(b"II*\0", "damaged");
     check_refused(b"RIFF\0\0\0\0WEBPVP8 ", "damaged");
     check_refused(&png(0, 7, 8, 2, &[], &[0]), "");
-    let large = Limits {
-        bytes_max: 10,
-        ..Limits::default()
-    };
+    let large = Limits { bytes_max: 10, ..Limits::default() };
     let error = decode(&[0; 11], &large, 320).unwrap_err();
-    assert_eq!(
-        error,
-        DecodeError::TooLarge {
-            bytes: 11,
-            bytes_max: 10
-        }
-    );
+    assert_eq!(error, DecodeError::TooLarge { bytes: 11, bytes_max: 10 });
 }
 
 #[test]
 fn a_bomb_is_refused_by_its_header() {
-    let too_many = |width, height| DecodeError::TooManyPixels {
-        width,
-        height,
-        pixels_max: 100_000_000,
-    };
+    let too_many = |width, height| DecodeError::TooManyPixels { width, height, pixels_max: 100_000_000 };
     let bomb = png(20_000, 20_000, 8, 2, &[], &[0; 9]);
-    assert_eq!(
-        decode(&bomb, &Limits::default(), 320),
-        Err(too_many(20_000, 20_000))
-    );
+    assert_eq!(decode(&bomb, &Limits::default(), 320), Err(too_many(20_000, 20_000)));
 
     let mut bmp = encoded(&DynamicImage::ImageRgb8(scene(8, 8, 0)), ImageFormat::Bmp);
     bmp[18..22].copy_from_slice(&30_000u32.to_le_bytes());
     bmp[22..26].copy_from_slice(&30_000u32.to_le_bytes());
-    assert_eq!(
-        decode(&bmp, &Limits::default(), 320),
-        Err(too_many(30_000, 30_000))
-    );
+    assert_eq!(decode(&bmp, &Limits::default(), 320), Err(too_many(30_000, 30_000)));
 
     let mut huge_jpeg = jpeg(&scene(8, 8, 0), 90);
-    let frame = huge_jpeg
-        .windows(2)
-        .position(|pair| pair == [0xFF, 0xC0])
-        .unwrap();
+    let frame = huge_jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     huge_jpeg[frame + 5..frame + 9].copy_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF]);
-    assert_eq!(
-        decode(&huge_jpeg, &Limits::default(), 320),
-        Err(too_many(65_535, 65_535))
-    );
+    assert_eq!(decode(&huge_jpeg, &Limits::default(), 320), Err(too_many(65_535, 65_535)));
 
     let mut gif = b"GIF89a\xFF\xFF\xFF\xFF\0\0\0".to_vec();
     gif.extend(b",\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;");
-    assert_eq!(
-        decode(&gif, &Limits::default(), 320),
-        Err(too_many(65_535, 65_535))
-    );
+    assert_eq!(decode(&gif, &Limits::default(), 320), Err(too_many(65_535, 65_535)));
 }
 
 #[test]
@@ -303,28 +243,15 @@ fn a_truncated_file_is_corrupt_not_half_grey() {
     check_refused(&whole[..whole.len() - 2], "ends early");
     let progressive = unhex(PROGRESSIVE_JPEG);
     for cut in 20..progressive.len() - 2 {
-        assert!(
-            decode(&progressive[..cut], &Limits::default(), 320).is_err(),
-            "cut at {cut}"
-        );
+        assert!(decode(&progressive[..cut], &Limits::default(), 320).is_err(), "cut at {cut}");
     }
-    for format in [
-        ImageFormat::Png,
-        ImageFormat::WebP,
-        ImageFormat::Bmp,
-        ImageFormat::Tiff,
-        ImageFormat::Gif,
-    ] {
-        let whole = encoded(
-            &DynamicImage::ImageRgba8(DynamicImage::ImageRgb8(picture.clone()).into_rgba8()),
-            format,
-        );
+    for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Gif]
+    {
+        let whole =
+            encoded(&DynamicImage::ImageRgba8(DynamicImage::ImageRgb8(picture.clone()).into_rgba8()), format);
         for percent in [5, 30, 60, 90] {
             let cut = &whole[..whole.len() * percent / 100];
-            assert!(
-                decode(cut, &Limits::default(), 320).is_err(),
-                "{format:?} cut at {percent} %"
-            );
+            assert!(decode(cut, &Limits::default(), 320).is_err(), "{format:?} cut at {percent} %");
         }
     }
 }
@@ -341,20 +268,14 @@ fn scrambled_picture_data_is_corrupt() {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             *byte = (state >> 24) as u8;
         }
-        assert!(
-            decode(&bytes, &Limits::default(), 320).is_err(),
-            "scrambled at {at}"
-        );
+        assert!(decode(&bytes, &Limits::default(), 320).is_err(), "scrambled at {at}");
     }
 }
 
 #[test]
 fn a_clock_that_ran_out_is_a_timeout() {
     let limit = Duration::ZERO;
-    let limits = Limits {
-        decode_time_max: limit,
-        ..Limits::default()
-    };
+    let limits = Limits { decode_time_max: limit, ..Limits::default() };
     let picture = scene(600, 400, 5);
     let png = encoded(&DynamicImage::ImageRgb8(picture.clone()), ImageFormat::Png);
     for bytes in [jpeg(&picture, 90), png] {
@@ -393,32 +314,12 @@ fn exif_orientation_is_applied_at_every_scale() {
         });
         let bytes = jpeg(&stored, 95);
         for (orientation, corners) in (1..=8).zip(upright) {
-            let image = decode(
-                &with_orientation(&bytes, orientation),
-                &Limits::default(),
-                shortest_side_min,
-            )
-            .unwrap();
-            let expected = if orientation > 4 {
-                (height, width)
-            } else {
-                (width, height)
-            };
-            assert_eq!(
-                (image.original_width, image.original_height),
-                expected,
-                "orientation {orientation}"
-            );
-            assert_eq!(
-                image.width * expected.1,
-                image.height * expected.0,
-                "orientation {orientation}"
-            );
-            assert_eq!(
-                image.width < expected.0,
-                shortest_side_min < u32::MAX,
-                "orientation {orientation}"
-            );
+            let image = decode(&with_orientation(&bytes, orientation), &Limits::default(), shortest_side_min)
+                .unwrap();
+            let expected = if orientation > 4 { (height, width) } else { (width, height) };
+            assert_eq!((image.original_width, image.original_height), expected, "orientation {orientation}");
+            assert_eq!(image.width * expected.1, image.height * expected.0, "orientation {orientation}");
+            assert_eq!(image.width < expected.0, shortest_side_min < u32::MAX, "orientation {orientation}");
             let (right, bottom) = (image.width - 3, image.height - 3);
             let places = [(2, 2), (right, 2), (2, bottom), (right, bottom)];
             for ((x, y), corner) in places.into_iter().zip(corners) {
@@ -484,11 +385,7 @@ fn damaged_files_of_the_quality_set_are_refused_and_no_others() {
 #[test]
 fn no_sound_picture_of_the_sets_is_refused() {
     // Every picture with RUN_SLOW_TESTS, else every tenth.
-    let step = if std::env::var_os("RUN_SLOW_TESTS").is_some() {
-        1
-    } else {
-        10
-    };
+    let step = if std::env::var_os("RUN_SLOW_TESTS").is_some() { 1 } else { 10 };
     for set in ["zoo", "docs", "houses", "trashnet", "flowers128", "neardup"] {
         let Some(folder) = labelled_set(set) else { return };
         for (file, _) in labels(&folder).into_iter().step_by(step) {

@@ -37,32 +37,18 @@ fn input(width: u32, height: u32, seed: u32) -> PixelTensor {
 }
 
 fn options(workers: usize, queue_max: usize) -> PipelineOptions {
-    PipelineOptions {
-        workers,
-        queue_max,
-        limits: Limits::default(),
-    }
+    PipelineOptions { workers, queue_max, limits: Limits::default() }
 }
 
 /// A job and where its result will come.
 fn job(bytes: &[u8]) -> (Job, Receiver<Result<Prepared, PrepareError>>) {
     let (sender, receiver) = channel();
     let done = Box::new(move |result| sender.send(result).unwrap());
-    (
-        Job {
-            bytes: bytes.into(),
-            cancelled: Arc::new(AtomicBool::new(false)),
-            done,
-        },
-        receiver,
-    )
+    (Job { bytes: bytes.into(), cancelled: Arc::new(AtomicBool::new(false)), done }, receiver)
 }
 
 fn same_bits(a: &Embedding, b: &Embedding) -> bool {
-    a.as_slice()
-        .iter()
-        .map(|value| value.to_bits())
-        .eq(b.as_slice().iter().map(|value| value.to_bits()))
+    a.as_slice().iter().map(|value| value.to_bits()).eq(b.as_slice().iter().map(|value| value.to_bits()))
 }
 
 /// BLAKE3 of an input's bits.
@@ -80,10 +66,7 @@ fn the_built_in_model_has_its_space() {
     assert_eq!(space.dim, 1280);
     assert_eq!(space.numeric_mode, "x86-int8");
     assert_eq!(space.id().len(), 64);
-    let other = culld::embed::EmbeddingSpace {
-        dim: 1281,
-        ..space.clone()
-    };
+    let other = culld::embed::EmbeddingSpace { dim: 1281, ..space.clone() };
     assert_ne!(space.id(), other.id());
 }
 
@@ -93,30 +76,16 @@ fn bits_do_not_depend_on_batch_session_or_thread() {
     let reference = model().embedder().unwrap().embed(&inputs).unwrap();
     for size in 1..=16 {
         let mut embedder = model().embedder().unwrap();
-        let chunks: Vec<Embedding> = inputs
-            .chunks(size)
-            .flat_map(|chunk| embedder.embed(chunk).unwrap())
-            .collect();
-        assert!(
-            chunks.iter().zip(&reference).all(|(a, b)| same_bits(a, b)),
-            "batches of {size}"
-        );
+        let chunks: Vec<Embedding> =
+            inputs.chunks(size).flat_map(|chunk| embedder.embed(chunk).unwrap()).collect();
+        assert!(chunks.iter().zip(&reference).all(|(a, b)| same_bits(a, b)), "batches of {size}");
     }
     let in_threads: Vec<Embedding> = std::thread::scope(|scope| {
         let spawn = |input| {
-            scope.spawn(move || {
-                model()
-                    .embedder()
-                    .unwrap()
-                    .embed(std::slice::from_ref(input))
-                    .unwrap()
-            })
+            scope.spawn(move || model().embedder().unwrap().embed(std::slice::from_ref(input)).unwrap())
         };
         let threads: Vec<_> = inputs.iter().map(spawn).collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect()
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     assert!(in_threads.iter().zip(&reference).all(|(a, b)| same_bits(a, b)));
 }
@@ -151,12 +120,8 @@ fn bits_of_inputs_are_the_same_on_every_machine() {
 #[test]
 fn a_jpeg_decoded_small_has_nearly_the_same_embedding() {
     let mut embedder = model().embedder().unwrap();
-    let picture = image::imageops::resize(
-        &scene(500, 400, 3),
-        2600,
-        2080,
-        image::imageops::FilterType::CatmullRom,
-    );
+    let picture =
+        image::imageops::resize(&scene(500, 400, 3), 2600, 2080, image::imageops::FilterType::CatmullRom);
     let bytes = jpeg(&picture, 90);
     let small = decoded(&bytes, model().spec().shortest_side_min());
     assert_eq!((small.width, small.height), (650, 520));
@@ -172,10 +137,7 @@ fn pictures_of_a_kind_are_nearer_than_others() {
     let Some(folder) = labelled_set("zoo") else { return };
     let mut embedder = model().embedder().unwrap();
     let mut embed = |class: &str| -> Vec<Embedding> {
-        let files = labels(&folder)
-            .into_iter()
-            .filter(|(_, found)| found == class)
-            .take(8);
+        let files = labels(&folder).into_iter().filter(|(_, found)| found == class).take(8);
         let prepared = files.map(|(file, _)| {
             let image = decoded(&std::fs::read(file).unwrap(), model().spec().shortest_side_min());
             preprocess(&image, model().spec()).unwrap()
@@ -184,10 +146,7 @@ fn pictures_of_a_kind_are_nearer_than_others() {
     };
     let (pandas, pizzas) = (embed("panda"), embed("pizza"));
     let mean = |a: &[Embedding], b: &[Embedding]| {
-        let sum: f32 = a
-            .iter()
-            .flat_map(|x| b.iter().map(|y| dot(x.as_slice(), y.as_slice())))
-            .sum();
+        let sum: f32 = a.iter().flat_map(|x| b.iter().map(|y| dot(x.as_slice(), y.as_slice()))).sum();
         sum / (a.len() * b.len()) as f32
     };
     let (within, across) = (mean(&pizzas, &pizzas), mean(&pandas, &pizzas));
@@ -211,20 +170,11 @@ fn a_model_comes_from_two_files() {
     let toml = onnx.with_extension("toml");
     std::fs::write(&toml, good).unwrap();
     let space = load().unwrap();
-    assert_eq!(
-        (space.dim, &space.model_digest),
-        (1280, &model().space().model_digest)
-    );
+    assert_eq!((space.dim, &space.model_digest), (1280, &model().space().model_digest));
     let loaded = Model::load(&source, None).unwrap();
     let picture = input(300, 200, 8);
-    let embed = |model: &Model| {
-        model
-            .embedder()
-            .unwrap()
-            .embed(std::slice::from_ref(&picture))
-            .unwrap()
-            .remove(0)
-    };
+    let embed =
+        |model: &Model| model.embedder().unwrap().embed(std::slice::from_ref(&picture)).unwrap().remove(0);
     assert!(same_bits(&embed(&loaded), &embed(model())));
 
     let refused = [
@@ -258,28 +208,20 @@ fn a_runtime_that_is_none_is_an_error_not_a_crash() {
 
 #[test]
 fn the_pipeline_prepares_images_alike_with_any_number_of_workers() {
-    let files: Vec<Vec<u8>> = (0..12)
-        .map(|seed| jpeg(&scene(400 + seed * 10, 300, seed), 85))
-        .collect();
+    let files: Vec<Vec<u8>> = (0..12).map(|seed| jpeg(&scene(400 + seed * 10, 300, seed), 85)).collect();
     let prepare = |workers: usize| -> Vec<Prepared> {
         let pipeline = Pipeline::start(model(), &options(workers, 4)).unwrap();
         let jobs: Vec<_> = files.iter().map(|bytes| job(bytes)).collect();
         let (jobs, results): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
         jobs.into_iter().for_each(|job| pipeline.submit(job).unwrap());
         pipeline.drain();
-        results
-            .into_iter()
-            .map(|result| result.recv().unwrap().unwrap())
-            .collect()
+        results.into_iter().map(|result| result.recv().unwrap().unwrap()).collect()
     };
     let (alone, together) = (prepare(1), prepare(3));
     for ((bytes, a), b) in files.iter().zip(&alone).zip(&together) {
         assert_eq!(a, b);
         assert!(same_bits(&a.embedding, &b.embedding));
-        assert_eq!(
-            (a.id, a.bytes_len, a.format),
-            (ImageId::of(bytes), bytes.len() as u64, Format::Jpeg)
-        );
+        assert_eq!((a.id, a.bytes_len, a.format), (ImageId::of(bytes), bytes.len() as u64, Format::Jpeg));
         assert!(decoded(&a.thumbnail, 1).original_width == 320);
     }
 }
@@ -324,10 +266,7 @@ fn a_full_queue_refuses_and_a_stopping_pipeline_answers_all() {
     pipeline.try_submit(second).unwrap();
     pipeline.try_submit(third).unwrap();
     assert_eq!(pipeline.waiting(), 2);
-    assert_eq!(
-        pipeline.try_submit(job(b"x").0),
-        Err(SubmitError::Overloaded { queue_max: 2 })
-    );
+    assert_eq!(pipeline.try_submit(job(b"x").0), Err(SubmitError::Overloaded { queue_max: 2 }));
     let release = std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_millis(50));
         drop(hold);
@@ -345,12 +284,7 @@ fn the_fake_model_tells_colours_apart() {
     let embed = |rgb: [u8; 3]| {
         let bytes = jpeg(&image::RgbImage::from_pixel(32, 32, image::Rgb(rgb)), 95);
         let image = decoded(&bytes, u32::MAX);
-        model
-            .embedder()
-            .unwrap()
-            .embed(&[preprocess(&image, model.spec()).unwrap()])
-            .unwrap()
-            .remove(0)
+        model.embedder().unwrap().embed(&[preprocess(&image, model.spec()).unwrap()]).unwrap().remove(0)
     };
     let (red, dark_red, blue) = (embed([250, 0, 0]), embed([230, 10, 10]), embed([0, 0, 250]));
     assert!(dot(red.as_slice(), dark_red.as_slice()) > 0.95);

@@ -19,14 +19,8 @@ fn clustered(dim: usize, rows: usize, seed: u64) -> Vectors {
     let centres: Vec<Vec<f32>> = (0..=rows / 25).map(|_| noise(1.0)).collect();
     let mut vectors = Vectors::new(dim);
     for row in 0..rows {
-        let sum = centres[row * 7919 % centres.len()]
-            .iter()
-            .zip(noise(0.4))
-            .map(|(a, b)| a + b)
-            .collect();
-        vectors
-            .push(Embedding::normalised(sum, dim).unwrap().as_slice())
-            .unwrap();
+        let sum = centres[row * 7919 % centres.len()].iter().zip(noise(0.4)).map(|(a, b)| a + b).collect();
+        vectors.push(Embedding::normalised(sum, dim).unwrap().as_slice()).unwrap();
     }
     vectors
 }
@@ -40,10 +34,7 @@ fn params() -> HnswValidParams {
 }
 
 fn both(dim: usize) -> [Box<dyn VectorIndex>; 2] {
-    [
-        Box::new(FlatIndex::new(dim)),
-        Box::new(HnswIndex::new(dim, params())),
-    ]
+    [Box::new(FlatIndex::new(dim)), Box::new(HnswIndex::new(dim, params()))]
 }
 
 /// The answer by the definition.
@@ -56,10 +47,7 @@ fn brute_force(
     let mut found: Vec<Neighbour> = all(vectors)
         .into_iter()
         .filter(|&offset| wanted(offset))
-        .map(|offset| Neighbour {
-            offset,
-            distance: cosine_distance(query, vectors.row(offset as usize)),
-        })
+        .map(|offset| Neighbour { offset, distance: cosine_distance(query, vectors.row(offset as usize)) })
         .collect();
     found.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.offset.cmp(&b.offset)));
     found.truncate(k);
@@ -142,16 +130,8 @@ fn hnsw_agrees_with_flat() {
 fn the_same_inserts_give_the_same_answers() {
     let vectors = clustered(32, 1_500, 5);
     let answers = || {
-        let mut index = HnswIndex::new(
-            32,
-            HnswParams {
-                m: 8,
-                ef_construction: 32,
-                ef_search: 8,
-            }
-            .check()
-            .unwrap(),
-        );
+        let mut index =
+            HnswIndex::new(32, HnswParams { m: 8, ef_construction: 32, ef_search: 8 }.check().unwrap());
         index.insert(&vectors, &all(&vectors)).unwrap();
         index.search_batch(&vectors, &vectors, 5, &|_, _| false).unwrap()
     };
@@ -166,21 +146,10 @@ fn fewer_than_k_are_all_of_them() {
         assert_eq!(index.search(&vectors, vectors.row(0), 3, &|_| false).unwrap(), []);
         index.insert(&vectors, &all(&vectors)).unwrap();
         assert_eq!(index.search(&vectors, vectors.row(0), 0, &|_| false).unwrap(), []);
-        assert_eq!(
-            index
-                .search(&vectors, vectors.row(0), 9_000, &|_| false)
-                .unwrap()
-                .len(),
-            700
-        );
+        assert_eq!(index.search(&vectors, vectors.row(0), 9_000, &|_| false).unwrap().len(), 700);
         // A filter that leaves five rows far apart, which no neighbourhood contains together.
-        let few = index
-            .search(&vectors, vectors.row(0), 10, &|offset| offset % 150 != 7)
-            .unwrap();
-        assert_eq!(
-            few,
-            brute_force(&vectors, vectors.row(0), 10, |offset| offset % 150 == 7)
-        );
+        let few = index.search(&vectors, vectors.row(0), 10, &|offset| offset % 150 != 7).unwrap();
+        assert_eq!(few, brute_force(&vectors, vectors.row(0), 10, |offset| offset % 150 == 7));
         for offset in 0..698 {
             index.remove(offset).unwrap();
         }
@@ -205,20 +174,13 @@ fn duplicates_are_all_found_in_order() {
         let found = index.search(&vectors, one.row(0), 20, &|_| false).unwrap();
         let own = cosine_distance(one.row(0), one.row(0));
         assert_eq!(found.len(), 20);
-        assert!(
-            found
-                .iter()
-                .all(|neighbour| neighbour.distance == own && neighbour.offset >= 1_000)
-        );
+        assert!(found.iter().all(|neighbour| neighbour.distance == own && neighbour.offset >= 1_000));
         assert!(found.is_sorted_by_key(|neighbour| neighbour.offset));
     }
     let same = Vectors::from_rows(64, one.row(0).repeat(400));
     for mut index in both(64) {
         index.insert(&same, &all(&same)).unwrap();
-        assert_eq!(
-            index.search(&same, one.row(0), 400, &|_| false).unwrap().len(),
-            400
-        );
+        assert_eq!(index.search(&same, one.row(0), 400, &|_| false).unwrap().len(), 400);
     }
 }
 
@@ -231,45 +193,19 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
     for mut index in both(4) {
         index.insert(&vectors, &[1, 3]).unwrap();
         let refused = [
-            (
-                index.insert(&vectors, &[4, 3]),
-                IndexError::Inserted { offset: 3 },
-            ),
-            (
-                index.insert(&vectors, &[4, 4]),
-                IndexError::Inserted { offset: 4 },
-            ),
-            (
-                index.insert(&vectors, &[4, 10]),
-                IndexError::NoRow { offset: 10, rows: 10 },
-            ),
-            (
-                index.insert(&Vectors::new(5), &[]),
-                IndexError::Dimension {
-                    expected: 4,
-                    received: 5,
-                },
-            ),
-            (
-                index.insert(&with_nan, &[1]),
-                IndexError::NotUnit { squared_length: 0.25 },
-            ),
+            (index.insert(&vectors, &[4, 3]), IndexError::Inserted { offset: 3 }),
+            (index.insert(&vectors, &[4, 4]), IndexError::Inserted { offset: 4 }),
+            (index.insert(&vectors, &[4, 10]), IndexError::NoRow { offset: 10, rows: 10 }),
+            (index.insert(&Vectors::new(5), &[]), IndexError::Dimension { expected: 4, received: 5 }),
+            (index.insert(&with_nan, &[1]), IndexError::NotUnit { squared_length: 0.25 }),
             (index.remove(2), IndexError::Absent { offset: 2 }),
             (index.remove(99), IndexError::Absent { offset: 99 }),
         ];
-        refused
-            .into_iter()
-            .for_each(|(result, error)| assert_eq!(result, Err(error)));
-        assert!(matches!(
-            index.insert(&with_nan, &[0]),
-            Err(IndexError::NotUnit { .. })
-        ));
+        refused.into_iter().for_each(|(result, error)| assert_eq!(result, Err(error)));
+        assert!(matches!(index.insert(&with_nan, &[0]), Err(IndexError::NotUnit { .. })));
         assert_eq!(index.len(), 2);
         index.remove(1).unwrap();
-        assert_eq!(
-            index.insert(&vectors, &[1]),
-            Err(IndexError::Inserted { offset: 1 })
-        );
+        assert_eq!(index.insert(&vectors, &[1]), Err(IndexError::Inserted { offset: 1 }));
         index.insert(&vectors, &[4]).unwrap();
         assert_eq!(index.len(), 2);
     }
@@ -281,25 +217,10 @@ fn queries_that_do_not_fit_are_refused() {
     for mut index in both(4) {
         index.insert(&vectors, &[1, 3]).unwrap();
         let search = |query: &[f32], k| index.search(&vectors, query, k, &|_| false);
-        assert_eq!(
-            search(&[1.0], 1),
-            Err(IndexError::Dimension {
-                expected: 4,
-                received: 1
-            })
-        );
-        assert!(matches!(
-            search(&[f32::INFINITY, 0.0, 0.0, 0.0], 1),
-            Err(IndexError::NotUnit { .. })
-        ));
+        assert_eq!(search(&[1.0], 1), Err(IndexError::Dimension { expected: 4, received: 1 }));
+        assert!(matches!(search(&[f32::INFINITY, 0.0, 0.0, 0.0], 1), Err(IndexError::NotUnit { .. })));
         let k = NEIGHBOURS_MAX + 1;
-        assert_eq!(
-            search(vectors.row(0), k),
-            Err(IndexError::TooMany {
-                k,
-                k_max: NEIGHBOURS_MAX
-            })
-        );
+        assert_eq!(search(vectors.row(0), k), Err(IndexError::TooMany { k, k_max: NEIGHBOURS_MAX }));
         let short = index.search(&Vectors::new(4), vectors.row(0), 1, &|_| false);
         assert_eq!(short, Err(IndexError::NoRow { offset: 4, rows: 0 }));
         assert_eq!(search(vectors.row(1), 9).unwrap().len(), 2);
@@ -308,56 +229,20 @@ fn queries_that_do_not_fit_are_refused() {
 
 #[test]
 fn parameters_out_of_range_are_named() {
-    let ok = HnswParams {
-        m: 16,
-        ef_construction: 200,
-        ef_search: 64,
-    };
+    let ok = HnswParams { m: 16, ef_construction: 200, ef_search: 64 };
     for (params, expected) in [
         (ok, None),
-        (
-            HnswParams {
-                m: 2,
-                ef_construction: 2,
-                ef_search: 1,
-            },
-            None,
-        ),
-        (
-            HnswParams {
-                m: 128,
-                ef_construction: 4096,
-                ef_search: 4096,
-            },
-            None,
-        ),
+        (HnswParams { m: 2, ef_construction: 2, ef_search: 1 }, None),
+        (HnswParams { m: 128, ef_construction: 4096, ef_search: 4096 }, None),
         (HnswParams { m: 0, ..ok }, Some("m")),
         (HnswParams { m: 1, ..ok }, Some("m")),
         (HnswParams { m: 129, ..ok }, Some("m")),
         (HnswParams { m: 256, ..ok }, Some("m")),
         (HnswParams { m: usize::MAX, ..ok }, Some("m")),
-        (
-            HnswParams {
-                ef_construction: 15,
-                ..ok
-            },
-            Some("ef_construction"),
-        ),
-        (
-            HnswParams {
-                ef_construction: 4097,
-                ..ok
-            },
-            Some("ef_construction"),
-        ),
+        (HnswParams { ef_construction: 15, ..ok }, Some("ef_construction")),
+        (HnswParams { ef_construction: 4097, ..ok }, Some("ef_construction")),
         (HnswParams { ef_search: 0, ..ok }, Some("ef_search")),
-        (
-            HnswParams {
-                ef_search: 4097,
-                ..ok
-            },
-            Some("ef_search"),
-        ),
+        (HnswParams { ef_search: 4097, ..ok }, Some("ef_search")),
     ] {
         let found = params.check().err().map(|error| match error {
             IndexError::Param { name, .. } => name,
@@ -378,9 +263,7 @@ fn auto_takes_hnsw_for_many_rows() {
 // --- snapshots ---
 
 fn key(generation: u64, rows: &Vectors) -> SnapshotKey {
-    let rows = all(rows)
-        .into_iter()
-        .map(|offset| (offset, ImageId::of(&offset.to_le_bytes())));
+    let rows = all(rows).into_iter().map(|offset| (offset, ImageId::of(&offset.to_le_bytes())));
     SnapshotKey::new(Generation(generation), "space", rows)
 }
 
@@ -404,13 +287,9 @@ fn a_snapshot_answers_as_the_index_did() {
 
     let more = clustered(32, 50, 11);
     (0..50).for_each(|row| vectors.push(more.row(row)).unwrap());
-    loaded
-        .insert(&vectors, &(1_200..1_250).collect::<Vec<_>>())
-        .unwrap();
+    loaded.insert(&vectors, &(1_200..1_250).collect::<Vec<_>>()).unwrap();
     for offset in 1_200..1_250 {
-        let found = loaded
-            .search(&vectors, vectors.row(offset), 1, &|_| false)
-            .unwrap();
+        let found = loaded.search(&vectors, vectors.row(offset), 1, &|_| false).unwrap();
         assert_eq!(found[0].offset, offset as PointOffset);
     }
 }
@@ -423,21 +302,13 @@ fn a_snapshot_that_differs_in_anything_is_refused() {
     saved(folder, &vectors);
     let right = key(1, &vectors);
     let check = |key: &SnapshotKey, dim, params, reason: &str| {
-        let error = HnswIndex::load(folder, key, dim, params)
-            .err()
-            .unwrap()
-            .to_string();
+        let error = HnswIndex::load(folder, key, dim, params).err().unwrap().to_string();
         assert!(error.contains(reason), "{error}");
     };
     check(&key(2, &vectors), 16, params(), "of other rows");
     check(&key(1, &clustered(16, 299, 12)), 16, params(), "of other rows");
     check(&right, 17, params(), "of another dimension");
-    let other = HnswParams {
-        m: 8,
-        ..HnswParams::default()
-    }
-    .check()
-    .unwrap();
+    let other = HnswParams { m: 8, ..HnswParams::default() }.check().unwrap();
     check(&right, 16, other, "of other parameters");
 
     for name in ["manifest", "graph.hnsw.graph", "graph.hnsw.data"] {
@@ -448,19 +319,13 @@ fn a_snapshot_that_differs_in_anything_is_refused() {
         for damaged in [&flipped[..], &whole[..whole.len() / 2], &[]] {
             std::fs::write(&path, damaged).unwrap();
             assert!(
-                matches!(
-                    HnswIndex::load(folder, &right, 16, params()),
-                    Err(IndexError::Snapshot { .. })
-                ),
+                matches!(HnswIndex::load(folder, &right, 16, params()), Err(IndexError::Snapshot { .. })),
                 "{name}"
             );
         }
         std::fs::remove_file(&path).unwrap();
         assert!(
-            matches!(
-                HnswIndex::load(folder, &right, 16, params()),
-                Err(IndexError::Snapshot { .. })
-            ),
+            matches!(HnswIndex::load(folder, &right, 16, params()), Err(IndexError::Snapshot { .. })),
             "{name}"
         );
         std::fs::write(&path, whole).unwrap();
@@ -473,9 +338,7 @@ fn without_a_usable_snapshot_the_index_is_built() {
     let folder = tempfile::tempdir().unwrap();
     let vectors = clustered(16, 300, 13);
     let open = |key: &SnapshotKey| {
-        IndexChoice::Hnsw
-            .load_or_build(&vectors, &all(&vectors), params(), folder.path(), key)
-            .unwrap()
+        IndexChoice::Hnsw.load_or_build(&vectors, &all(&vectors), params(), folder.path(), key).unwrap()
     };
     let built = open(&key(1, &vectors));
     assert_eq!((built.len(), built.kind()), (300, IndexKind::Hnsw));
@@ -485,8 +348,6 @@ fn without_a_usable_snapshot_the_index_is_built() {
     assert_eq!(open(&key(2, &vectors)).len(), 300);
     let folder = tempfile::tempdir().unwrap();
     FlatIndex::new(16).save(folder.path(), &key(1, &vectors)).unwrap();
-    HnswIndex::new(16, params())
-        .save(folder.path(), &key(1, &vectors))
-        .unwrap();
+    HnswIndex::new(16, params()).save(folder.path(), &key(1, &vectors)).unwrap();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

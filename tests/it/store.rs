@@ -31,10 +31,7 @@ fn contents(store: &dyn Store, prefix: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 fn put(key: &[u8], value: &[u8]) -> Write {
-    Write::Put {
-        key: key.to_vec(),
-        value: value.to_vec(),
-    }
+    Write::Put { key: key.to_vec(), value: value.to_vec() }
 }
 
 // --- against a model ---
@@ -140,17 +137,8 @@ proptest! {
 fn a_record_belongs_to_its_key_and_version() {
     let bytes = codec::encode(1, b"one", &7u64).unwrap();
     assert_eq!(codec::decode::<u64>(1, b"two", &bytes), Err(Damage::Checksum));
-    assert_eq!(
-        codec::decode::<u64>(2, b"one", &bytes),
-        Err(Damage::Version {
-            found: 1,
-            expected: 2
-        })
-    );
-    assert_eq!(
-        codec::decode::<u64>(1, b"one", &bytes[..5]),
-        Err(Damage::Short { bytes: 5 })
-    );
+    assert_eq!(codec::decode::<u64>(2, b"one", &bytes), Err(Damage::Version { found: 1, expected: 2 }));
+    assert_eq!(codec::decode::<u64>(1, b"one", &bytes[..5]), Err(Damage::Short { bytes: 5 }));
     assert!(matches!(
         codec::decode::<u8>(1, b"one", &codec::encode_bytes(1, b"one", &[1, 2])),
         Err(Damage::Payload { .. })
@@ -168,24 +156,14 @@ fn image() -> ImageRecord {
         tags: vec!["red".into()],
     };
     let sources = vec![source];
-    ImageRecord {
-        added_ms: 1,
-        width: 2,
-        height: 3,
-        format: "jpeg".into(),
-        bytes: 12,
-        sources,
-    }
+    ImageRecord { added_ms: 1, width: 2, height: 3, format: "jpeg".into(), bytes: 12, sources }
 }
 
 #[test]
 fn typed_records_are_read_back() {
     let store = MemoryStore::new();
     let ids: Vec<ImageId> = (0..3u8).map(|byte| ImageId::of(&[byte])).collect();
-    let answer = RequestRecord {
-        response: vec![1, 2],
-        at_ms: 9,
-    };
+    let answer = RequestRecord { response: vec![1, 2], at_ms: 9 };
     let mut batch = Batch::new();
     for (added_ms, id) in (0..).zip(&ids) {
         batch.put(&Keys::image(1, id), &image()).unwrap();
@@ -197,26 +175,12 @@ fn typed_records_are_read_back() {
     store.apply(batch.into_writes()).unwrap();
 
     assert_eq!(read(&store, &Keys::image(1, &ids[0])).unwrap(), Some(image()));
-    assert_eq!(
-        read::<ImageRecord>(&store, &Keys::image(3, &ids[0])).unwrap(),
-        None
-    );
+    assert_eq!(read::<ImageRecord>(&store, &Keys::image(3, &ids[0])).unwrap(), None);
     assert_eq!(read(&store, &Keys::request(1, &[7; 32])).unwrap(), Some(answer));
-    assert_eq!(
-        read::<RequestRecord>(&store, &Keys::request(1, &[8; 32])).unwrap(),
-        None
-    );
-    assert_eq!(
-        read_bytes(&store, &Keys::thumbnail(1, 2, &ids[2])).unwrap(),
-        Some(b"jpeg".to_vec())
-    );
-    let bits = read_embedding(&store, &Keys::embedding(1, 2, &ids[2]))
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        bits.iter().map(|c| c.to_bits()).collect::<Vec<_>>(),
-        [2.0f32.to_bits(), (-0.0f32).to_bits()]
-    );
+    assert_eq!(read::<RequestRecord>(&store, &Keys::request(1, &[8; 32])).unwrap(), None);
+    assert_eq!(read_bytes(&store, &Keys::thumbnail(1, 2, &ids[2])).unwrap(), Some(b"jpeg".to_vec()));
+    let bits = read_embedding(&store, &Keys::embedding(1, 2, &ids[2])).unwrap().unwrap();
+    assert_eq!(bits.iter().map(|c| c.to_bits()).collect::<Vec<_>>(), [2.0f32.to_bits(), (-0.0f32).to_bits()]);
 
     let mut seen = Vec::new();
     scan(&store, &Keys::images(1), |suffix, record: ImageRecord| {
@@ -232,11 +196,7 @@ fn typed_records_are_read_back() {
     let mut arrived = Vec::new();
     scan_embeddings(&store, &Keys::embeddings(1), |suffix, _| {
         arrived.extend(Keys::arrival(suffix));
-        if arrived.len() == 2 {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        if arrived.len() == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
     .unwrap();
     assert_eq!(arrived, [(0, ids[0]), (1, ids[1])]);
@@ -263,20 +223,13 @@ fn all_of_a_collection_is_under_its_prefixes() {
             Keys::image_at(collection, "a/b.jpg", &id),
         ]
     };
-    let under = |key: &Key| {
-        Keys::all_of(1)
-            .iter()
-            .any(|prefix| key.as_bytes().starts_with(prefix.as_bytes()))
-    };
+    let under =
+        |key: &Key| Keys::all_of(1).iter().any(|prefix| key.as_bytes().starts_with(prefix.as_bytes()));
     assert!(keys(1).iter().all(under));
     assert!(!keys(256).iter().any(under));
     let kinds: Vec<Kind> = keys(1).iter().map(Key::kind).collect();
     assert_eq!(kinds, Kind::ALL);
-    assert!(
-        kinds
-            .iter()
-            .all(|kind| Kind::from_byte(*kind as u8) == Some(*kind))
-    );
+    assert!(kinds.iter().all(|kind| Kind::from_byte(*kind as u8) == Some(*kind)));
 }
 
 #[test]
@@ -284,9 +237,7 @@ fn a_damaged_record_is_named() {
     let store = MemoryStore::new();
     let key = Keys::event(3, 7);
     let mut batch = Batch::new();
-    batch
-        .put(&key, &LogRecord::after(None, b"event".to_vec()))
-        .unwrap();
+    batch.put(&key, &LogRecord::after(None, b"event".to_vec())).unwrap();
     store.apply(batch.into_writes()).unwrap();
     let mut bytes = store.get(key.as_bytes()).unwrap().unwrap();
     bytes[3] ^= 0x10;
@@ -294,10 +245,7 @@ fn a_damaged_record_is_named() {
 
     let expected = "record event at key 07000000030000000000000007: checksum mismatch";
     assert_eq!(read::<LogRecord>(&store, &key).unwrap_err().to_string(), expected);
-    let error = scan(&store, &Keys::events(3), |_, _: LogRecord| {
-        ControlFlow::Continue(())
-    })
-    .unwrap_err();
+    let error = scan(&store, &Keys::events(3), |_, _: LogRecord| ControlFlow::Continue(())).unwrap_err();
     assert_eq!(error.to_string(), expected);
 }
 
@@ -315,31 +263,11 @@ fn the_log_chain_notices_every_change() {
         change(&mut changed);
         assert_eq!(verify_chain(&changed), Err(expected));
     };
+    check(&|log| log[1].payload = b"B".to_vec(), ChainError::Changed { seq: 1 });
+    check(&|log| drop(log.remove(1)), ChainError::Gap { expected: 1, found: 2 });
+    check(&|log| log.swap(0, 1), ChainError::Gap { expected: 0, found: 1 });
     check(
-        &|log| log[1].payload = b"B".to_vec(),
-        ChainError::Changed { seq: 1 },
-    );
-    check(
-        &|log| drop(log.remove(1)),
-        ChainError::Gap {
-            expected: 1,
-            found: 2,
-        },
-    );
-    check(
-        &|log| log.swap(0, 1),
-        ChainError::Gap {
-            expected: 0,
-            found: 1,
-        },
-    );
-    check(
-        &|log| {
-            log[2] = LogRecord {
-                seq: 2,
-                ..LogRecord::after(None, b"c".to_vec())
-            }
-        },
+        &|log| log[2] = LogRecord { seq: 2, ..LogRecord::after(None, b"c".to_vec()) },
         ChainError::Broken { seq: 2 },
     );
     let forged = LogRecord::after(Some(&log[0]), b"B".to_vec());
@@ -353,13 +281,7 @@ fn synced_batches_are_there_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let value = vec![7; 200_000];
-    store
-        .apply(vec![
-            put(b"a", b"1"),
-            put(b"b", &value),
-            Write::Delete { key: b"a".to_vec() },
-        ])
-        .unwrap();
+    store.apply(vec![put(b"a", b"1"), put(b"b", &value), Write::Delete { key: b"a".to_vec() }]).unwrap();
     store.sync().unwrap();
     assert!(store.size_on_disk().unwrap() > 0);
     drop(store);
@@ -370,9 +292,7 @@ fn synced_batches_are_there_after_reopening() {
 fn a_folder_has_one_owner() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let error = SledStore::open(folder.path(), &SledOptions::default())
-        .err()
-        .unwrap();
+    let error = SledStore::open(folder.path(), &SledOptions::default()).err().unwrap();
     assert!(matches!(&error, StoreError::Locked { folder: named } if named == folder.path()));
     assert!(error.to_string().contains("in use by another culld"), "{error}");
     drop(store);
@@ -386,25 +306,11 @@ fn a_newer_format_is_refused() {
     drop(open(folder.path()));
     let format = folder.path().join("format");
     std::fs::write(&format, "2\n").unwrap();
-    let error = SledStore::open(folder.path(), &SledOptions::default())
-        .err()
-        .unwrap();
-    assert!(
-        matches!(
-            error,
-            StoreError::NewerFormat {
-                found: 2,
-                supported: FORMAT_VERSION,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    let error = SledStore::open(folder.path(), &SledOptions::default()).err().unwrap();
+    assert!(matches!(error, StoreError::NewerFormat { found: 2, supported: FORMAT_VERSION, .. }), "{error}");
     for (content, problem) in [("", "not a format number"), ("0", "format 0 never existed")] {
         std::fs::write(&format, content).unwrap();
-        let error = SledStore::open(folder.path(), &SledOptions::default())
-            .err()
-            .unwrap();
+        let error = SledStore::open(folder.path(), &SledOptions::default()).err().unwrap();
         assert!(error.to_string().ends_with(problem), "{error}");
     }
     std::fs::remove_file(&format).unwrap();
@@ -425,12 +331,7 @@ fn readers_and_a_writer_share_the_store() {
             for number in 1..=200u64 {
                 // Two keys far apart: readers must never see one without the other having been there.
                 let value = number.to_be_bytes();
-                store
-                    .apply(vec![
-                        put(b"a", &value),
-                        put(&[&b"b"[..], &value].concat(), &[9; 3000]),
-                    ])
-                    .unwrap();
+                store.apply(vec![put(b"a", &value), put(&[&b"b"[..], &value].concat(), &[9; 3000])]).unwrap();
                 if number % 8 == 0 {
                     store.sync().unwrap();
                 }
@@ -457,14 +358,7 @@ fn readers_and_a_writer_share_the_store() {
 fn what_is_too_large_changes_nothing() {
     let store = MemoryStore::new();
     let refused = store.apply(vec![put(b"a", b"1"), put(&[0; 300], b"")]);
-    assert!(matches!(
-        refused,
-        Err(StoreError::TooLarge {
-            what: "key",
-            bytes: 300,
-            ..
-        })
-    ));
+    assert!(matches!(refused, Err(StoreError::TooLarge { what: "key", bytes: 300, .. })));
     assert_eq!(store.get(b"a").unwrap(), None);
 }
 
@@ -472,10 +366,7 @@ fn what_is_too_large_changes_nothing() {
 fn a_failure_poisons_and_so_does_a_panic() {
     let poison = Poison::default();
     poison.guard(|| Ok(())).unwrap();
-    assert!(matches!(
-        poison.guard(|| Err::<(), _>(StoreError::Closed)),
-        Err(StoreError::Closed)
-    ));
+    assert!(matches!(poison.guard(|| Err::<(), _>(StoreError::Closed)), Err(StoreError::Closed)));
     let refused = poison.guard(|| Ok(())).unwrap_err();
     assert!(
         matches!(&refused, StoreError::Poisoned { cause } if **cause == *"the commit queue is closed"),
@@ -526,13 +417,7 @@ impl Store for Watched {
             gate.wait();
         }
         self.syncs.fetch_add(1, Ordering::SeqCst);
-        self.poison.guard(|| {
-            if *self.failing.lock().unwrap() {
-                Err(StoreError::Closed)
-            } else {
-                Ok(())
-            }
-        })
+        self.poison.guard(|| if *self.failing.lock().unwrap() { Err(StoreError::Closed) } else { Ok(()) })
     }
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {
@@ -543,10 +428,7 @@ impl Store for Watched {
 #[test]
 fn commits_that_wait_share_one_sync() {
     let gate = Arc::new(Barrier::new(2));
-    let store = Arc::new(Watched {
-        gate: Some(Arc::clone(&gate)),
-        ..Watched::default()
-    });
+    let store = Arc::new(Watched { gate: Some(Arc::clone(&gate)), ..Watched::default() });
     let queue = CommitQueue::start(Arc::clone(&store) as Arc<dyn Store>, CommitOptions::default()).unwrap();
     let begun = AtomicU64::new(0);
     std::thread::scope(|scope| {
@@ -569,21 +451,14 @@ fn commits_that_wait_share_one_sync() {
         gate.wait();
     });
     assert_eq!(store.log.lock().unwrap().len(), 21);
-    assert!(
-        store.syncs.load(Ordering::SeqCst) <= 3,
-        "{} syncs",
-        store.syncs.load(Ordering::SeqCst)
-    );
+    assert!(store.syncs.load(Ordering::SeqCst) <= 3, "{} syncs", store.syncs.load(Ordering::SeqCst));
 }
 
 #[test]
 fn commits_of_one_caller_keep_their_order() {
     for durability in [Durability::Fsync, Durability::Process] {
         let store = Arc::new(Watched::default());
-        let options = CommitOptions {
-            batches_max: 4,
-            durability,
-        };
+        let options = CommitOptions { batches_max: 4, durability };
         let queue = CommitQueue::start(Arc::clone(&store) as Arc<dyn Store>, options).unwrap();
         std::thread::scope(|scope| {
             for thread in 0..6u8 {
@@ -615,15 +490,9 @@ fn a_failed_sync_fails_its_commits_and_all_later_ones() {
     let queue = CommitQueue::start(Arc::clone(&store) as Arc<dyn Store>, CommitOptions::default()).unwrap();
     queue.commit(vec![put(b"a", b"1")]).unwrap();
     *store.failing.lock().unwrap() = true;
-    assert!(matches!(
-        queue.commit(vec![put(b"b", b"1")]),
-        Err(StoreError::Closed)
-    ));
+    assert!(matches!(queue.commit(vec![put(b"b", b"1")]), Err(StoreError::Closed)));
     *store.failing.lock().unwrap() = false;
-    assert!(matches!(
-        queue.commit(vec![put(b"c", b"1")]),
-        Err(StoreError::Poisoned { .. })
-    ));
+    assert!(matches!(queue.commit(vec![put(b"c", b"1")]), Err(StoreError::Poisoned { .. })));
     assert_eq!(store.get(b"c").unwrap(), None);
 }
 
@@ -631,10 +500,7 @@ fn a_failed_sync_fails_its_commits_and_all_later_ones() {
 fn a_refused_batch_takes_no_other_with_it() {
     let store = Arc::new(Watched::default());
     let queue = CommitQueue::start(Arc::clone(&store) as Arc<dyn Store>, CommitOptions::default()).unwrap();
-    assert!(matches!(
-        queue.commit(vec![put(&[0; 999], b"")]),
-        Err(StoreError::TooLarge { .. })
-    ));
+    assert!(matches!(queue.commit(vec![put(&[0; 999], b"")]), Err(StoreError::TooLarge { .. })));
     assert_eq!(store.syncs.load(Ordering::SeqCst), 0);
     queue.commit(vec![put(b"a", b"1")]).unwrap();
     drop(queue);

@@ -29,9 +29,7 @@ pub(crate) fn picture(group: u64, item: u64) -> Vec<u8> {
     let blocks: [[u8; 3]; 16] = std::array::from_fn(|_| {
         std::array::from_fn(|_| colours.random_range(20..220u8) + noise.random_range(0..12u8))
     });
-    png(&RgbImage::from_fn(4 * BLOCK, 4 * BLOCK, |x, y| {
-        Rgb(blocks[(y / BLOCK * 4 + x / BLOCK) as usize])
-    }))
+    png(&RgbImage::from_fn(4 * BLOCK, 4 * BLOCK, |x, y| Rgb(blocks[(y / BLOCK * 4 + x / BLOCK) as usize])))
 }
 
 /// A PNG file of a picture.
@@ -69,26 +67,18 @@ impl Api {
     /// Connects; the daemon serves already.
     pub(crate) async fn connect(address: &str) -> Self {
         let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
-        Self {
-            channel: endpoint.connect().await.unwrap(),
-            collection: String::new(),
-        }
+        Self { channel: endpoint.connect().await.unwrap(), collection: String::new() }
     }
 
     /// The same calls about another collection.
     pub(crate) fn at(&self, collection: &str) -> Self {
-        Self {
-            channel: self.channel.clone(),
-            collection: collection.to_owned(),
-        }
+        Self { channel: self.channel.clone(), collection: collection.to_owned() }
     }
 
     /// Makes a collection; answers the calls about it.
     pub(crate) async fn create(&self, collection: &str) -> Self {
-        let request = proto::CreateCollectionRequest {
-            collection: collection.to_owned(),
-            ..Default::default()
-        };
+        let request =
+            proto::CreateCollectionRequest { collection: collection.to_owned(), ..Default::default() };
         self.collections().create_collection(request).await.unwrap();
         self.at(collection)
     }
@@ -116,18 +106,9 @@ impl Api {
     /// Adds one image by the unary call.
     pub(crate) async fn add(&self, key: &str, data: Vec<u8>) -> Result<proto::AddOutcome, Status> {
         let image = Some(new_image(key, data));
-        let request = proto::AddImageRequest {
-            collection: self.collection.clone(),
-            image,
-            ..Default::default()
-        };
-        Ok(self
-            .images()
-            .add_image(request)
-            .await?
-            .into_inner()
-            .outcome
-            .unwrap())
+        let request =
+            proto::AddImageRequest { collection: self.collection.clone(), image, ..Default::default() };
+        Ok(self.images().add_image(request).await?.into_inner().outcome.unwrap())
     }
 
     /// Adds images by one stream; the outcomes by key, of equal keys the last.
@@ -137,11 +118,7 @@ impl Api {
     ) -> Result<BTreeMap<String, proto::AddOutcome>, Status> {
         let mut messages = vec![header(&self.collection)];
         messages.extend(images.into_iter().map(|(key, data)| image_message(&key, data)));
-        let mut stream = self
-            .images()
-            .add_images(tokio_stream::iter(messages))
-            .await?
-            .into_inner();
+        let mut stream = self.images().add_images(tokio_stream::iter(messages)).await?.into_inner();
         let mut outcomes = BTreeMap::new();
         while let Some(response) = stream.message().await? {
             let outcome = response.outcome.unwrap();
@@ -165,34 +142,16 @@ impl Api {
         &self,
         parameters: Option<proto::Parameters>,
     ) -> Result<proto::Operation, Status> {
-        let request = proto::ReclusterRequest {
-            collection: self.collection.clone(),
-            parameters,
-            ..Default::default()
-        };
-        Ok(self
-            .clusterings()
-            .recluster(request)
-            .await?
-            .into_inner()
-            .operation
-            .unwrap())
+        let request =
+            proto::ReclusterRequest { collection: self.collection.clone(), parameters, ..Default::default() };
+        Ok(self.clusterings().recluster(request).await?.into_inner().operation.unwrap())
     }
 
     /// Waits until an operation is done.
     pub(crate) async fn wait(&self, name: &str) -> Result<proto::Operation, Status> {
         loop {
-            let request = proto::WaitOperationRequest {
-                name: name.to_owned(),
-                timeout: None,
-            };
-            let operation = self
-                .admin()
-                .wait_operation(request)
-                .await?
-                .into_inner()
-                .operation
-                .unwrap();
+            let request = proto::WaitOperationRequest { name: name.to_owned(), timeout: None };
+            let operation = self.admin().wait_operation(request).await?.into_inner().operation.unwrap();
             if operation.done {
                 return Ok(operation);
             }
@@ -201,9 +160,7 @@ impl Api {
 
     /// Clusters all images and activates the result.
     pub(crate) async fn recluster(&self, algorithm: proto::parameters::Algorithm) -> proto::Clustering {
-        let parameters = proto::Parameters {
-            algorithm: Some(algorithm),
-        };
+        let parameters = proto::Parameters { algorithm: Some(algorithm) };
         let operation = self.start_recluster(Some(parameters)).await.unwrap();
         match self.wait(&operation.name).await.unwrap().result {
             Some(proto::operation::Result::Clustering(clustering)) => clustering,
@@ -213,18 +170,9 @@ impl Api {
 
     /// Imports paths of this machine.
     pub(crate) async fn import(&self, paths: Vec<String>) -> Result<proto::ImportResult, Status> {
-        let request = proto::ImportSourcesRequest {
-            collection: self.collection.clone(),
-            paths,
-            ..Default::default()
-        };
-        let operation = self
-            .images()
-            .import_sources(request)
-            .await?
-            .into_inner()
-            .operation
-            .unwrap();
+        let request =
+            proto::ImportSourcesRequest { collection: self.collection.clone(), paths, ..Default::default() };
+        let operation = self.images().import_sources(request).await?.into_inner().operation.unwrap();
         match self.wait(&operation.name).await?.result {
             Some(proto::operation::Result::Import(result)) => Ok(result),
             other => panic!("{other:?}"),
@@ -239,12 +187,7 @@ impl Api {
             page_size: 1000,
             ..Default::default()
         };
-        self.clusterings()
-            .list_clusters(request)
-            .await
-            .unwrap()
-            .into_inner()
-            .clusters
+        self.clusterings().list_clusters(request).await.unwrap().into_inner().clusters
     }
 
     /// The members of a cluster of the active clustering, or its noise.
@@ -255,13 +198,7 @@ impl Api {
             page_size: 1000,
             ..Default::default()
         };
-        let members = self
-            .clusterings()
-            .list_members(request)
-            .await
-            .unwrap()
-            .into_inner()
-            .members;
+        let members = self.clusterings().list_members(request).await.unwrap().into_inner().members;
         members.into_iter().map(|member| member.image_id).collect()
     }
 
@@ -277,10 +214,7 @@ impl Api {
         cluster_id: Option<u64>,
         exceptions: &[&str],
     ) -> Result<proto::SetVerdictResponse, Status> {
-        let target = proto::ClusterTarget {
-            cluster_id,
-            ..Default::default()
-        };
+        let target = proto::ClusterTarget { cluster_id, ..Default::default() };
         let request = proto::SetVerdictRequest {
             collection: self.collection.clone(),
             side: side.into(),
@@ -315,21 +249,11 @@ impl Api {
             view: proto::DecisionView::Full.into(),
             ..Default::default()
         };
-        let mut stream = self
-            .decisions()
-            .fetch_decisions(request)
-            .await
-            .unwrap()
-            .into_inner();
+        let mut stream = self.decisions().fetch_decisions(request).await.unwrap().into_inner();
         let (mut decisions, mut generation) = (BTreeMap::new(), None);
         while let Some(message) = stream.message().await.unwrap() {
             assert_eq!(*generation.get_or_insert(message.generation), message.generation);
-            decisions.extend(
-                message
-                    .decisions
-                    .into_iter()
-                    .map(|one| (one.image_id.clone(), one)),
-            );
+            decisions.extend(message.decisions.into_iter().map(|one| (one.image_id.clone(), one)));
         }
         decisions
     }
@@ -342,12 +266,7 @@ impl Api {
             view: proto::DecisionView::Full.into(),
             ..Default::default()
         };
-        let found = self
-            .decisions()
-            .batch_get_decisions(request)
-            .await
-            .unwrap()
-            .into_inner();
+        let found = self.decisions().batch_get_decisions(request).await.unwrap().into_inner();
         found.decisions.into_iter().next().unwrap()
     }
 
@@ -359,13 +278,7 @@ impl Api {
             with_embedding: true,
             ..Default::default()
         };
-        Ok(self
-            .images()
-            .get_image(request)
-            .await?
-            .into_inner()
-            .image
-            .unwrap())
+        Ok(self.images().get_image(request).await?.into_inner().image.unwrap())
     }
 
     /// Every image, with embeddings, in the order they were added.
@@ -404,9 +317,7 @@ impl Api {
 
     pub(crate) async fn stats(&self) -> proto::GetStatsResponse {
         self.admin()
-            .get_stats(proto::GetStatsRequest {
-                collection: self.collection.clone(),
-            })
+            .get_stats(proto::GetStatsRequest { collection: self.collection.clone() })
             .await
             .unwrap()
             .into_inner()
@@ -415,92 +326,55 @@ impl Api {
 
 /// An image to add.
 pub(crate) fn new_image(key: &str, data: Vec<u8>) -> proto::NewImage {
-    proto::NewImage {
-        key: key.to_owned(),
-        data,
-        ..Default::default()
-    }
+    proto::NewImage { key: key.to_owned(), data, ..Default::default() }
 }
 
 /// The first message of a stream of images.
 pub(crate) fn header(collection: &str) -> proto::AddImagesRequest {
-    let header = proto::AddImagesHeader {
-        collection: collection.to_owned(),
-        ..Default::default()
-    };
-    proto::AddImagesRequest {
-        message: Some(proto::add_images_request::Message::Header(header)),
-    }
+    let header = proto::AddImagesHeader { collection: collection.to_owned(), ..Default::default() };
+    proto::AddImagesRequest { message: Some(proto::add_images_request::Message::Header(header)) }
 }
 
 /// Any other message of it.
 pub(crate) fn image_message(key: &str, data: Vec<u8>) -> proto::AddImagesRequest {
     let image = new_image(key, data);
-    proto::AddImagesRequest {
-        message: Some(proto::add_images_request::Message::Image(image)),
-    }
+    proto::AddImagesRequest { message: Some(proto::add_images_request::Message::Image(image)) }
 }
 
 /// Exactly these images.
 pub(crate) fn ids_filter(ids: &[&str]) -> proto::ImageFilter {
-    proto::ImageFilter {
-        image_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
-        ..Default::default()
-    }
+    proto::ImageFilter { image_ids: ids.iter().map(|id| (*id).to_owned()).collect(), ..Default::default() }
 }
 
 /// K-Means with so many clusters.
 pub(crate) fn k_means(k: u32) -> proto::parameters::Algorithm {
-    proto::parameters::Algorithm::KMeans(proto::KMeansParameters {
-        k: Some(k),
-        ..Default::default()
-    })
+    proto::parameters::Algorithm::KMeans(proto::KMeansParameters { k: Some(k), ..Default::default() })
 }
 
 /// DBSCAN with this radius and core images of three.
 pub(crate) fn dbscan(eps: f64) -> proto::parameters::Algorithm {
-    proto::parameters::Algorithm::Dbscan(proto::DbscanParameters {
-        eps: Some(eps),
-        min_points: Some(3),
-    })
+    proto::parameters::Algorithm::Dbscan(proto::DbscanParameters { eps: Some(eps), min_points: Some(3) })
 }
 
 /// K-Means that takes seconds for a few hundred images, to be caught at work.
 pub(crate) fn long_work() -> proto::Parameters {
-    let slow = proto::KMeansParameters {
-        k: Some(100),
-        max_iterations: Some(10_000),
-        restarts: Some(100),
-    };
-    proto::Parameters {
-        algorithm: Some(proto::parameters::Algorithm::KMeans(slow)),
-    }
+    let slow = proto::KMeansParameters { k: Some(100), max_iterations: Some(10_000), restarts: Some(100) };
+    proto::Parameters { algorithm: Some(proto::parameters::Algorithm::KMeans(slow)) }
 }
 
 /// What an error says to programs: its code, its reason, and the field where there is one.
 pub(crate) fn facts(status: &Status) -> (Code, String, String) {
     let details = status.get_error_details();
-    let reason = details
-        .error_info()
-        .map(|info| info.reason.clone())
-        .unwrap_or_default();
-    let field = details
-        .bad_request()
-        .and_then(|bad| Some(bad.field_violations.first()?.field.clone()));
+    let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
+    let field = details.bad_request().and_then(|bad| Some(bad.field_violations.first()?.field.clone()));
     (status.code(), reason, field.unwrap_or_default())
 }
 
 /// Asserts what an error says to programs.
 #[track_caller]
 pub(crate) fn check_error<T>(result: Result<T, Status>, code: Code, reason: &str, field: &str) {
-    let Err(status) = result else {
-        panic!("no error, expected {code:?} {reason} {field}")
-    };
-    assert_eq!(
-        facts(&status),
-        (code, reason.to_owned(), field.to_owned()),
-        "{status:?}"
-    );
+    let Err(status) = result else { panic!("no error, expected {code:?} {reason} {field}") };
+    assert_eq!(facts(&status), (code, reason.to_owned(), field.to_owned()), "{status:?}");
 }
 
 /// A daemon of this process over a folder of its own, with the fake model.
@@ -546,12 +420,7 @@ impl TestDaemon {
     async fn over(folder: TempDir, config: Config) -> Self {
         let daemon = Daemon::start(config.clone()).await.unwrap();
         let api = Api::connect(&format!("http://{}", daemon.address())).await;
-        Self {
-            daemon,
-            api,
-            config,
-            folder,
-        }
+        Self { daemon, api, config, folder }
     }
 
     /// Stops in order and starts again over the same folder.
@@ -561,12 +430,7 @@ impl TestDaemon {
 
     /// The same with other settings.
     pub(crate) async fn restarted_with(self, change: impl FnOnce(&mut Config)) -> Self {
-        let Self {
-            daemon,
-            api,
-            mut config,
-            folder,
-        } = self;
+        let Self { daemon, api, mut config, folder } = self;
         drop(api);
         daemon.stop().await;
         change(&mut config);

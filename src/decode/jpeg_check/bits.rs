@@ -19,12 +19,8 @@ pub(super) struct HuffmanTable {
 impl HuffmanTable {
     /// Takes the number of codes of each length and the values in code order; nothing for codes that overlap.
     pub(super) fn new(counts: &[u8; 16], values: &[u8]) -> Option<Self> {
-        let mut table = Self {
-            look: [(0, 0); 1 << LOOK_BITS],
-            limit: [0; 16],
-            offset: [0; 16],
-            values: values.to_vec(),
-        };
+        let mut table =
+            Self { look: [(0, 0); 1 << LOOK_BITS], limit: [0; 16], offset: [0; 16], values: values.to_vec() };
         let (mut code, mut place) = (0u32, 0usize);
         for (length, &count) in (1..=16u32).zip(counts) {
             let slot = length as usize - 1;
@@ -61,13 +57,7 @@ pub(super) struct Bits<'a> {
 
 impl<'a> Bits<'a> {
     pub(super) fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self {
-            bytes,
-            at,
-            buffer: 0,
-            count: 0,
-            added: 0,
-        }
+        Self { bytes, at, buffer: 0, count: 0, added: 0 }
     }
 
     fn fill(&mut self) {
@@ -120,19 +110,12 @@ impl<'a> Bits<'a> {
         }
         let next = (self.buffer >> 48) as u32;
         let longer = LOOK_BITS as usize..16;
-        let slot = longer
-            .into_iter()
-            .find(|&slot| next < table.limit[slot])
-            .ok_or(Damage::Code)?;
+        let slot = longer.into_iter().find(|&slot| next < table.limit[slot]).ok_or(Damage::Code)?;
         let length = slot as u32 + 1;
         let place = (next >> (16 - length)) as i32 + table.offset[slot];
         self.buffer <<= length;
         self.count -= length;
-        usize::try_from(place)
-            .ok()
-            .and_then(|place| table.values.get(place))
-            .copied()
-            .ok_or(Damage::Code)
+        usize::try_from(place).ok().and_then(|place| table.values.get(place)).copied().ok_or(Damage::Code)
     }
 
     /// A signed number of `length` bits, at most 15 (figure F.12).
@@ -141,20 +124,12 @@ impl<'a> Bits<'a> {
             return 0;
         }
         let bits = self.take(length) as i32;
-        if bits < 1 << (length - 1) {
-            bits - (1 << length) + 1
-        } else {
-            bits
-        }
+        if bits < 1 << (length - 1) { bits - (1 << length) + 1 } else { bits }
     }
 
     /// Fails when more bits were taken than there are.
     pub(super) fn check(&self) -> Result<(), Damage> {
-        if self.count < self.added {
-            Err(Damage::EndsEarly)
-        } else {
-            Ok(())
-        }
+        if self.count < self.added { Err(Damage::EndsEarly) } else { Ok(()) }
     }
 
     /// Ends at the next marker, over the rest of the last byte, and returns where the marker begins.

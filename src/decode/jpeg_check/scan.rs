@@ -55,11 +55,8 @@ pub(super) fn follow(
         return Ok(None);
     }
     let alone = scan.components.len() == 1;
-    let (columns, rows) = if alone {
-        frame.components[scan.components[0].component].blocks
-    } else {
-        frame.mcus
-    };
+    let (columns, rows) =
+        if alone { frame.components[scan.components[0].component].blocks } else { frame.mcus };
     let mut bits = Bits::new(bytes, at);
     let mut carry = Carry::default();
     let mut restarts = 0u8;
@@ -84,22 +81,12 @@ pub(super) fn follow(
             }
             for (slot, part) in scan.components.iter().enumerate() {
                 let component = &mut frame.components[part.component];
-                let (wide, high) = if alone {
-                    (1, 1)
-                } else {
-                    (component.horizontal, component.vertical)
-                };
+                let (wide, high) = if alone { (1, 1) } else { (component.horizontal, component.vertical) };
                 for place in 0..wide * high {
                     let x = column * wide + place % wide;
                     let y = row * high + place / wide;
                     let index = (y * component.stride + x) as usize;
-                    let block = Block {
-                        scan,
-                        tables,
-                        part,
-                        slot,
-                        index,
-                    };
+                    let block = Block { scan, tables, part, slot, index };
                     block.follow(&mut bits, &mut carry, component, frame.progressive)?;
                 }
             }
@@ -139,10 +126,7 @@ impl Block<'_> {
                 self.dc(bits, carry, component)?;
             }
         }
-        let Some(ac) = self.tables.ac[self.part.ac]
-            .as_ref()
-            .filter(|_| self.scan.end > 0)
-        else {
+        let Some(ac) = self.tables.ac[self.part.ac].as_ref().filter(|_| self.scan.end > 0) else {
             return Ok(());
         };
         if !progressive {
@@ -269,11 +253,7 @@ fn refine(
     }
     if carry.end_of_band > 0 {
         let rest = (u64::MAX >> (63 - end)) & (u64::MAX << at.min(63));
-        let pending = if at > end {
-            0
-        } else {
-            (*nonzero & rest).count_ones()
-        };
+        let pending = if at > end { 0 } else { (*nonzero & rest).count_ones() };
         (0..pending).for_each(|_| bits.skip(1));
         carry.end_of_band -= 1;
     }

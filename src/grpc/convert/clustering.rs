@@ -14,52 +14,31 @@ const XI_DEFAULT: f32 = 0.05;
 fn parameters(parameters: &Parameters) -> proto::Parameters {
     let algorithm = match *parameters {
         Parameters::Auto => Algorithm::Auto(proto::AutoParameters {}),
-        Parameters::KMeans {
-            k,
-            max_iterations,
-            restarts,
-        } => Algorithm::KMeans(proto::KMeansParameters {
-            k,
-            max_iterations,
-            restarts,
-        }),
+        Parameters::KMeans { k, max_iterations, restarts } => {
+            Algorithm::KMeans(proto::KMeansParameters { k, max_iterations, restarts })
+        }
         Parameters::KMedoids { k } => Algorithm::KMedoids(proto::KMedoidsParameters { k }),
-        Parameters::Dbscan { eps, min_points } => Algorithm::Dbscan(proto::DbscanParameters {
-            eps: eps.map(f64::from),
-            min_points,
-        }),
-        Parameters::Optics {
-            min_points,
-            max_eps,
-            extraction,
-        } => Algorithm::Optics(proto::OpticsParameters {
-            min_points,
-            max_eps: max_eps.map(f64::from),
-            extraction: Some(match extraction {
-                Extraction::Xi(xi) => ProtoExtraction::Xi(f64::from(xi)),
-                Extraction::Eps(eps) => ProtoExtraction::Eps(f64::from(eps)),
-            }),
-        }),
-        Parameters::Birch {
-            threshold,
-            branching,
-            k,
-        } => Algorithm::Birch(proto::BirchParameters {
-            threshold: threshold.map(f64::from),
-            branching,
-            k,
-        }),
-        Parameters::Hdbscan {
-            min_cluster_size,
-            min_samples,
-        } => Algorithm::Hdbscan(proto::HdbscanParameters {
-            min_cluster_size,
-            min_samples,
-        }),
+        Parameters::Dbscan { eps, min_points } => {
+            Algorithm::Dbscan(proto::DbscanParameters { eps: eps.map(f64::from), min_points })
+        }
+        Parameters::Optics { min_points, max_eps, extraction } => {
+            Algorithm::Optics(proto::OpticsParameters {
+                min_points,
+                max_eps: max_eps.map(f64::from),
+                extraction: Some(match extraction {
+                    Extraction::Xi(xi) => ProtoExtraction::Xi(f64::from(xi)),
+                    Extraction::Eps(eps) => ProtoExtraction::Eps(f64::from(eps)),
+                }),
+            })
+        }
+        Parameters::Birch { threshold, branching, k } => {
+            Algorithm::Birch(proto::BirchParameters { threshold: threshold.map(f64::from), branching, k })
+        }
+        Parameters::Hdbscan { min_cluster_size, min_samples } => {
+            Algorithm::Hdbscan(proto::HdbscanParameters { min_cluster_size, min_samples })
+        }
     };
-    proto::Parameters {
-        algorithm: Some(algorithm),
-    }
+    proto::Parameters { algorithm: Some(algorithm) }
 }
 
 /// Nothing said means auto. Ranges are checked by [`Parameters::check`].
@@ -67,49 +46,30 @@ pub(in crate::grpc) fn parameters_from(parameters: Option<proto::Parameters>) ->
     let narrow = |value: Option<f64>| value.map(|value| value as f32);
     match parameters.and_then(|parameters| parameters.algorithm) {
         None | Some(Algorithm::Auto(_)) => Parameters::Auto,
-        Some(Algorithm::KMeans(proto::KMeansParameters {
-            k,
-            max_iterations,
-            restarts,
-        })) => Parameters::KMeans {
-            k,
-            max_iterations,
-            restarts,
-        },
+        Some(Algorithm::KMeans(proto::KMeansParameters { k, max_iterations, restarts })) => {
+            Parameters::KMeans { k, max_iterations, restarts }
+        }
         Some(Algorithm::KMedoids(proto::KMedoidsParameters { k })) => Parameters::KMedoids { k },
-        Some(Algorithm::Dbscan(proto::DbscanParameters { eps, min_points })) => Parameters::Dbscan {
-            eps: narrow(eps),
-            min_points,
-        },
-        Some(Algorithm::Optics(proto::OpticsParameters {
-            min_points,
-            max_eps,
-            extraction,
-        })) => Parameters::Optics {
-            min_points,
-            max_eps: narrow(max_eps),
-            extraction: match extraction {
-                None => Extraction::Xi(XI_DEFAULT),
-                Some(ProtoExtraction::Xi(xi)) => Extraction::Xi(xi as f32),
-                Some(ProtoExtraction::Eps(eps)) => Extraction::Eps(eps as f32),
-            },
-        },
-        Some(Algorithm::Birch(proto::BirchParameters {
-            threshold,
-            branching,
-            k,
-        })) => Parameters::Birch {
-            threshold: narrow(threshold),
-            branching,
-            k,
-        },
-        Some(Algorithm::Hdbscan(proto::HdbscanParameters {
-            min_cluster_size,
-            min_samples,
-        })) => Parameters::Hdbscan {
-            min_cluster_size,
-            min_samples,
-        },
+        Some(Algorithm::Dbscan(proto::DbscanParameters { eps, min_points })) => {
+            Parameters::Dbscan { eps: narrow(eps), min_points }
+        }
+        Some(Algorithm::Optics(proto::OpticsParameters { min_points, max_eps, extraction })) => {
+            Parameters::Optics {
+                min_points,
+                max_eps: narrow(max_eps),
+                extraction: match extraction {
+                    None => Extraction::Xi(XI_DEFAULT),
+                    Some(ProtoExtraction::Xi(xi)) => Extraction::Xi(xi as f32),
+                    Some(ProtoExtraction::Eps(eps)) => Extraction::Eps(eps as f32),
+                },
+            }
+        }
+        Some(Algorithm::Birch(proto::BirchParameters { threshold, branching, k })) => {
+            Parameters::Birch { threshold: narrow(threshold), branching, k }
+        }
+        Some(Algorithm::Hdbscan(proto::HdbscanParameters { min_cluster_size, min_samples })) => {
+            Parameters::Hdbscan { min_cluster_size, min_samples }
+        }
     }
 }
 
@@ -136,11 +96,7 @@ pub(in crate::grpc) fn clustering(
         neighbour_recall: head.neighbour_recall.map(f64::from),
         approximate: head.approximate,
         seconds: head.seconds,
-        k_distances: if with_curve {
-            head.k_distances.clone()
-        } else {
-            Vec::new()
-        },
+        k_distances: if with_curve { head.k_distances.clone() } else { Vec::new() },
         knee: head.knee.filter(|_| with_curve).map(f64::from),
     }
 }
@@ -173,10 +129,7 @@ pub(in crate::grpc) fn cluster(
         parents: cluster
             .parents
             .iter()
-            .map(|(parent, images)| proto::ClusterParent {
-                cluster_id: parent.0,
-                images: *images,
-            })
+            .map(|(parent, images)| proto::ClusterParent { cluster_id: parent.0, images: *images })
             .collect(),
         labelled_keep,
         labelled_discard,

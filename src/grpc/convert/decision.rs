@@ -85,10 +85,7 @@ pub(in crate::grpc) fn full_decision(full: FullDecision) -> proto::Decision {
 }
 
 fn neighbour(evidence: &Evidence) -> proto::Neighbour {
-    proto::Neighbour {
-        image_id: evidence.image.to_string(),
-        distance: f64::from(evidence.distance),
-    }
+    proto::Neighbour { image_id: evidence.image.to_string(), distance: f64::from(evidence.distance) }
 }
 
 fn event((sequence, event): (u64, Event)) -> proto::Event {
@@ -153,10 +150,7 @@ pub(in crate::grpc) fn true_label_from(label: proto::TrueLabel) -> Result<TrueLa
         Some(Image::ImageId(id)) => Named::Id(image_id("labels.image_id", &id)?),
         Some(Image::SourceKey(key)) => Named::SourceKey(key),
     };
-    Ok(TrueLabel {
-        image,
-        needed: label.needed,
-    })
+    Ok(TrueLabel { image, needed: label.needed })
 }
 
 pub(in crate::grpc) fn evaluation(found: &Evaluation) -> proto::EvaluateResponse {
@@ -171,11 +165,7 @@ pub(in crate::grpc) fn evaluation(found: &Evaluation) -> proto::EvaluateResponse
         quality_metric: confusion.quality_metric(found.precision_weight),
         interval_low: found.interval.0,
         interval_high: found.interval.1,
-        savings: found
-            .rates
-            .savings()
-            .map(|(images, saving)| proto::Saving { images, saving })
-            .to_vec(),
+        savings: found.rates.savings().map(|(images, saving)| proto::Saving { images, saving }).to_vec(),
         judgements: found.judgements,
         seconds: found.rates.seconds(found.judgements),
         cost: found.rates.cost(found.judgements),

@@ -44,25 +44,11 @@ pub(in crate::grpc) fn source_from(
     image: proto::NewImage,
     stream_tags: &[String],
 ) -> Result<(NewSource, Vec<u8>), Status> {
-    let proto::NewImage {
-        key,
-        data,
-        uri,
-        modify_time,
-        tags,
-    } = image;
+    let proto::NewImage { key, data, uri, modify_time, tags } = image;
     let modified_ms = timestamp_ms("image.modify_time", modify_time)?;
     let mut all_tags = stream_tags.to_vec();
     all_tags.extend(tags);
-    Ok((
-        NewSource {
-            key,
-            uri,
-            modified_ms,
-            tags: all_tags,
-        },
-        data,
-    ))
+    Ok((NewSource { key, uri, modified_ms, tags: all_tags }, data))
 }
 
 pub(in crate::grpc) fn filter_from(filter: Option<proto::ImageFilter>) -> Result<Filter, Status> {
@@ -70,10 +56,8 @@ pub(in crate::grpc) fn filter_from(filter: Option<proto::ImageFilter>) -> Result
         return Ok(Filter::default());
     };
     if filter.image_ids.len() > FILTER_IDS_MAX {
-        let description = format!(
-            "has {} entries, at most {FILTER_IDS_MAX} are allowed",
-            filter.image_ids.len()
-        );
+        let description =
+            format!("has {} entries, at most {FILTER_IDS_MAX} are allowed", filter.image_ids.len());
         return Err(invalid("filter.image_ids", description));
     }
     let decisions = filter.decisions().map(|kind| match kind {
@@ -102,11 +86,7 @@ pub(in crate::grpc) fn outcome(
 ) -> proto::AddOutcome {
     match answer {
         Ok(added) => {
-            let status = if added.new {
-                proto::AddStatus::Added
-            } else {
-                proto::AddStatus::AlreadyPresent
-            };
+            let status = if added.new { proto::AddStatus::Added } else { proto::AddStatus::AlreadyPresent };
             proto::AddOutcome {
                 key,
                 status: status.into(),
@@ -116,11 +96,8 @@ pub(in crate::grpc) fn outcome(
             }
         }
         Err(error) => {
-            let status = if error.is_rejection() {
-                proto::AddStatus::Rejected
-            } else {
-                proto::AddStatus::Failed
-            };
+            let status =
+                if error.is_rejection() { proto::AddStatus::Rejected } else { proto::AddStatus::Failed };
             proto::AddOutcome {
                 key,
                 status: status.into(),

@@ -39,10 +39,7 @@ fn success(result: &OperationResult) -> proto::operation::Result {
             problems: summary
                 .problems
                 .iter()
-                .map(|(path, detail)| proto::ImportProblem {
-                    path: path.clone(),
-                    detail: detail.clone(),
-                })
+                .map(|(path, detail)| proto::ImportProblem { path: path.clone(), detail: detail.clone() })
                 .collect(),
         }),
     }
@@ -56,9 +53,5 @@ fn failure(failure: &OperationFailure) -> proto::OperationError {
         FailureKind::StorageFull => (Code::ResourceExhausted, "STORAGE_FULL"),
         FailureKind::Internal => (Code::Internal, "INTERNAL"),
     };
-    proto::OperationError {
-        code: code.into(),
-        message: failure.message.clone(),
-        reason: reason.to_owned(),
-    }
+    proto::OperationError { code: code.into(), message: failure.message.clone(), reason: reason.to_owned() }
 }
