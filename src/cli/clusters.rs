@@ -140,6 +140,7 @@ pub(super) async fn print_clusters(
         let shown: Vec<String> = sample(cluster)
             .iter()
             .filter_map(|id| names.get(id))
+            .filter_map(|key| key.rsplit('/').next())
             .map(|name| words::shortened(&words::printable(name), NAME_CHARACTERS_MAX))
             .collect();
         table.row([

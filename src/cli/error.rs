@@ -157,7 +157,9 @@ fn plain(status: &Status) -> String {
     };
     // Writing to a string does not fail.
     for violation in details.bad_request().iter().flat_map(|request| &request.field_violations) {
-        let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
+        if !message.contains(&violation.description) {
+            let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
+        }
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         let _ = write!(text, "\n  try again in {:.1} s", delay.as_secs_f64());

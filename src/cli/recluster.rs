@@ -157,10 +157,11 @@ pub(super) async fn run(
         return Ok(Outcome::Done);
     }
     let clustering = recluster(&mut client, request).await?;
+    print_card(&clustering, out);
     if let Some(path) = &args.plot {
         write_plot(&mut client, &clustering, path).await?;
+        out.line(format!("plot in {}", path.display()));
     }
-    print_card(&clustering, out);
     out.object(&object(&clustering));
     Ok(Outcome::Done)
 }

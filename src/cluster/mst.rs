@@ -19,6 +19,8 @@ pub(super) struct Edge {
     pub(super) a: PointOffset,
     pub(super) b: PointOffset,
     pub(super) weight: f32,
+    /// Their cosine distance, which orders links of one weight.
+    distance: f32,
 }
 
 /// Disjoint sets with path halving and union by size.
@@ -63,17 +65,18 @@ struct Forest<'a> {
     edges: Vec<Edge>,
 }
 
-/// Weight, then the ids of both ends: a total order of edges, so that the tree is unique.
-type EdgeKey = (u32, u32, u32);
+/// Weight, distance, then the ids of both ends: a total order of edges, so that the tree is unique.
+type EdgeKey = (u32, u32, u32, u32);
 
 impl Forest<'_> {
     fn edge(&self, a: PointOffset, b: PointOffset, distance: f32) -> Edge {
-        Edge { a, b, weight: distance.max(self.core[a as usize]).max(self.core[b as usize]) }
+        let weight = distance.max(self.core[a as usize]).max(self.core[b as usize]);
+        Edge { a, b, weight, distance }
     }
 
     fn key(&self, edge: &Edge) -> EdgeKey {
         let (x, y) = (self.ranks.of(edge.a), self.ranks.of(edge.b));
-        (edge.weight.to_bits(), x.min(y), x.max(y))
+        (edge.weight.to_bits(), edge.distance.to_bits(), x.min(y), x.max(y))
     }
 
     fn add(&mut self, edge: Edge) -> bool {
@@ -156,7 +159,7 @@ impl Forest<'_> {
                         if best[slot].is_some_and(|old| weight > old.weight) {
                             continue;
                         }
-                        let edge = Edge { a: row as PointOffset, b: column as PointOffset, weight };
+                        let edge = Edge { a: row as PointOffset, b: column as PointOffset, weight, distance };
                         if better(&best[slot], &edge) {
                             best[slot] = Some(edge);
                         }

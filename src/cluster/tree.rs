@@ -1,6 +1,8 @@
 //! From a minimum spanning tree to clusters: the condensed tree and its excess of mass (Campello, Moulavi, Zimek and
 //! Sander, "Hierarchical Density Estimates for Data Clustering, Visualization, and Outlier Detection", 2015).
 
+use std::collections::HashMap;
+
 use super::mst::{Edge, UnionFind};
 
 /// Distances below this are one and the same point to f32 rounding; their density is capped.
@@ -58,17 +60,68 @@ fn size_of(id: u32, points: usize, merges: &[Merge]) -> u32 {
     (id as usize).checked_sub(points).map_or(1, |place| merges[place].size)
 }
 
-/// What was merged at one distance into `id`: (id, size) of each part. Equal distances are common, a core distance
-/// being that of several links; merging them all at once makes the tree independent of the order of ties.
-fn parts(id: u32, distance: f32, points: usize, merges: &[Merge]) -> Vec<(u32, u32)> {
-    let (mut open, mut parts) = (vec![id], Vec::new());
-    while let Some(id) = open.pop() {
-        match (id as usize).checked_sub(points).map(|place| &merges[place]) {
-            Some(merge) if merge.distance == distance => open.extend([merge.right, merge.left]),
-            other => parts.push((id, other.map_or(1, |merge| merge.size))),
+/// Something that was merged at a level.
+struct Part {
+    id: u32,
+    size: u32,
+    /// Whether it is large enough for a cluster.
+    big: bool,
+    /// The place of the big part that a small one was merged with first.
+    owner: Option<usize>,
+}
+
+/// All that was merged at one distance. Equal distances are common, a core distance being that of several links;
+/// taking them at once keeps the order of ties from making clusters that exist at no distance.
+struct Level {
+    parts: Vec<Part>,
+}
+
+impl Level {
+    fn new(id: u32, distance: f32, points: usize, merges: &[Merge], min_cluster_size: usize) -> Self {
+        let (mut open, mut parts, mut inner) = (vec![id], Vec::new(), Vec::new());
+        while let Some(id) = open.pop() {
+            match (id as usize).checked_sub(points).map(|place| (place, &merges[place])) {
+                Some((place, merge)) if merge.distance == distance => {
+                    open.extend([merge.right, merge.left]);
+                    inner.push(place);
+                }
+                other => {
+                    let size = other.map_or(1, |(_, merge)| merge.size);
+                    parts.push(Part { id, size, big: size as usize >= min_cluster_size, owner: None });
+                }
+            }
+        }
+        let mut level = Self { parts };
+        if level.big().count() > 1 {
+            level.find_owners(inner, points, merges);
+        }
+        level
+    }
+
+    fn big(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().filter(|part| part.big)
+    }
+
+    /// Follows the merges in their order: a group without a big part waits until it meets one.
+    fn find_owners(&mut self, mut inner: Vec<usize>, points: usize, merges: &[Merge]) {
+        inner.sort_unstable();
+        let group = |(place, part): (usize, &Part)| match part.big {
+            true => (part.id, (Some(place), Vec::new())),
+            false => (part.id, (None, vec![place])),
+        };
+        let mut groups: HashMap<u32, (Option<usize>, Vec<usize>)> = self.parts.iter().enumerate().map(group).collect();
+        for place in inner {
+            let Merge { left, right, .. } = merges[place];
+            let (a, mut waiting) = groups.remove(&left).unwrap_or_default();
+            let (b, more) = groups.remove(&right).unwrap_or_default();
+            waiting.extend(more);
+            let owner = a.or(b);
+            if owner.is_some() {
+                waiting.drain(..).for_each(|small| self.parts[small].owner = owner);
+            }
+            groups.insert((points + place) as u32, (owner, waiting));
         }
     }
-    parts
 }
 
 impl CondensedTree {
@@ -86,20 +139,20 @@ impl CondensedTree {
                 continue;
             };
             let distance = merges[place].distance;
-            let parts = parts(id, distance, points, &merges);
-            let big = |&&(_, size): &&(u32, u32)| size as usize >= min_cluster_size;
-            let splits = parts.iter().filter(big).count() > 1;
-            for part in &parts {
-                let &(part_id, size) = part;
-                match (big(&part), splits) {
-                    (true, true) => open.push((part_id, tree.split(node, distance))),
-                    (true, false) => {
-                        open.push((part_id, node));
-                        continue;
-                    }
-                    (false, _) => tree.settle(part_id, node, points, &merges),
+            let level = Level::new(id, distance, points, &merges, min_cluster_size);
+            let splits = level.big().count() > 1;
+            let children: Vec<u32> =
+                level.parts.iter().map(|part| if splits && part.big { tree.split(node, distance) } else { node }).collect();
+            for (part, &child) in level.parts.iter().zip(&children) {
+                if part.big {
+                    open.push((part.id, child));
+                } else {
+                    let owner = part.owner.map_or(node, |owner| children[owner]);
+                    tree.settle(part.id, owner, points, &merges);
                 }
-                tree.leave(node, distance, size);
+                if splits || !part.big {
+                    tree.leave(node, distance, part.size);
+                }
             }
         }
         tree
