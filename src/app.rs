@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,6 +20,9 @@ use crate::store::{Durability, SledOptions, SledStore, StoreError};
 const INDEX_FOLDER: &str = "index";
 /// How often answers to old requests are forgotten.
 const HOUSEKEEPING: Duration = Duration::from_hours(1);
+/// How long the end of connections is waited for once all calls have ended, and how often it is looked for.
+const LET_GO_TIME_MAX: Duration = Duration::from_secs(5);
+const LET_GO_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Why the daemon can't start.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +91,15 @@ impl Daemon {
             self.server.abort();
         }
         let engine = self.engine;
-        if tokio::task::spawn_blocking(move || engine.stop()).await.is_err() {
+        let stopped = tokio::task::spawn_blocking(move || {
+            engine.stop();
+            let until = Instant::now() + LET_GO_TIME_MAX;
+            // Connections let go of the engine a moment after their last answer; with the last one the folder is free.
+            while Arc::strong_count(&engine) > 1 && Instant::now() < until {
+                std::thread::sleep(LET_GO_INTERVAL);
+            }
+        });
+        if stopped.await.is_err() {
             tracing::error!("long work did not end in order");
         }
         tracing::info!("stopped");
@@ -101,6 +112,8 @@ async fn serve(listener: TcpListener, engine: Arc<Engine>, config: Config, stopp
         tracing::error!(%error, "serving failed");
     }
     housekeeping.abort();
+    // It was cancelled, unless it panicked; either way it holds the engine no more.
+    drop(housekeeping.await);
 }
 
 async fn keep_house(engine: Arc<Engine>) {

@@ -16,7 +16,6 @@ mod error;
 mod evaluate;
 mod explain;
 mod export;
-mod file_uri;
 mod filter;
 mod labels;
 mod local;

@@ -4,7 +4,7 @@
 //! squared Euclidean distance, so both order neighbours alike: K-Means and BIRCH minimise the squared Euclidean
 //! distance, K-Medoids, DBSCAN, OPTICS and HDBSCAN the cosine distance itself.
 //!
-//! The work is a handful of passes over blocks of the distance matrix ([`graph`]), which never exists as a whole.
+//! The work is a handful of passes over blocks of the distance matrix (`graph.rs`), which never exists as a whole.
 //! Results depend on the vectors, the ids, the parameters and the seed, never on the number of threads.
 
 mod auto;
@@ -32,10 +32,9 @@ mod xi;
 pub use optics::{extract_eps, extract_xi};
 pub use outcome::{Algorithm, Outcome, Reachability, RedFlag};
 pub use params::{Extraction, ParameterError, Parameters, ValidParameters};
-pub use progress::{Progress, RunContext};
+pub use progress::{Progress, RunContext, Stage};
 
 use crate::types::{ImageId, PointOffset, Vectors};
-use progress::Stage;
 
 /// The most points one clustering takes; rows are 32-bit and some marks need one value to spare.
 pub const POINTS_MAX: usize = 10_000_000;
@@ -142,8 +141,8 @@ fn check_input(input: &ClusterInput<'_>) -> Result<(), ClusterError> {
     for row in 0..n {
         let vector = input.vectors.row(row);
         let squared_length = crate::types::dot(vector, vector);
-        // Negated, so that NaN fails too.
-        if !((squared_length - 1.0).abs() <= 1e-3) {
+        // A range holds no NaN.
+        if !(0.999..=1.001).contains(&squared_length) {
             return Err(ClusterError::NotUnit { row, squared_length });
         }
     }

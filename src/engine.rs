@@ -26,6 +26,7 @@ mod verdict;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -98,6 +99,8 @@ pub struct Engine {
     image_bytes_max: u64,
     collections_max: usize,
     collections: RwLock<BTreeMap<String, Open>>,
+    /// Above that of every collection there was since the daemon started: records of a deleted one may still be going.
+    next_number: AtomicU32,
     operations: Arc<Operations>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -127,11 +130,17 @@ impl Engine {
             image_bytes_max: parts.image_bytes_max,
             collections_max: parts.collections_max,
             collections: RwLock::new(BTreeMap::new()),
+            next_number: AtomicU32::new(1),
             operations,
             threads: Mutex::new(Vec::new()),
             persist,
         };
         for (number, record) in engine.persist.collections()? {
+            engine.next_number.fetch_max(number + 1, Ordering::Relaxed);
+            if record.deleted {
+                engine.persist.collection(number).delete_all()?;
+                continue;
+            }
             let open = engine.open_collection(number, record)?;
             write(&engine.collections).insert(open.collection.name().to_owned(), open);
         }
@@ -224,7 +233,11 @@ impl Engine {
         Ok(Ingest::new(open.collection, open.adder, Arc::clone(&self.pipeline), self.image_bytes_max))
     }
 
-    fn check_space(&self, collection: &Collection) -> Result<(), EngineError> {
+    /// Whether vectors that are made now may be compared with those of a collection.
+    ///
+    /// # Errors
+    /// The collection lives in another space.
+    pub fn check_space(&self, collection: &Collection) -> Result<(), EngineError> {
         if collection.space() == self.space() {
             return Ok(());
         }
@@ -262,18 +275,22 @@ impl Engine {
             let message = format!("there are {} collections, which is the limit", collections.len());
             return Err(EngineError::Exhausted { message, retry_after: None });
         }
-        let number = collections.values().map(|open| open.number).max().unwrap_or(0) + 1;
-        let record =
-            CollectionRecord { name: name.to_owned(), created_ms: now_ms(), space: self.space().clone() };
-        let store = self.persist.collection(number);
-        let mut batch = store.batch();
-        batch.put_collection(&record)?;
-        batch.remember_for_daemon(request, &Created { name: name.to_owned() })?;
-        store.commit(batch)?;
-        let open = self.open_collection(number, record)?;
+        let open = self.make_collection(name, request)?;
         let collection = Arc::clone(&open.collection);
         collections.insert(name.to_owned(), open);
         Ok(collection)
+    }
+
+    fn make_collection(&self, name: &str, request: Option<&RequestKey>) -> Result<Open, EngineError> {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let (name, space) = (name.to_owned(), self.space().clone());
+        let record = CollectionRecord { name: name.clone(), created_ms: now_ms(), space, deleted: false };
+        let store = self.persist.collection(number);
+        let mut batch = store.batch();
+        batch.put_collection(&record)?;
+        batch.remember_for_daemon(request, &Created { name })?;
+        store.commit(batch)?;
+        self.open_collection(number, record)
     }
 
     /// Deletes a collection with everything in it; the default one is made anew, empty. Answers its images.
@@ -282,21 +299,27 @@ impl Engine {
     /// An unknown collection, or a store that fails.
     pub fn delete_collection(&self, name: &str, request: Option<&RequestKey>) -> Result<u64, EngineError> {
         let name = if name.is_empty() { DEFAULT_COLLECTION } else { name };
-        let daemon = self.persist.daemon();
-        if let Some(images) = daemon.replay(request)? {
+        let mut collections = write(&self.collections);
+        if let Some(images) = self.persist.daemon().replay(request)? {
             return Ok(images);
         }
-        let open = self.get(name)?;
+        let open =
+            collections.get(name).cloned().ok_or_else(|| EngineError::not_found("collection", name))?;
         self.operations.cancel_all(Some(name));
-        let images = open.collection.count();
-        write(&self.collections).remove(name);
         open.collection.close();
-        self.persist.collection(open.number).delete_all()?;
-        let mut batch = daemon.batch();
+        let images = open.collection.count();
+        let store = self.persist.collection(open.number);
+        let mut batch = store.batch();
+        batch.put_collection(&CollectionRecord { deleted: true, ..open.collection.record.clone() })?;
         batch.remember_for_daemon(request, &images)?;
-        daemon.commit(batch)?;
+        store.commit(batch)?;
+        collections.remove(name);
         if name == DEFAULT_COLLECTION {
-            self.create_collection(DEFAULT_COLLECTION, None)?;
+            collections.insert(name.to_owned(), self.make_collection(name, None)?);
+        }
+        drop(collections);
+        if let Err(error) = store.delete_all() {
+            tracing::error!(%error, collection = name, "the rest of a deleted collection goes at the next start");
         }
         Ok(images)
     }
@@ -312,6 +335,9 @@ impl Engine {
         request: Option<&RequestKey>,
     ) -> Result<Arc<Operation>, EngineError> {
         let collection = self.collection(name)?;
+        if let Some(operation) = self.started(&collection, request)? {
+            return Ok(operation);
+        }
         verdict::check_text("actor", &recluster.actor, verdict::ACTOR_CHARACTERS_MAX)?;
         let images = collection.count() as usize;
         if images == 0 {
@@ -341,6 +367,9 @@ impl Engine {
         request: Option<&RequestKey>,
     ) -> Result<Arc<Operation>, EngineError> {
         let ingest = self.ingest(name)?;
+        if let Some(operation) = self.started(ingest.collection(), request)? {
+            return Ok(operation);
+        }
         let paths = import::allowed_paths(paths, &self.allowed_roots)?;
         let source = NewSource { tags, ..NewSource::default() };
         check_source(&source).map_err(|description| EngineError::invalid("tags", description))?;
@@ -358,8 +387,8 @@ impl Engine {
         work: impl FnOnce(&Operation) -> Result<OperationResult, EngineError> + Send + 'static,
     ) -> Result<Arc<Operation>, EngineError> {
         let writer = collection.writer()?;
-        if let Some(Started { operation }) = writer.replay(request)? {
-            return self.operations.get(operation);
+        if let Some(operation) = self.started(collection, request)? {
+            return Ok(operation);
         }
         let operation = self.operations.start(collection.name(), method)?;
         if request.is_some() {
@@ -389,6 +418,16 @@ impl Engine {
         Ok(operation)
     }
 
+    /// The operation that this request started before: whatever became of the data since, a retry gets it.
+    fn started(
+        &self,
+        collection: &Collection,
+        request: Option<&RequestKey>,
+    ) -> Result<Option<Arc<Operation>>, EngineError> {
+        let first: Option<Started> = collection.store.replay(request)?;
+        first.map(|first| self.operations.get(first.operation)).transpose()
+    }
+
     fn keep_thread(&self, thread: JoinHandle<()>) {
         let mut threads = lock::lock(&self.threads);
         threads.retain(|thread| !thread.is_finished());
@@ -407,7 +446,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Cancels all operations, waits for their threads, and saves what makes the next start faster; what operations
+    /// Cancels all operations, waits for all threads, and saves what makes the next start faster; what operations
     /// had stored stays.
     pub fn stop(&self) {
         self.operations.cancel_all(None);
@@ -416,7 +455,11 @@ impl Engine {
                 tracing::error!("an operation's thread panicked");
             }
         }
-        self.collections().iter().for_each(|collection| collection.save_index());
+        let open: Vec<Open> = read(&self.collections).values().cloned().collect();
+        for Open { collection, adder, .. } in open {
+            adder.stop();
+            collection.save_index();
+        }
     }
 }
 

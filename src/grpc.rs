@@ -80,17 +80,20 @@ pub async fn serve(
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
     report_serving(&reporter).await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let shutdown = drain_signal(stopping, reporter);
     Server::builder()
         .timeout(config.request_time_max)
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .add_service(health)
-        .add_service(reflection)
+        .add_service(reflection().build_v1()?)
+        // Python's grpcio-reflection, for one, asks by the older name only.
+        .add_service(reflection().build_v1alpha()?)
         .add_service(CollectionServiceServer::new(collections::Collections(Arc::clone(&engine))))
         .add_service(images)
         .add_service(clusterings)

@@ -27,6 +27,7 @@
 //! caller's files: those are only touched by `culld apply`, and then only when told to.
 
 pub mod config;
+mod file_uri;
 pub mod types;
 
 pub mod decode;

@@ -6,6 +6,7 @@
 pub mod codec;
 mod commit;
 mod event_log;
+mod flusher;
 mod high_water;
 mod keys;
 mod lock;

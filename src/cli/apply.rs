@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::client::Client;
 use super::error::CliError;
-use super::file_uri;
 use super::output::Output;
 use super::relocate::{Action, RelocateError, Relocator};
 use super::{Outcome, words};
+use crate::file_uri;
 use crate::proto::{Image, Source};
 use crate::types::ImageId;
 

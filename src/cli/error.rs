@@ -43,6 +43,14 @@ pub(super) enum CliError {
     /// The daemon refused a call.
     #[error("{}", plain(.0))]
     Call(Box<Status>),
+    /// The stream of images ended before all had their outcome.
+    #[error("{cause}\n  {stored} images are stored; run it again for the others")]
+    Interrupted {
+        /// Images that the daemon acknowledged.
+        stored: u64,
+        /// Why it ended.
+        cause: Box<CliError>,
+    },
     /// The daemon answered something that the API does not allow.
     #[error("the daemon's answer lacks {0}")]
     Answer(&'static str),
@@ -118,7 +126,8 @@ impl CliError {
         match self {
             Self::Usage(_) | Self::Config(_) | Self::Labels(_) => EXIT_USAGE,
             Self::Unreachable { .. } => EXIT_UNREACHABLE,
-            Self::Call(status) if status.code() == Code::Unavailable => EXIT_UNREACHABLE,
+            Self::Call(status) if status.code() == Code::Unavailable || is_broken(status) => EXIT_UNREACHABLE,
+            Self::Interrupted { cause, .. } => cause.exit_code(),
             _ => EXIT_FAILED,
         }
     }
@@ -140,11 +149,17 @@ impl From<Status> for CliError {
     }
 }
 
+/// Whether the connection broke: what the daemon says comes without a source.
+fn is_broken(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+}
+
 /// A status with its details as a person reads it.
 fn plain(status: &Status) -> String {
     let details = status.get_error_details();
     let message = status.message();
     let mut text = match status.code() {
+        _ if is_broken(status) => format!("the connection to the daemon broke: {message}"),
         Code::Unavailable => format!("the daemon can't be reached, or is stopping: {message}"),
         Code::DeadlineExceeded => format!("the daemon took too long: {message}"),
         Code::ResourceExhausted => format!("the daemon is at a limit: {message}"),

@@ -12,15 +12,16 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
 
 use super::client::Client;
 use super::error::CliError;
-use super::file_uri;
 use super::output::Output;
 use super::walk::{Found, Unreadable, Walk};
 use super::{progress, words};
+use crate::file_uri;
 use crate::proto::add_images_request::Message;
-use crate::proto::{AddImagesHeader, AddImagesRequest, AddOutcome, AddStatus, NewImage};
+use crate::proto::{AddImagesHeader, AddImagesRequest, AddImagesResponse, AddOutcome, AddStatus, NewImage};
 
 /// Images read and not yet sent, at most.
 const WAITING_IMAGES_MAX: usize = 32;
@@ -171,7 +172,7 @@ pub(super) async fn add(
     bar: &ProgressBar,
 ) -> Result<Summary, CliError> {
     let (images, waiting) = mpsc::channel::<(NewImage, OwnedSemaphorePermit)>(WAITING_IMAGES_MAX);
-    let (refusals, mut refused) = mpsc::channel::<Refusal>(WAITING_IMAGES_MAX);
+    let (refusals, refused) = mpsc::channel::<Refusal>(WAITING_IMAGES_MAX);
     let memory = Arc::new(Semaphore::new(WAITING_KIB_MAX as usize));
     tokio::task::spawn_blocking(move || read_all(files, &memory, &images, &refusals));
 
@@ -185,9 +186,26 @@ pub(super) async fn add(
             request(Message::Image(image))
         }),
     );
-    let mut outcomes = client.images.add_images(requests).await?.into_inner();
+    let outcomes = client.images.add_images(requests).await?.into_inner();
 
     let mut summary = Summary::default();
+    match gather(outcomes, refused, &sent, &mut summary, bar).await {
+        Ok(()) => Ok(summary),
+        Err(cause) => {
+            let stored = summary.added + summary.already_present;
+            Err(CliError::Interrupted { stored, cause: Box::new(cause) })
+        }
+    }
+}
+
+/// Reads what becomes of the images sent, and of the files that were not, until there is no more.
+async fn gather(
+    mut outcomes: Streaming<AddImagesResponse>,
+    mut refused: mpsc::Receiver<Refusal>,
+    sent: &AtomicU64,
+    summary: &mut Summary,
+    bar: &ProgressBar,
+) -> Result<(), CliError> {
     let mut answered = 0;
     let mut all_refused = false;
     loop {
@@ -208,7 +226,7 @@ pub(super) async fn add(
         summary.note_local(Some(refusal), bar);
     }
     if answered == sent.load(Ordering::Relaxed) {
-        Ok(summary)
+        Ok(())
     } else {
         Err(CliError::Answer("the outcomes of some images"))
     }

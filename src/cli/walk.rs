@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::file_uri;
+use crate::file_uri;
 
 /// A file to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]

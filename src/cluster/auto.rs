@@ -110,7 +110,12 @@ fn dense_groups(
     let tree = condensed_tree(input, ranks, graph, size, size, stage)?;
     let mut labels = tree.labels(&tree.excess_of_mass());
     let core: Vec<f32> = (0..n).map(|row| graph.core_distance(row, size).min(2.0)).collect();
-    let clusters = trim(input.vectors, &mut labels, &core, size);
+    let mut clusters = trim(input.vectors, &mut labels, &core, size);
+    if clusters == 0 {
+        // HDBSCAN never takes everything for one cluster, but one cluster amid noise is an answer too.
+        labels.fill(Some(0));
+        clusters = trim(input.vectors, &mut labels, &core, size);
+    }
     let noise = labels.iter().filter(|label| label.is_none()).count();
     Ok(DenseGroups {
         clusters,
@@ -134,7 +139,10 @@ impl DenseGroups {
         if silhouette < STRONG_SILHOUETTE {
             return Some(format!("a silhouette below {STRONG_SILHOUETTE} is no strong structure"));
         }
-        if (self.clusters == 1 || self.noise_share > LITTLE_NOISE) && noise_sparseness < SPARSER_NOISE {
+        if self.clusters == 1 && self.noise_share < LITTLE_NOISE {
+            return Some("a single cluster of nearly everything tells nothing apart".into());
+        }
+        if self.noise_share > LITTLE_NOISE && noise_sparseness < SPARSER_NOISE {
             return Some(format!(
                 "the noise is less than {SPARSER_NOISE} times as sparse as the clusters' rims"
             ));

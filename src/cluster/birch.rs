@@ -52,9 +52,9 @@ impl Algorithm for Birch {
     }
 }
 
-/// A third of the radius of all the data: fine enough to leave the grouping to the second step.
+/// A half, scikit-learn's default, which suits unit vectors; less where all the data lie closer than that.
 fn default_threshold(vectors: &Vectors) -> f32 {
-    (variance(vectors).sqrt() / 3.0).clamp(1e-3, 2.0)
+    (0.7 * variance(vectors).sqrt()).clamp(1e-3, 0.5)
 }
 
 /// A summary of points: shape of `mean` is (dim).
@@ -165,7 +165,11 @@ impl Tree {
             .collect();
         let (mut left, mut right) = (Vec::new(), Vec::new());
         for (entry, to_second) in entries.into_iter().zip(to_second) {
-            if to_second { right.push(entry) } else { left.push(entry) }
+            if to_second {
+                right.push(entry);
+            } else {
+                left.push(entry);
+            }
         }
         let new = self.nodes.len();
         let halves = [summary(&left, node), summary(&right, new)];

@@ -15,6 +15,8 @@ use crate::types::{Neighbour, PointOffset, Vectors, cosine_distance};
 
 /// Rows of one block of a matrix product: two blocks of 1280-d vectors fit a second-level cache.
 const BLOCK_ROWS: usize = 256;
+/// Vectors that a few queries are compared with at a time.
+const COLUMN_BLOCK_ROWS: usize = 1024;
 /// The most directed edges of a range graph, 4 bytes each.
 pub(super) const EDGES_MAX: usize = 128 << 20;
 /// How far a product's distance may be off: f32 rounding over some thousand dimensions, generously.
@@ -58,7 +60,9 @@ fn products<'a>(rows: &[f32], columns: &[f32], dim: usize, out: &'a mut Vec<f32>
     if let (Ok(a), Ok(b), Ok(mut c)) = views {
         general_mat_mul(-1.0, &a, &b.t(), 0.0, &mut c);
     }
-    target.iter_mut().for_each(|product| *product = (1.0 + *product).clamp(0.0, 2.0));
+    for product in &mut *target {
+        *product = (1.0 + *product).clamp(0.0, 2.0);
+    }
     target
 }
 
@@ -99,17 +103,21 @@ pub(super) fn sweep<A: Send>(
 /// The distances from each row of `queries` to every vector, shape (queries, n), row-major.
 pub(super) fn distances_to_all(vectors: &Vectors, queries: &Vectors) -> Vec<f32> {
     let (n, m) = (vectors.len(), queries.len());
-    let blocks: Vec<Vec<f32>> = (0..n.div_ceil(BLOCK_ROWS))
-        .into_par_iter()
-        .map(|index| {
+    let mut all = vec![0.0; m * n];
+    if m == 0 {
+        return all;
+    }
+    let blocks: Vec<Vec<f32>> = vectors
+        .as_slice()
+        .par_chunks(COLUMN_BLOCK_ROWS * vectors.dim())
+        .map(|columns| {
             let mut out = Vec::new();
-            products(queries.as_slice(), block(vectors, index), vectors.dim(), &mut out);
+            products(queries.as_slice(), columns, vectors.dim(), &mut out);
             out
         })
         .collect();
-    let mut all = vec![0.0; m * n];
-    for (index, distances) in blocks.iter().enumerate().filter(|_| m > 0) {
-        let (first, width) = (index * BLOCK_ROWS, distances.len() / m);
+    for (index, distances) in blocks.iter().enumerate() {
+        let (first, width) = (index * COLUMN_BLOCK_ROWS, distances.len() / m);
         for (row, part) in distances.chunks_exact(width).enumerate() {
             all[row * n + first..row * n + first + width].copy_from_slice(part);
         }
@@ -367,7 +375,9 @@ pub(super) fn range(
                 .map(|(column, _)| column as PointOffset)
                 .collect();
             count(2 * near.len())?;
-            near.iter().for_each(|&column| lock(&rows[column as usize]).push(row as PointOffset));
+            for &column in &near {
+                lock(&rows[column as usize]).push(row as PointOffset);
+            }
             lock(&rows[row]).extend(near);
         }
         Ok(())

@@ -20,7 +20,7 @@ const SAMPLE_POINTS_MAX: usize = 8_000;
 /// Samples tried, as in CLARA.
 const SAMPLES: u64 = 5;
 /// Restarts on the whole matrix.
-const RESTARTS: u64 = 4;
+const RESTARTS: u64 = 8;
 /// Candidates between two looks at cancellation.
 const CANDIDATES_PER_TICK: usize = 64;
 
@@ -138,7 +138,9 @@ struct Pam<'a> {
 impl<'a> Pam<'a> {
     fn new(matrix: &'a [f32], points: usize, medoids: Vec<PointOffset>) -> Self {
         let mut is_medoid = vec![false; points];
-        medoids.iter().for_each(|&medoid| is_medoid[medoid as usize] = true);
+        for &medoid in &medoids {
+            is_medoid[medoid as usize] = true;
+        }
         let mut pam =
             Self { matrix, points, medoids, is_medoid, nearest: Vec::new(), removal_loss: Vec::new() };
         pam.measure();

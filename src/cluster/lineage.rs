@@ -1,6 +1,7 @@
 //! Stable cluster ids: which new cluster continues which old one, and where each new one came from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::BuildHasher;
 
 use crate::types::{ClusterId, ImageId};
 
@@ -23,8 +24,8 @@ pub struct Lineage {
 /// first. With "more than half of the smaller", a piece that splits off could take a name only when the larger piece
 /// does not: Jaccard's order gives the name to the piece that resembles the old cluster most. Ties go to the smaller
 /// old id, then to the smaller label.
-pub fn match_clusters(
-    previous: &HashMap<ImageId, ClusterId>,
+pub fn match_clusters<S: BuildHasher>(
+    previous: &HashMap<ImageId, ClusterId, S>,
     images: &[ImageId],
     labels: &[Option<u32>],
     next: ClusterId,
@@ -49,7 +50,7 @@ pub fn match_clusters(
         .collect();
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
     let mut ids: Vec<Option<ClusterId>> = vec![None; clusters];
-    let mut taken = std::collections::HashSet::new();
+    let mut taken = HashSet::new();
     for (_, old, new) in pairs {
         if ids[new as usize].is_none() && taken.insert(old) {
             ids[new as usize] = Some(old);
@@ -69,6 +70,8 @@ pub fn match_clusters(
     for ((new, old), count) in shared {
         parents[new as usize].push((old, count));
     }
-    parents.iter_mut().for_each(|parents| parents.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0))));
+    for parents in &mut parents {
+        parents.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    }
     Lineage { ids, parents, next: ClusterId(next) }
 }

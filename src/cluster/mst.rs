@@ -10,7 +10,8 @@ use super::progress::Stage;
 use super::{ClusterError, ClusterInput};
 use crate::types::{PointOffset, cosine_distance};
 
-/// The most components whose shortest links are kept for every pair of them, 16 bytes each, once per thread.
+/// The most components whose shortest links are kept for every pair of them, 20 bytes each, a few
+/// times per thread.
 const PAIRED_COMPONENTS_MAX: usize = 512;
 
 /// A link between two points, weighted by their mutual reachability distance.
@@ -79,6 +80,23 @@ impl Forest<'_> {
         (edge.weight.to_bits(), edge.distance.to_bits(), x.min(y), x.max(y))
     }
 
+    fn is_better(&self, old: Option<Edge>, new: &Edge) -> bool {
+        old.is_none_or(|old| self.key(new) < self.key(&old))
+    }
+
+    /// Slot by slot the better of two lists; one that saw no pair is empty.
+    fn best_of_both(&self, mut a: Vec<Option<Edge>>, b: Vec<Option<Edge>>) -> Vec<Option<Edge>> {
+        if a.len() < b.len() {
+            return b;
+        }
+        for (old, new) in a.iter_mut().zip(b) {
+            if let Some(edge) = new.filter(|edge| self.is_better(*old, edge)) {
+                *old = Some(edge);
+            }
+        }
+        a
+    }
+
     fn add(&mut self, edge: Edge) -> bool {
         let joined = self.sets.union(edge.a, edge.b).is_some();
         if joined {
@@ -107,7 +125,7 @@ impl Forest<'_> {
                 }
                 let edge = self.edge(row as PointOffset, neighbour.offset, neighbour.distance);
                 for side in [home, away] {
-                    if best[side].is_none_or(|old| self.key(&edge) < self.key(&old)) {
+                    if self.is_better(best[side], &edge) {
                         best[side] = Some(edge);
                     }
                 }
@@ -141,7 +159,6 @@ impl Forest<'_> {
         let paired = count <= PAIRED_COMPONENTS_MAX;
         let slots = if paired { count * count } else { count };
         let this = &*self;
-        let better = |old: &Option<Edge>, new: &Edge| old.is_none_or(|old| this.key(new) < this.key(&old));
         let visit = |best: &mut Vec<Option<Edge>>, tile: &Tile<'_>| {
             best.resize(slots, None);
             for (row, first, distances) in tile.pairs() {
@@ -160,7 +177,7 @@ impl Forest<'_> {
                             continue;
                         }
                         let edge = Edge { a: row as PointOffset, b: column as PointOffset, weight, distance };
-                        if better(&best[slot], &edge) {
+                        if this.is_better(best[slot], &edge) {
                             best[slot] = Some(edge);
                         }
                     }
@@ -168,17 +185,7 @@ impl Forest<'_> {
             }
             Ok(())
         };
-        let merge = |mut a: Vec<Option<Edge>>, b: Vec<Option<Edge>>| {
-            if a.len() < b.len() {
-                return b;
-            }
-            for (old, new) in a.iter_mut().zip(b) {
-                if let Some(edge) = new.filter(|edge| better(old, edge)) {
-                    *old = Some(edge);
-                }
-            }
-            a
-        };
+        let merge = |a, b| this.best_of_both(a, b);
         let best = sweep(self.input.vectors, stage, Vec::new, visit, merge)?;
         let vectors = self.input.vectors;
         let mut found: Vec<Edge> = best

@@ -163,7 +163,9 @@ pub fn extract_xi(plot: &Reachability, xi: f32, min_points: u32) -> Vec<Option<u
     for cluster in xi::clusters(plot, &place, f64::from(xi), min_points as usize) {
         let rows = &plot.order[cluster];
         if rows.iter().all(|&row| labels[row as usize].is_none()) {
-            rows.iter().for_each(|&row| labels[row as usize] = Some(next));
+            for &row in rows {
+                labels[row as usize] = Some(next);
+            }
             next += 1;
         }
     }

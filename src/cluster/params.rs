@@ -6,19 +6,19 @@ use super::outcome::Algorithm;
 use super::{auto, birch, dbscan, hdbscan, kmeans, kmedoids, optics};
 
 /// The most clusters that may be asked for.
-pub const K_MAX: u32 = 10_000;
+pub(super) const K_MAX: u32 = 10_000;
 /// The most iterations K-Means takes, per restart.
-pub const ITERATIONS_MAX: u32 = 10_000;
+pub(super) const ITERATIONS_MAX: u32 = 10_000;
 /// The most restarts of K-Means.
-pub const RESTARTS_MAX: u32 = 100;
+pub(super) const RESTARTS_MAX: u32 = 100;
 /// The most neighbours that make a core point; bounds the neighbour lists.
-pub const MIN_POINTS_MAX: u32 = 10_000;
+pub(super) const MIN_POINTS_MAX: u32 = 10_000;
 /// The most children of a node of BIRCH's tree.
-pub const BRANCHING_MAX: u32 = 1_000;
+pub(super) const BRANCHING_MAX: u32 = 1_000;
 /// The largest threshold of BIRCH: unit vectors are at most 2 apart.
-pub const THRESHOLD_MAX: f32 = 2.0;
+pub(super) const THRESHOLD_MAX: f32 = 2.0;
 /// The largest cosine distance.
-pub const EPS_MAX: f32 = 2.0;
+pub(super) const EPS_MAX: f32 = 2.0;
 
 /// An algorithm and its parameters. An absent value is derived from the data; the outcome says what it became.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -57,7 +57,8 @@ pub enum Parameters {
     },
     /// BIRCH, with Ward linkage of its subclusters.
     Birch {
-        /// The largest radius of a subcluster, a Euclidean distance in (0, 2]; by default a third of the data's own.
+        /// The largest radius of a subcluster, a Euclidean distance in (0, 2]; by default 0.5, or 0.7
+        /// of the radius of all the data where that is less.
         threshold: Option<f32>,
         /// Children of a tree node, 2..=1,000; by default 50.
         branching: Option<u32>,
@@ -66,7 +67,7 @@ pub enum Parameters {
     },
     /// HDBSCAN with excess of mass.
     Hdbscan {
-        /// Points that make a cluster, 2..=n; by default 5, and more for large collections.
+        /// Points that make a cluster, 2..=n; by default 5.
         min_cluster_size: Option<u32>,
         /// Points, the point itself included, whose distance is a point's density, 1..=n; by default
         /// `min_cluster_size`.
@@ -85,7 +86,7 @@ pub enum Extraction {
 
 /// Parameters that can't be used with the number of points at hand.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[allow(missing_docs, reason = "the fields are the value received and the largest allowed")]
+#[expect(missing_docs, reason = "the fields are the value received and the largest allowed")]
 pub enum ParameterError {
     /// No such number of clusters.
     #[error("k is {received}, allowed is 1..={max}")]
@@ -181,9 +182,7 @@ impl Parameters {
                 check_extraction(extraction, max_eps.unwrap_or(EPS_MAX))?;
             }
             Self::Birch { threshold, branching, k: clusters } => {
-                if let Some(received) = threshold.filter(|t| !(*t > 0.0 && *t <= THRESHOLD_MAX)) {
-                    return Err(E::Threshold { received, max: THRESHOLD_MAX });
-                }
+                check_threshold(threshold)?;
                 count(branching, 2, BRANCHING_MAX, |received, max| E::Branching { received, max })?;
                 k(clusters)?;
             }
@@ -258,6 +257,15 @@ fn distance(
     }
 }
 
+fn check_threshold(threshold: Option<f32>) -> Result<(), ParameterError> {
+    match threshold {
+        Some(received) if !(received > 0.0 && received <= THRESHOLD_MAX) => {
+            Err(ParameterError::Threshold { received, max: THRESHOLD_MAX })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_extraction(extraction: Extraction, max_eps: f32) -> Result<(), ParameterError> {
     match extraction {
         Extraction::Xi(received) if !(received > 0.0 && received < 1.0) => {
@@ -278,5 +286,5 @@ pub(super) fn default_k(points: usize) -> u32 {
 
 /// The neighbourhood size when none is asked for.
 pub(super) fn default_min_points(points: usize) -> u32 {
-    5.min(points.max(1) as u32)
+    5.min(points.max(2) as u32)
 }

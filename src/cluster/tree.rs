@@ -105,11 +105,11 @@ impl Level {
     /// Follows the merges in their order: a group without a big part waits until it meets one.
     fn find_owners(&mut self, mut inner: Vec<usize>, points: usize, merges: &[Merge]) {
         inner.sort_unstable();
-        let group = |(place, part): (usize, &Part)| match part.big {
-            true => (part.id, (Some(place), Vec::new())),
-            false => (part.id, (None, vec![place])),
+        let group = |(place, part): (usize, &Part)| {
+            (part.id, if part.big { (Some(place), Vec::new()) } else { (None, vec![place]) })
         };
-        let mut groups: HashMap<u32, (Option<usize>, Vec<usize>)> = self.parts.iter().enumerate().map(group).collect();
+        let mut groups: HashMap<u32, (Option<usize>, Vec<usize>)> =
+            self.parts.iter().enumerate().map(group).collect();
         for place in inner {
             let Merge { left, right, .. } = merges[place];
             let (a, mut waiting) = groups.remove(&left).unwrap_or_default();
@@ -141,8 +141,11 @@ impl CondensedTree {
             let distance = merges[place].distance;
             let level = Level::new(id, distance, points, &merges, min_cluster_size);
             let splits = level.big().count() > 1;
-            let children: Vec<u32> =
-                level.parts.iter().map(|part| if splits && part.big { tree.split(node, distance) } else { node }).collect();
+            let children: Vec<u32> = level
+                .parts
+                .iter()
+                .map(|part| if splits && part.big { tree.split(node, distance) } else { node })
+                .collect();
             for (part, &child) in level.parts.iter().zip(&children) {
                 if part.big {
                     open.push((part.id, child));

@@ -203,7 +203,9 @@ fn direction(vectors: &Vectors, rows: &[PointOffset]) -> Vec<f32> {
         sum.iter_mut().zip(vectors.row(row as usize)).for_each(|(sum, value)| *sum += value);
     }
     let length = crate::types::dot(&sum, &sum).sqrt().max(f32::MIN_POSITIVE);
-    sum.iter_mut().for_each(|value| *value /= length);
+    for value in &mut sum {
+        *value /= length;
+    }
     sum
 }
 
@@ -242,7 +244,9 @@ pub(super) fn trim(
         let surrounded = 2 * noise.len() >= rows.len();
         let dense = !surrounded || quantile(of(noise), 0.25) > DENSER * quantile(of(rows), 0.5);
         let stays = rows.len() >= min_cluster_size && dense;
-        rows.iter().for_each(|&row| labels[row as usize] = stays.then_some(left));
+        for &row in rows {
+            labels[row as usize] = stays.then_some(left);
+        }
         left += u32::from(stays);
     }
     left as usize

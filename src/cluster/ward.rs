@@ -1,4 +1,5 @@
-//! Ward linkage of weighted means by nearest-neighbour chains (Murtagh 1983), with Lance and Williams' update.
+//! Ward linkage of subclusters by nearest-neighbour chains (Murtagh 1983), with Lance and Williams' update. Every
+//! subcluster counts once, whatever its size, as in scikit-learn's BIRCH.
 
 use super::ClusterError;
 use super::birch::Feature;
@@ -9,13 +10,13 @@ use rayon::prelude::*;
 /// Merges `features` until `k` groups are left: the group of each feature, dense from 0.
 pub(super) fn merge(features: &[Feature], k: usize, stage: &Stage<'_>) -> Result<Vec<u32>, ClusterError> {
     let n = features.len();
-    let mut count: Vec<f32> = features.iter().map(|feature| feature.count).collect();
+    let mut count = vec![1.0f32; n];
     let mut cost = costs(features);
     let mut active = vec![true; n];
     let mut chain: Vec<usize> = Vec::new();
     let mut merges: Vec<(f32, usize, usize)> = Vec::new();
     while merges.len() + 1 < n {
-        if merges.len() % 64 == 0 {
+        if merges.len().is_multiple_of(64) {
             stage.tick(merges.len(), n)?;
         }
         if chain.is_empty() {
@@ -26,10 +27,9 @@ pub(super) fn merge(features: &[Feature], k: usize, stage: &Stage<'_>) -> Result
         let row = &cost[top * n..(top + 1) * n];
         // The one the chain came from goes first, or ties could turn it round for ever.
         let start = before.map_or((f32::INFINITY, usize::MAX), |before| (row[before], before));
-        let (nearest_cost, nearest) =
-            (0..n)
-                .filter(|&other| active[other] && other != top)
-                .fold(start, |best, other| if row[other] < best.0 { (row[other], other) } else { best });
+        let (nearest_cost, nearest) = (0..n)
+            .filter(|&other| active[other] && other != top)
+            .fold(start, |best, other| if row[other] < best.0 { (row[other], other) } else { best });
         if Some(nearest) != before {
             chain.push(nearest);
             continue;
@@ -63,14 +63,10 @@ pub(super) fn merge(features: &[Feature], k: usize, stage: &Stage<'_>) -> Result
         .collect())
 }
 
-/// What merging each pair would add to the scatter, shape (n, n).
+/// What merging each pair would add to the scatter of their means, shape (n, n).
 fn costs(features: &[Feature]) -> Vec<f32> {
     features
         .par_iter()
-        .flat_map_iter(|a| {
-            features
-                .iter()
-                .map(move |b| a.count * b.count / (a.count + b.count) * squared_distance(&a.mean, &b.mean))
-        })
+        .flat_map_iter(|a| features.iter().map(move |b| 0.5 * squared_distance(&a.mean, &b.mean)))
         .collect()
 }

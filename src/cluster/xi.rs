@@ -110,7 +110,9 @@ fn filter(areas: &mut Vec<SteepDown>, peak: f64, plot: &Plot) {
         return;
     }
     areas.retain(|area| peak <= plot.height[area.start] * plot.complement);
-    areas.iter_mut().for_each(|area| area.max_between = area.max_between.max(peak));
+    for area in areas {
+        area.max_between = area.max_between.max(peak);
+    }
 }
 
 /// The ranges of places that are clusters, inner ones first. `place` is the place of each row in the order.

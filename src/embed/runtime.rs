@@ -1,5 +1,6 @@
 //! Finding and loading ONNX Runtime's shared library, once per process.
 
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -85,7 +86,7 @@ fn candidates(explicit: Option<&Path>) -> Vec<Candidate> {
 /// Opens the library and checks its version before anything is called in it: beyond that point `ort` panics where
 /// the library is too old.
 fn load(path: &Path) -> Result<Environment, String> {
-    let builder = ort::init_from(path).map_err(|error| error.to_string())?;
+    let builder = ort::init_from(path).map_err(|error| reason(&error))?;
     let log = |level: LogLevel, category: &str, _: &str, _: &str, message: &str| match level {
         LogLevel::Fatal | LogLevel::Error => tracing::error!(category, message, "onnxruntime"),
         LogLevel::Warning => tracing::warn!(category, message, "onnxruntime"),
@@ -99,4 +100,13 @@ fn load(path: &Path) -> Result<Environment, String> {
         .map_err(|error| error.to_string())?;
     environment.set_log_level(LogLevel::Warning);
     Ok(environment)
+}
+
+/// What the system's loader said, where it said anything.
+fn reason(error: &ort::LoadDynamicError) -> String {
+    let said = match error {
+        ort::LoadDynamicError::Dlopen { error, .. } => error.source().map(ToString::to_string),
+        _ => None,
+    };
+    said.unwrap_or_else(|| error.to_string())
 }

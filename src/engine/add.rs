@@ -1,8 +1,9 @@
 //! Adding images: what was prepared is stored in groups, published, and only then answered.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SendError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +17,9 @@ use super::clusterings::Place;
 use super::collection::{Collection, Keeping, Writer};
 use super::error::EngineError;
 use super::evidence::NearRows;
-use super::lock::{now_ms, read};
+use super::lock::{lock, now_ms, read};
 use super::persist::{Batch, ImageRecord, SourceRecord};
-use super::requests::RequestKey;
+use super::requests::{RequestKey, RequestRecord};
 use super::state::{Row, State, facts};
 
 /// Images stored with one write to the disk at most.
@@ -105,20 +106,24 @@ impl NewImage {
 
 /// Hands images to the thread that stores them.
 #[derive(Clone)]
-pub(super) struct Adder(SyncSender<AddTask>);
+pub(super) struct Adder {
+    /// `None` ends the thread.
+    tasks: SyncSender<Option<AddTask>>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
 
 impl Adder {
-    /// Starts the thread of a collection; it ends with the last handle.
+    /// Starts the thread of a collection; it ends with the last handle, or with [`Adder::stop`].
     ///
     /// # Errors
     /// The system has no thread left.
     pub(super) fn start(collection: Arc<Collection>) -> Result<Self, EngineError> {
-        let (sender, receiver) = sync_channel(WAITING_IMAGES_MAX);
-        std::thread::Builder::new()
+        let (tasks, receiver) = sync_channel(WAITING_IMAGES_MAX);
+        let thread = std::thread::Builder::new()
             .name("culld-add".into())
             .spawn(move || run(&collection, &receiver))
             .map_err(|error| EngineError::Internal(format!("can't start a thread: {error}")))?;
-        Ok(Self(sender))
+        Ok(Self { tasks, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 
     /// Queues one image; waits while the queue is full.
@@ -126,17 +131,37 @@ impl Adder {
     /// # Errors
     /// Never by overload; [`EngineError::Stopping`] (through the reply) once the thread is gone.
     pub(super) fn add(&self, task: AddTask) {
-        if let Err(refused) = self.0.send(task) {
-            (refused.0.reply)(Err(EngineError::Stopping));
+        if let Err(SendError(Some(refused))) = self.tasks.send(Some(task)) {
+            (refused.reply)(Err(EngineError::Stopping));
+        }
+    }
+
+    /// Ends the thread once what was queued before is stored, whoever holds handles still.
+    pub(super) fn stop(&self) {
+        // A thread that is gone needs no telling.
+        let _ = self.tasks.send(None);
+        let thread = lock(&self.thread).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that stores images panicked");
         }
     }
 }
 
-fn run(collection: &Collection, tasks: &Receiver<AddTask>) {
-    while let Ok(first) = tasks.recv() {
+fn run(collection: &Collection, tasks: &Receiver<Option<AddTask>>) {
+    while let Ok(Some(first)) = tasks.recv() {
         let mut group = vec![first];
-        group.extend(tasks.try_iter().take(GROUP_IMAGES_MAX - 1));
+        let mut last = false;
+        while group.len() < GROUP_IMAGES_MAX
+            && !last
+            && let Ok(next) = tasks.try_recv()
+        {
+            last = next.is_none();
+            group.extend(next);
+        }
         store_group(collection, group);
+        if last {
+            break;
+        }
     }
 }
 
@@ -147,6 +172,8 @@ struct Group {
     new: Vec<(Row, Box<Prepared>)>,
     new_sources: u64,
     generation: Generation,
+    /// Requests of this group, which the store doesn't know yet.
+    requests: HashMap<[u8; 32], RequestRecord>,
 }
 
 /// A task once its place in the group is known.
@@ -172,6 +199,7 @@ fn store_group(collection: &Collection, tasks: Vec<AddTask>) {
         new: Vec::new(),
         new_sources: 0,
         generation: read(&collection.state).generation,
+        requests: HashMap::new(),
     };
     let mut placed = Vec::with_capacity(tasks.len());
     for task in tasks {
@@ -198,7 +226,7 @@ fn place(
     source: NewSource,
     request: Option<&RequestKey>,
 ) -> Result<(ImageId, bool), EngineError> {
-    if let Some(first) = writer.replay::<AddedRecord>(request)? {
+    if let Some(first) = first_answer(writer, group, request)? {
         return Ok((first.image, first.new));
     }
     let (id, bytes) = (image.id(), image.bytes());
@@ -241,9 +269,26 @@ fn place(
         let row = Row { image: id, generation: group.generation, added_ms: now, alive: true };
         group.new.push((row, prepared));
     }
-    group.batch.remember(request, &AddedRecord { image: id, new })?;
+    let answer = AddedRecord { image: id, new };
+    group.batch.remember(request, &answer)?;
+    if let Some(request) = request {
+        group.requests.insert(request.key, RequestRecord::new(request, &answer)?);
+    }
     group.headers.insert(id, header);
     Ok((id, new))
+}
+
+/// What this request was answered before, be it in the same group.
+fn first_answer(
+    writer: &Writer<'_>,
+    group: &Group,
+    request: Option<&RequestKey>,
+) -> Result<Option<AddedRecord>, EngineError> {
+    let Some(request) = request else { return Ok(None) };
+    match group.requests.get(&request.key) {
+        Some(in_group) => in_group.answer(request).map(Some),
+        None => writer.replay(Some(request)),
+    }
 }
 
 /// Notes where an image was seen, last seen last; answers whether the place is new.

@@ -8,6 +8,8 @@ use crate::cluster::{Parameters, RedFlag};
 use crate::decide::Standing;
 use crate::types::{ClusterId, Generation, ImageId};
 
+use super::state::Row;
+
 /// Everything about a clustering but its members.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClusteringHead {
@@ -132,11 +134,26 @@ impl Place {
     }
 }
 
-/// Members of a clustering by image.
-pub(super) fn places(members: &[MemberRecord]) -> HashMap<ImageId, Place> {
+/// Everybody's place in a clustering.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    generation: Generation,
+    by_image: HashMap<ImageId, Place>,
+}
+
+impl Places {
+    /// The place of a row; an image that was deleted and added again since is a new one.
+    pub(super) fn of(&self, row: &Row) -> Place {
+        let place = self.by_image.get(&row.image).filter(|_| row.generation <= self.generation);
+        place.copied().unwrap_or_default()
+    }
+}
+
+/// Everybody's place in the clustering of this generation with these members.
+pub(super) fn places(generation: Generation, members: &[MemberRecord]) -> Places {
     let place = |member: &MemberRecord| match member.cluster {
         Some(cluster) => Place::Member(cluster, member.distance),
         None => Place::Noise,
     };
-    members.iter().map(|member| (member.image, place(member))).collect()
+    Places { generation, by_image: members.iter().map(|member| (member.image, place(member))).collect() }
 }

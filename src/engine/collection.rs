@@ -14,7 +14,7 @@ use crate::embed::EmbeddingSpace;
 use crate::index::{HnswValidParams, IndexChoice, SnapshotKey, VectorIndex};
 use crate::types::{Generation, ImageId, PointOffset, Vectors};
 
-use super::clusterings::{Place, places};
+use super::clusterings::{Places, places};
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, NearRows};
 use super::lock::{lock, now_ms, read, write};
@@ -103,9 +103,12 @@ impl Collection {
 
     /// Works out everything derived from the active clustering afresh, and publishes it.
     fn derive_active(&self) -> Result<(), EngineError> {
-        let active = read(&self.state).active;
-        let members = active.map(|id| self.store.members(id)).transpose()?.unwrap_or_default();
-        let derived = derive(&read(&self.state), &places(&members), None);
+        let active = read(&self.state).active_head().map(Arc::clone);
+        let places = match active {
+            Some(head) => places(head.generation, &self.store.members(head.id)?),
+            None => Places::default(),
+        };
+        let derived = derive(&read(&self.state), &places, None);
         write(&self.state).derived = Arc::new(derived);
         Ok(())
     }
@@ -239,10 +242,9 @@ fn load_index(
 }
 
 /// Works out places, nearest labelled images, votes and decisions; `near` where they are known already.
-pub(super) fn derive(state: &State, places: &HashMap<ImageId, Place>, near: Option<NearRows>) -> Derived {
+pub(super) fn derive(state: &State, places: &Places, near: Option<NearRows>) -> Derived {
     let rows = &state.rows;
-    let places: Vec<_> =
-        rows.all().iter().map(|row| places.get(&row.image).copied().unwrap_or_default()).collect();
+    let places: Vec<_> = rows.all().iter().map(|row| places.of(row)).collect();
     let near = near.unwrap_or_else(|| {
         let mut near = vec![[None, None]; rows.all().len()];
         let unlabelled = state.unlabelled();

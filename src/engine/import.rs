@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::UNIX_EPOCH;
 
+use crate::file_uri;
+
 use super::add::{Added, NewSource};
 use super::error::EngineError;
 use super::ingest::{AddError, Ingest, IngestTask};
@@ -17,6 +19,8 @@ pub(super) const IMPORT_PATHS_MAX: usize = 100;
 pub(super) const IMPORT_FILES_MAX: usize = 10_000_000;
 /// Directories below a path at most, one in another.
 const DEPTH_MAX: usize = 64;
+/// Bytes of one import that are read and not answered at most, unless one file alone has more.
+const INFLIGHT_BYTES_MAX: u64 = 64 << 20;
 
 /// Checks that paths lie under the allowed roots; answers them without links.
 ///
@@ -42,9 +46,18 @@ fn allowed_path(path: &Path, roots: &[PathBuf]) -> Result<PathBuf, EngineError> 
     })
 }
 
-/// Files under the paths in order of name, without following links out of a directory, hidden ones left out.
-fn files_under(paths: &[PathBuf], operation: &Operation) -> Result<BTreeSet<PathBuf>, EngineError> {
-    let mut files = BTreeSet::new();
+/// What lies under the paths of an import.
+#[derive(Default)]
+struct Found {
+    /// Files in order of name.
+    files: BTreeSet<PathBuf>,
+    /// Directories that can't be read, and why.
+    unreadable: Vec<(PathBuf, String)>,
+}
+
+/// Looks under the paths without following links out of a directory; hidden entries are left out.
+fn look_under(paths: &[PathBuf], operation: &Operation) -> Result<Found, EngineError> {
+    let mut found = Found::default();
     let mut open: Vec<(PathBuf, usize)> = paths.iter().map(|path| (path.clone(), 0)).collect();
     while let Some((path, depth)) = open.pop() {
         if operation.is_cancelled() {
@@ -54,25 +67,47 @@ fn files_under(paths: &[PathBuf], operation: &Operation) -> Result<BTreeSet<Path
             continue;
         };
         if kind.is_file() {
-            files.insert(path);
-        } else if kind.is_dir() && depth < DEPTH_MAX {
-            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
-            let visible = entries.filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
-            open.extend(visible.map(|entry| (entry.path(), depth + 1)));
+            found.files.insert(path);
+        } else if kind.is_dir() && depth == DEPTH_MAX {
+            found.unreadable.push((path, format!("deeper than {DEPTH_MAX} directories")));
+        } else if kind.is_dir() {
+            match visible_entries(&path) {
+                Ok(entries) => open.extend(entries.into_iter().map(|entry| (entry, depth + 1))),
+                Err(error) => found.unreadable.push((path, error.to_string())),
+            }
         }
-        if files.len() > IMPORT_FILES_MAX {
+        if found.files.len() > IMPORT_FILES_MAX {
             return Err(EngineError::Exhausted {
                 message: format!("more than {IMPORT_FILES_MAX} files: import parts of them"),
                 retry_after: None,
             });
         }
-        operation.progress("listing", files.len() as u64, 0);
+        operation.progress("listing", found.files.len() as u64, 0);
     }
-    Ok(files)
+    Ok(found)
 }
 
-/// What became of one file.
-type Answer = (PathBuf, Result<Added, AddError>);
+fn visible_entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
+    let visible = entries.iter().filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
+    Ok(visible.map(fs::DirEntry::path).collect())
+}
+
+/// What became of one file, and how many bytes of it were in memory until then.
+struct Answer {
+    path: PathBuf,
+    bytes: u64,
+    result: Result<Added, AddError>,
+}
+
+/// An import under way.
+struct Import<'a> {
+    ingest: &'a Ingest,
+    tags: &'a [String],
+    answers: Receiver<Answer>,
+    inflight_bytes: u64,
+    summary: ImportSummary,
+}
 
 /// Adds every file under the paths; what is there with the same size and time is not read again.
 pub(super) fn import(
@@ -81,94 +116,107 @@ pub(super) fn import(
     tags: &[String],
     operation: &Operation,
 ) -> Result<OperationResult, EngineError> {
-    let files = files_under(paths, operation)?;
-    let total = files.len() as u64;
-    let mut summary = ImportSummary::default();
-    let (sender, receiver) = channel();
-    for path in files {
+    let found = look_under(paths, operation)?;
+    let total = (found.files.len() + found.unreadable.len()) as u64;
+    let (sender, answers) = channel();
+    let mut import = Import { ingest, tags, answers, inflight_bytes: 0, summary: ImportSummary::default() };
+    for (path, detail) in found.unreadable {
+        import.count(Answer { path, bytes: 0, result: Err(AddError::Unreadable(detail)) });
+    }
+    for path in found.files {
         if operation.is_cancelled() {
             break;
         }
-        receiver.try_iter().for_each(|answer| count(&mut summary, answer));
-        operation.progress("adding", summary.files, total);
-        add_file(ingest, path, tags, &sender, &mut summary)?;
+        import.add(path, &sender)?;
+        operation.progress("adding", import.summary.files, total);
     }
     drop(sender);
-    wait_for_rest(&receiver, &mut summary, operation, total);
+    while let Ok(answer) = import.answers.recv() {
+        import.count(answer);
+        operation.progress("adding", import.summary.files, total);
+    }
     if operation.is_cancelled() {
         return Err(EngineError::Cancelled);
     }
-    Ok(OperationResult::Import(summary))
+    Ok(OperationResult::Import(import.summary))
 }
 
-fn wait_for_rest(
-    receiver: &Receiver<Answer>,
-    summary: &mut ImportSummary,
-    operation: &Operation,
-    total: u64,
-) {
-    for answer in receiver {
-        count(summary, answer);
-        operation.progress("adding", summary.files, total);
+impl Import<'_> {
+    fn add(&mut self, path: PathBuf, sender: &Sender<Answer>) -> Result<(), EngineError> {
+        let key = file_uri::key(&path);
+        let metadata = fs::metadata(&path);
+        let size = metadata.as_ref().map_or(0, fs::Metadata::len);
+        let modified = metadata.ok().and_then(|metadata| metadata.modified().ok());
+        let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let modified_ms = modified.map(|since| since.as_millis() as i64);
+        if self.ingest.collection().is_unchanged(&key, size, modified_ms)? {
+            self.summary.files += 1;
+            self.summary.already_present += 1;
+            return Ok(());
+        }
+        self.make_room(size);
+        let bytes_max = self.ingest.image_bytes_max();
+        let read = if size > bytes_max {
+            Err(AddError::TooLarge { bytes: size, bytes_max })
+        } else {
+            fs::read(&path).map_err(|error| AddError::Unreadable(error.to_string()))
+        };
+        match read {
+            Err(error) => self.count(Answer { path, bytes: 0, result: Err(error) }),
+            Ok(read) => {
+                let (sender, bytes) = (sender.clone(), read.len() as u64);
+                self.inflight_bytes += bytes;
+                let uri = file_uri::encode(&path);
+                let source = NewSource { key, uri, modified_ms, tags: self.tags.to_vec() };
+                // A closed channel means that the import is over, and nobody counts any more.
+                let reply = Box::new(move |result| drop(sender.send(Answer { path, bytes, result })));
+                self.ingest.add(IngestTask {
+                    bytes: read.into(),
+                    source,
+                    request: None,
+                    cancelled: None,
+                    reply,
+                });
+            }
+        }
+        Ok(())
     }
-}
 
-fn add_file(
-    ingest: &Ingest,
-    path: PathBuf,
-    tags: &[String],
-    sender: &Sender<Answer>,
-    summary: &mut ImportSummary,
-) -> Result<(), EngineError> {
-    let key = path.to_string_lossy().into_owned();
-    let metadata = fs::metadata(&path);
-    let size = metadata.as_ref().map_or(0, fs::Metadata::len);
-    let modified = metadata.ok().and_then(|metadata| metadata.modified().ok());
-    let modified_ms =
-        modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_millis() as i64);
-    if ingest.collection().is_unchanged(&key, size, modified_ms)? {
+    /// Counts the answers that are there, and waits for more until so many bytes may be read.
+    fn make_room(&mut self, bytes: u64) {
+        while let Ok(answer) = self.answers.try_recv() {
+            self.count(answer);
+        }
+        while self.inflight_bytes > 0
+            && self.inflight_bytes + bytes > INFLIGHT_BYTES_MAX
+            && let Ok(answer) = self.answers.recv()
+        {
+            self.count(answer);
+        }
+    }
+
+    fn count(&mut self, Answer { path, bytes, result }: Answer) {
+        self.inflight_bytes -= bytes;
+        let summary = &mut self.summary;
         summary.files += 1;
-        summary.already_present += 1;
-        return Ok(());
-    }
-    let bytes = if size > ingest.image_bytes_max() {
-        Err(AddError::TooLarge { bytes: size, bytes_max: ingest.image_bytes_max() })
-    } else {
-        fs::read(&path).map_err(|error| AddError::Unreadable(error.to_string()))
-    };
-    match bytes {
-        Err(error) => count(summary, (path, Err(error))),
-        Ok(bytes) => {
-            let sender = sender.clone();
-            let uri = format!("file://{key}");
-            let source = NewSource { key, uri, modified_ms, tags: tags.to_vec() };
-            // A closed channel means that the import is over, and nobody counts any more.
-            let reply = Box::new(move |answer| drop(sender.send((path, answer))));
-            ingest.add(IngestTask { bytes: bytes.into(), source, request: None, cancelled: None, reply });
+        let error = match result {
+            Ok(Added { new: true, .. }) => {
+                summary.added += 1;
+                return;
+            }
+            Ok(_) => {
+                summary.already_present += 1;
+                return;
+            }
+            Err(error) => error,
+        };
+        if error.is_rejection() {
+            summary.rejected += 1;
+        } else {
+            summary.failed += 1;
         }
-    }
-    Ok(())
-}
-
-fn count(summary: &mut ImportSummary, (path, answer): Answer) {
-    summary.files += 1;
-    let error = match answer {
-        Ok(Added { new: true, .. }) => {
-            summary.added += 1;
-            return;
+        if summary.problems.len() < IMPORT_PROBLEMS_MAX {
+            summary.problems.push((path.to_string_lossy().into_owned(), error.to_string()));
         }
-        Ok(_) => {
-            summary.already_present += 1;
-            return;
-        }
-        Err(error) => error,
-    };
-    if error.is_rejection() {
-        summary.rejected += 1;
-    } else {
-        summary.failed += 1;
-    }
-    if summary.problems.len() < IMPORT_PROBLEMS_MAX {
-        summary.problems.push((path.to_string_lossy().into_owned(), error.to_string()));
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct CollectionRecord {
     pub(super) created_ms: i64,
     /// The space of its embeddings.
     pub(super) space: EmbeddingSpace,
+    /// Whether it was deleted; what is left of it then goes when the daemon starts, if not before.
+    pub(super) deleted: bool,
 }
 
 /// A collection's counters.
@@ -343,8 +345,8 @@ impl CollectionStore {
         Ok(expired.len())
     }
 
-    /// Deletes everything of this collection, in steps that each fit a batch; its own record goes last, so that a
-    /// crash in between leaves a collection that can be deleted again.
+    /// Deletes everything of this collection, in steps that each fit a batch; its own record, which says that it was
+    /// deleted, goes last.
     pub(super) fn delete_all(&self) -> Result<(), EngineError> {
         let own = Keys::collection(self.number);
         for prefix in Keys::all_of(self.number) {

@@ -234,21 +234,21 @@ impl Collection {
     /// The store fails.
     pub fn label_counts(
         &self,
-        clustering: u64,
+        clustering: &ClusteringHead,
     ) -> Result<std::collections::HashMap<ClusterId, [u64; 2]>, EngineError> {
         let snapshot = self.snapshot();
         let mut counts = std::collections::HashMap::new();
-        if snapshot.active.as_ref().is_some_and(|head| head.id == clustering) {
+        if snapshot.active.as_ref().is_some_and(|head| head.id == clustering.id) {
             for (&cluster, votes) in &snapshot.derived.votes {
                 counts.insert(cluster, [votes.of(Side::Keep), votes.of(Side::Discard)]);
             }
             return Ok(counts);
         }
-        for member in self.store.members(clustering)? {
+        for member in self.store.members(clustering.id)? {
             let (Some(cluster), Some(label)) = (member.cluster, snapshot.labels.get(&member.image)) else {
                 continue;
             };
-            if snapshot.rows.offset(&member.image).is_some() {
+            if snapshot.rows.was_there(&member.image, clustering.generation) {
                 counts.entry(cluster).or_insert([0; 2])[usize::from(label.side == Side::Discard)] += 1;
             }
         }
@@ -269,7 +269,7 @@ impl Collection {
         }
         let rows = self.snapshot().rows;
         let mut members = self.store.members(head.id)?;
-        members.retain(|member| member.cluster == cluster && rows.offset(&member.image).is_some());
+        members.retain(|member| member.cluster == cluster && rows.was_there(&member.image, head.generation));
         members.sort_by(|a, b| a.distance.total_cmp(&b.distance).then_with(|| a.image.cmp(&b.image)));
         Ok(members)
     }

@@ -167,7 +167,7 @@ impl Collection {
         };
         batch.put_state(&saved)?;
         self.store.commit(batch)?;
-        let derived = request.activate.then(|| self.derive_with(&members));
+        let derived = request.activate.then(|| self.derive_with(head.generation, &members));
         let kept = Arc::new(head.clone());
         writer.publish(|state| {
             (state.next_clustering, state.next_cluster) = (saved.next_clustering, saved.next_cluster);
@@ -185,9 +185,9 @@ impl Collection {
     }
 
     /// What is derived once these members are active. Clusterings hold no evidence, so what was nearest before still is.
-    fn derive_with(&self, members: &[MemberRecord]) -> Derived {
+    fn derive_with(&self, generation: Generation, members: &[MemberRecord]) -> Derived {
         let state = read(&self.state);
-        derive(&state, &places(members), Some(state.derived.near.clone()))
+        derive(&state, &places(generation, members), Some(state.derived.near.clone()))
     }
 
     /// The labels of the clustering that new clusters take their ids from.
@@ -243,7 +243,7 @@ impl Collection {
         hash: [u8; 32],
     ) -> Result<(), EngineError> {
         let members = self.store.members(head.id)?;
-        let derived = self.derive_with(&members);
+        let derived = self.derive_with(head.generation, &members);
         writer.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
             state.active = Some(head.id);

@@ -60,6 +60,11 @@ impl Rows {
         self.by_image.get(image).copied()
     }
 
+    /// Whether an image is stored that was there at this generation already.
+    pub(super) fn was_there(&self, image: &ImageId, generation: Generation) -> bool {
+        self.offset(image).is_some_and(|offset| self.get(offset).generation <= generation)
+    }
+
     /// The row at an offset.
     pub(super) fn get(&self, offset: PointOffset) -> &Row {
         &self.rows[offset as usize]

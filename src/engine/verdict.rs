@@ -211,7 +211,7 @@ impl Collection {
         let rows = self.snapshot().rows;
         let members = self.store.members(head.id)?.into_iter();
         let members: Vec<ImageId> = members
-            .filter(|member| member.cluster == cluster && rows.offset(&member.image).is_some())
+            .filter(|member| member.cluster == cluster && rows.was_there(&member.image, head.generation))
             .map(|member| member.image)
             .collect();
         Ok((JudgedCluster { clustering: head.id, cluster, generation: head.generation, radius }, members))

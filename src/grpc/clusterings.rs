@@ -98,7 +98,7 @@ impl ClusteringService for Clusterings {
         let id = page.position.map_or(request.clustering_id, |position| position.generation);
         let head = collection.clustering(id).map_err(status)?;
         let counted = Arc::clone(&head);
-        let counts = blocking(move || collection.label_counts(counted.id)).await?;
+        let counts = blocking(move || collection.label_counts(&counted)).await?;
         let count = |id: &ClusterId| counts.get(id).copied().unwrap_or_default();
         let all = head
             .clusters
@@ -119,7 +119,7 @@ impl ClusteringService for Clusterings {
         let id = ClusterId(request.cluster_id);
         let cluster = blocking(move || {
             let head = collection.clustering(request.clustering_id)?;
-            let counts = collection.label_counts(head.id)?;
+            let counts = collection.label_counts(&head)?;
             let cluster = head.cluster(id).ok_or_else(|| EngineError::not_found("cluster", id.0))?;
             Ok(convert::cluster(&head, cluster, counts.get(&id).copied().unwrap_or_default()))
         });

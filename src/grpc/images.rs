@@ -8,8 +8,10 @@ use tokio::sync::oneshot;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::embed::PrepareError;
 use crate::engine::{
-    AddError, Added, EngineError, IngestTask, NEIGHBOURS_MAX, NeighbourQuery, PageBounds, RequestKey,
+    AddError, Added, Collection, EngineError, IngestTask, NEIGHBOURS_MAX, NeighbourQuery, PageBounds,
+    RequestKey,
 };
 use crate::proto;
 use crate::proto::image_service_server::ImageService;
@@ -159,7 +161,7 @@ impl ImageService for Images {
         if k > NEIGHBOURS_MAX {
             return Err(invalid("k", format!("is {k}, at most {NEIGHBOURS_MAX} is allowed")));
         }
-        let query = self.neighbour_query(collection.space().dim, request.query).await?;
+        let query = self.neighbour_query(&collection, request.query).await?;
         let found = blocking(move || collection.neighbours(&query, k, request.exact)).await?;
         let neighbours = found.neighbours.into_iter();
         let neighbour = |(image, distance): (ImageId, f32)| proto::Neighbour {
@@ -177,7 +179,7 @@ impl ImageService for Images {
 impl Images {
     async fn neighbour_query(
         &self,
-        dim: usize,
+        collection: &Collection,
         query: Option<proto::find_neighbours_request::Query>,
     ) -> Result<NeighbourQuery, Status> {
         use proto::find_neighbours_request::Query;
@@ -185,11 +187,12 @@ impl Images {
             None => Err(invalid("query", "names neither an image nor bytes nor a vector")),
             Some(Query::ImageId(id)) => Ok(NeighbourQuery::Image(convert::image_id("image_id", &id)?)),
             Some(Query::Vector(vector)) => {
-                let vector = Embedding::normalised(vector.values, dim);
+                let vector = Embedding::normalised(vector.values, collection.space().dim);
                 let vector = vector.map_err(|error| invalid("vector", error.to_string()))?;
                 Ok(NeighbourQuery::Vector(vector.as_slice().to_vec()))
             }
             Some(Query::Data(bytes)) => {
+                self.0.engine.check_space(collection).map_err(status)?;
                 let Some(_room) = self.0.inflight.try_acquire(bytes.len()) else {
                     return Err(status(overloaded("too many bytes of images are in flight".to_owned())));
                 };
@@ -198,7 +201,10 @@ impl Images {
                 let done = Box::new(move |prepared| drop(sender.send(prepared)));
                 self.0.engine.try_prepare(bytes.into(), done).map_err(status)?;
                 let prepared = receiver.await.map_err(|_| status(EngineError::Stopping))?;
-                let prepared = prepared.map_err(|error| invalid("data", error.to_string()))?;
+                let prepared = prepared.map_err(|error| match error {
+                    PrepareError::Stopped => status(EngineError::Stopping),
+                    error => invalid("data", error.to_string()),
+                })?;
                 Ok(NeighbourQuery::Vector(prepared.embedding.as_slice().to_vec()))
             }
         }

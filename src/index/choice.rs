@@ -5,8 +5,8 @@ use std::path::Path;
 use super::{FlatIndex, HnswIndex, HnswValidParams, IndexError, IndexKind, SnapshotKey, VectorIndex};
 use crate::types::{PointOffset, Vectors};
 
-/// From this many rows on, [`IndexChoice::Auto`] takes HNSW.
-pub const HNSW_ROWS_MIN: usize = 50_000;
+/// From this many rows on, [`IndexChoice::Auto`] takes HNSW; see [`crate::index`] for the figures.
+pub const HNSW_ROWS_MIN: usize = 100_000;
 
 /// What the operator chose.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

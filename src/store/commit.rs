@@ -21,7 +21,7 @@ pub struct CommitOptions {
     /// What [`CommitQueue::commit`] promises when it returns.
     ///
     /// sled hands its bytes to the operating system and fsyncs them in one step, so both settings sync; under
-    /// `Process` the queue waits [`LINGER_MS`] for more to join, which divides the number of fsyncs on slow disks.
+    /// `Process` the queue waits 20 ms for more to join, which divides the number of fsyncs on slow disks.
     pub durability: Durability,
 }
 

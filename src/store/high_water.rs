@@ -39,6 +39,11 @@ impl HighWater {
         Ok((Self { path, file }, synced))
     }
 
+    /// The folder of the store.
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
     pub(super) fn write(&mut self, synced: u64) -> Result<(), StoreError> {
         let bytes = codec::encode_bytes(VERSION, FILE_NAME.as_bytes(), &synced.to_le_bytes());
         let write = |file: &mut File| -> io::Result<()> {

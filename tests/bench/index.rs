@@ -22,11 +22,7 @@ fn main() -> Outcome {
         .filter(|argument| argument != "--bench")
         .map(|n| n.parse())
         .collect::<Result<_, _>>()?;
-    let sizes = if sizes.is_empty() {
-        vec![5_000, 20_000]
-    } else {
-        sizes
-    };
+    let sizes = if sizes.is_empty() { vec![5_000, 20_000] } else { sizes };
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -56,11 +52,7 @@ fn measure(rows: usize) -> Outcome<String> {
     let (build, _) = timed_ms(|| hnsw.insert(&vectors, bulk));
     let (hnsw_insert, _) = timed_ms(|| hnsw.insert(&vectors, last));
     let (hnsw_single, hnsw_batch, found) = query(&hnsw, &vectors, &queries)?;
-    let hits: usize = exact
-        .iter()
-        .zip(&found)
-        .map(|(exact, found)| common(exact, found))
-        .sum();
+    let hits: usize = exact.iter().zip(&found).map(|(exact, found)| common(exact, found)).sum();
 
     Ok(format!(
         "{rows} | {flat_single:.2}, {flat_batch:.3}, {:.4} | {:.3}, {hnsw_single:.2}, {hnsw_batch:.3}, {:.3}, {:.4}, {}",
@@ -115,14 +107,10 @@ fn common(exact: &[Neighbour], found: &[Neighbour]) -> usize {
 fn clustered(rows: usize) -> Outcome<Vectors> {
     let mut rng = ChaCha8Rng::seed_from_u64(7);
     let mut noise = |scale: f32| -> Vec<f32> {
-        (0..DIM)
-            .map(|_| (0..4).map(|_| rng.random_range(-1.0..1.0f32)).sum::<f32>() * scale)
-            .collect()
+        (0..DIM).map(|_| (0..4).map(|_| rng.random_range(-1.0..1.0f32)).sum::<f32>() * scale).collect()
     };
     let groups: Vec<Vec<f32>> = (0..20).map(|_| noise(1.0)).collect();
-    let centres: Vec<Vec<f32>> = (0..200)
-        .map(|centre| sum(&groups[centre % 20], &noise(0.7)))
-        .collect();
+    let centres: Vec<Vec<f32>> = (0..200).map(|centre| sum(&groups[centre % 20], &noise(0.7))).collect();
     let directions: Vec<Vec<f32>> = (0..400).map(|_| noise(0.2)).collect();
     let mut vectors = Vectors::new(DIM);
     let mut pick = ChaCha8Rng::seed_from_u64(8);
@@ -133,9 +121,7 @@ fn clustered(rows: usize) -> Outcome<Vectors> {
         for axis in 0..20 {
             let scale = (0..4).map(|_| pick.random_range(-1.0..1.0f32)).sum::<f32>();
             let direction = &directions[(cluster * 20 + axis) % 400];
-            row.iter_mut()
-                .zip(direction)
-                .for_each(|(value, along)| *value += along * scale);
+            row.iter_mut().zip(direction).for_each(|(value, along)| *value += along * scale);
         }
         vectors.push(Embedding::normalised(row, DIM)?.as_slice())?;
     }

@@ -23,19 +23,14 @@ const COLLECTION: u32 = 1;
 const GROUP: u64 = 64;
 
 fn main() -> Outcome {
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench")
-        .collect();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["child", folder, first] => write_until_killed(folder.as_ref(), first.parse()?),
         ["crash", rounds] => crash(rounds.parse()?),
         ["churn", images] => churn(images.parse()?),
         ["throughput", images] => throughput(images.parse()?),
-        [] => crash(30)
-            .and_then(|()| churn(20_000))
-            .and_then(|()| throughput(8_000)),
+        [] => crash(30).and_then(|()| churn(20_000)).and_then(|()| throughput(8_000)),
         _ => Err("crash ROUNDS, churn IMAGES, throughput IMAGES, or nothing".into()),
     }
 }
@@ -47,10 +42,7 @@ fn open(folder: &Path) -> Outcome<Arc<dyn Store>> {
 /// Bytes that don't compress, and repeat for a seed.
 fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     let mut noise = vec![0; bytes];
-    blake3::Hasher::new()
-        .update(&seed.to_le_bytes())
-        .finalize_xof()
-        .fill(&mut noise);
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut noise);
     noise
 }
 
@@ -60,12 +52,7 @@ fn image_id(image: u64) -> ImageId {
 
 fn embedding(image: u64, round: u64) -> Vec<f32> {
     let bytes = noise(image ^ (round << 40), 5120);
-    bytes
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|&component| u32::from_le_bytes(component) as f32)
-        .collect()
+    bytes.as_chunks::<4>().0.iter().map(|&component| u32::from_le_bytes(component) as f32).collect()
 }
 
 /// The records of one image: header of about 300 B, embedding, thumbnail, log entry.
@@ -90,14 +77,8 @@ fn put_image(batch: &mut Batch, image: u64, round: u64) -> Outcome {
     };
     batch.put(&Keys::image(COLLECTION, &id), &record)?;
     batch.put_embedding(&Keys::embedding(COLLECTION, image, &id), &embedding(image, round));
-    batch.put_bytes(
-        &Keys::thumbnail(COLLECTION, image, &id),
-        &noise(image + round, 10_000),
-    );
-    batch.put(
-        &Keys::event(COLLECTION, image),
-        &LogRecord::after(None, noise(image, 60)),
-    )?;
+    batch.put_bytes(&Keys::thumbnail(COLLECTION, image, &id), &noise(image + round, 10_000));
+    batch.put(&Keys::event(COLLECTION, image), &LogRecord::after(None, noise(image, 60)))?;
     Ok(())
 }
 
@@ -137,10 +118,7 @@ fn crash(rounds: u64) -> Outcome {
         let mut child = Command::new(std::env::current_exe()?)
             .args([
                 "child",
-                folder
-                    .path()
-                    .to_str()
-                    .ok_or("a temporary folder that is not UTF-8")?,
+                folder.path().to_str().ok_or("a temporary folder that is not UTF-8")?,
                 &next.to_string(),
             ])
             .stdout(Stdio::piped())
@@ -198,12 +176,7 @@ fn present(store: &dyn Store, number: u64) -> Outcome<u64> {
         let event: Option<LogRecord> = read(store, &Keys::event(COLLECTION, image))?;
         let components = read_embedding(store, &Keys::embedding(COLLECTION, image, &id))?;
         let thumbnail = read_bytes(store, &Keys::thumbnail(COLLECTION, image, &id))?;
-        let parts = [
-            header.is_some(),
-            event.is_some(),
-            components.is_some(),
-            thumbnail.is_some(),
-        ];
+        let parts = [header.is_some(), event.is_some(), components.is_some(), thumbnail.is_some()];
         match parts.iter().filter(|part| **part).count() {
             0 => {}
             4 => {
@@ -229,10 +202,7 @@ fn churn(images: u64) -> Outcome {
         Ok(())
     };
     let store = open(folder.path())?;
-    for (round, name) in ["filled", "overwritten once", "overwritten twice"]
-        .into_iter()
-        .enumerate()
-    {
+    for (round, name) in ["filled", "overwritten once", "overwritten twice"].into_iter().enumerate() {
         fill(&*store, 0..groups, round as u64)?;
         step(name, &*store)?;
     }
@@ -253,13 +223,7 @@ fn churn(images: u64) -> Outcome {
     let store = open(folder.path())?;
     let open_ms = start.elapsed().as_secs_f64() * 1e3;
     step("reopened", &*store)?;
-    fill(
-        &*store,
-        (0..groups)
-            .filter(|number| number % 10 != 0)
-            .map(|number| number + groups),
-        0,
-    )?;
+    fill(&*store, (0..groups).filter(|number| number % 10 != 0).map(|number| number + groups), 0)?;
     step("refilled", &*store)?;
     drop(store);
     step("closed", &*open(folder.path())?)?;
@@ -282,9 +246,7 @@ fn fill(store: &dyn Store, groups: impl Iterator<Item = u64>, round: u64) -> Out
 fn throughput(images: u64) -> Outcome {
     let folder = tempfile::tempdir()?;
     let store = open(folder.path())?;
-    let groups = (0..images / GROUP)
-        .map(|number| group(number, 0))
-        .collect::<Outcome<Vec<_>>>()?;
+    let groups = (0..images / GROUP).map(|number| group(number, 0)).collect::<Outcome<Vec<_>>>()?;
     let start = Instant::now();
     for batch in groups {
         store.apply(batch.into_writes())?;
@@ -295,10 +257,7 @@ fn throughput(images: u64) -> Outcome {
     let mut single_ms = Vec::new();
     for number in 0..300u64 {
         let mut batch = Batch::new();
-        batch.put(
-            &Keys::event(2, number),
-            &LogRecord::after(None, noise(number, 60)),
-        )?;
+        batch.put(&Keys::event(2, number), &LogRecord::after(None, noise(number, 60)))?;
         let start = Instant::now();
         store.apply(batch.into_writes())?;
         store.sync()?;
@@ -338,10 +297,7 @@ fn throughput(images: u64) -> Outcome {
             ("one record p50 ms", single_ms[150]),
             ("one record p99 ms", single_ms[297]),
             ("16 threads, commits/s", joined_per_s),
-            (
-                "embeddings scanned/s",
-                f64::from(scanned) / start.elapsed().as_secs_f64(),
-            ),
+            ("embeddings scanned/s", f64::from(scanned) / start.elapsed().as_secs_f64()),
             ("disk MB", bytes_mb(&*store)?),
             ("payload MB", images as f64 * 15_500.0 / 1e6),
             ("RSS MB", resident_mb()),
@@ -367,13 +323,6 @@ fn bytes_mb(store: &dyn Store) -> Outcome<f64> {
 /// Resident memory of this process; 0 where the system does not say.
 fn resident_mb() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap_or_default();
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|kb| kb.parse::<f64>().ok())
-        .unwrap_or(0.0)
-        / 1e3
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1e3
 }

@@ -472,6 +472,22 @@ fn simulate_measures_a_perfect_reviewer() {
     assert_eq!(simulate(), first, "one seed, one result");
 }
 
+#[test]
+fn a_daemon_that_dies_is_unreachable() {
+    let folder = tempfile::tempdir().unwrap();
+    picture(&folder.path().join("p"), RED, 0);
+    let mut daemon = Daemon::start();
+    let mut command = culld();
+    // So often that it is still at it when the daemon dies.
+    command.args(["add", "--server", &daemon.server]).args(["p"; 20_000]);
+    command.current_dir(folder.path()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    while daemon.run(["stats"]).code(0).json()["images"] == 0 {}
+    daemon.child.kill().unwrap();
+    let error = Run(child.wait_with_output().unwrap()).code(4).stderr();
+    assert!(error.contains("run it again"), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn the_daemon_ends_in_order() {

@@ -13,17 +13,17 @@ mod store;
 
 mod index;
 
-// mod cluster;
+mod cluster;
 
 mod bad_input;
-// mod clusterings;
-// mod decisions;
-// mod decisions_rules;
-// mod durability;
-// mod pipeline;
-// mod requests;
-// mod wire;
+mod clusterings;
+mod decisions;
+mod decisions_rules;
+mod durability;
+mod pipeline;
+mod requests;
+mod wire;
 
 mod cli;
-// mod full;
-// mod tidy;
+mod full;
+mod tidy;

@@ -1,16 +1,19 @@
 //! The store against a model, under damage, and shared by threads.
 
+mod commit;
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use culld::store::codec::{self, Damage};
 use culld::store::{
-    Batch, ChainError, CommitOptions, CommitQueue, DirectoryLock, Durability, FORMAT_VERSION, ImageRecord,
-    Key, Keys, Kind, LogRecord, MemoryStore, Poison, RequestRecord, SledOptions, SledStore, SourceRecord,
-    Store, StoreError, Visit, Write, read, read_bytes, read_embedding, scan, scan_embeddings, verify_chain,
+    Batch, ChainError, DirectoryLock, FORMAT_VERSION, ImageRecord, Key, Keys, Kind, LogRecord, MemoryStore,
+    Poison, RequestRecord, SledOptions, SledStore, SourceRecord, Store, StoreError, Write, read, read_bytes,
+    read_embedding, scan, scan_embeddings, verify_chain,
 };
 use culld::types::ImageId;
 use proptest::prelude::*;
@@ -320,6 +323,42 @@ fn a_newer_format_is_refused() {
     ));
 }
 
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.metadata().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn lost_syncs_are_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, saved) = (folder.path().join("store"), folder.path().join("saved"));
+    let sync = |times| {
+        let store = open(&folder);
+        for time in 0..times {
+            store.apply(vec![put(b"a", &[time])]).unwrap();
+            store.sync().unwrap();
+        }
+    };
+    sync(3);
+    copy_folder(&folder.join("sled"), &saved);
+    sync(2);
+    std::fs::remove_dir_all(folder.join("sled")).unwrap();
+    copy_folder(&saved, &folder.join("sled"));
+    let error = SledStore::open(&folder, &SledOptions::default()).err().unwrap();
+    assert!(error.to_string().contains("the last 2 of 5 syncs are lost"), "{error}");
+    // The count alone, damaged, says nothing of the store.
+    std::fs::write(folder.join("synced"), b"?").unwrap();
+    assert_eq!(open(&folder).get(b"a").unwrap(), Some(vec![2]));
+}
+
 #[test]
 fn readers_and_a_writer_share_the_store() {
     let folder = tempfile::tempdir().unwrap();
@@ -354,6 +393,34 @@ fn readers_and_a_writer_share_the_store() {
     });
 }
 
+/// sled writes by rayon, and a commit must not wait for a clustering.
+#[test]
+fn a_busy_thread_pool_holds_up_no_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            rayon::broadcast(|_| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            })
+        });
+        let (done, finished) = mpsc::channel();
+        let store = &store;
+        scope.spawn(move || {
+            store.apply(vec![put(b"a", b"1")]).unwrap();
+            store.sync().unwrap();
+            done.send(()).unwrap();
+        });
+        let synced = finished.recv_timeout(Duration::from_secs(20));
+        stop.store(true, Ordering::Relaxed);
+        busy.join().unwrap();
+        synced.unwrap();
+    });
+}
+
 #[test]
 fn what_is_too_large_changes_nothing() {
     let store = MemoryStore::new();
@@ -379,130 +446,4 @@ fn a_failure_poisons_and_so_does_a_panic() {
     }));
     assert!(panicked.is_err());
     assert!(matches!(poison.check(), Err(StoreError::Poisoned { .. })));
-}
-
-// --- group commit ---
-
-/// Counts, holds back and fails what reaches the store below.
-#[derive(Default)]
-struct Watched {
-    below: MemoryStore,
-    log: Mutex<Vec<Vec<Write>>>,
-    syncs: AtomicU64,
-    gate: Option<Arc<Barrier>>,
-    failing: Mutex<bool>,
-    poison: Poison,
-}
-
-impl Store for Watched {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.below.get(key)
-    }
-
-    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        self.below.scan(prefix, visit)
-    }
-
-    fn apply(&self, batch: Vec<Write>) -> Result<(), StoreError> {
-        self.poison.check()?;
-        self.below.apply(batch.clone())?;
-        self.log.lock().unwrap().push(batch);
-        Ok(())
-    }
-
-    fn sync(&self) -> Result<(), StoreError> {
-        if let Some(gate) = &self.gate
-            && self.syncs.load(Ordering::SeqCst) == 0
-        {
-            gate.wait();
-        }
-        self.syncs.fetch_add(1, Ordering::SeqCst);
-        self.poison.guard(|| if *self.failing.lock().unwrap() { Err(StoreError::Closed) } else { Ok(()) })
-    }
-
-    fn size_on_disk(&self) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-}
-
-#[test]
-fn commits_that_wait_share_one_sync() {
-    let gate = Arc::new(Barrier::new(2));
-    let store = Arc::new(Watched { gate: Some(Arc::clone(&gate)), ..Watched::default() });
-    let queue = CommitQueue::start(Arc::clone(&store) as Arc<dyn Store>, CommitOptions::default()).unwrap();
-    let begun = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        scope.spawn(|| queue.commit(vec![put(b"first", b"")]).unwrap());
-        while store.log.lock().unwrap().is_empty() {
-            std::thread::yield_now();
-        }
-        // The first commit now hangs in its sync, and everyone else queues up behind it.
-        for number in 0..20u8 {
-            let (queue, begun) = (&queue, &begun);
-            scope.spawn(move || {
-                begun.fetch_add(1, Ordering::SeqCst);
-                queue.commit(vec![put(&[number], b"")]).unwrap();
-            });
-        }
-        while begun.load(Ordering::SeqCst) < 20 {
-            std::thread::yield_now();
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        gate.wait();
-    });
-    assert_eq!(store.log.lock().unwrap().len(), 21);
-    assert!(store.syncs.load(Ordering::SeqCst) <= 3, "{} syncs", store.syncs.load(Ordering::SeqCst));
-}
-
-#[test]
-fn commits_of_one_caller_keep_their_order() {
-    for durability in [Durability::Fsync, Durability::Process] {
-        let store = Arc::new(Watched::default());
-        let options = CommitOptions { batches_max: 4, durability };
-        let queue = CommitQueue::start(Arc::clone(&store) as Arc<dyn Store>, options).unwrap();
-        std::thread::scope(|scope| {
-            for thread in 0..6u8 {
-                let queue = &queue;
-                scope.spawn(move || {
-                    (0..10u8).for_each(|number| queue.commit(vec![put(&[thread], &[number])]).unwrap());
-                });
-            }
-        });
-        for thread in 0..6u8 {
-            let log = store.log.lock().unwrap();
-            let values: Vec<u8> = log
-                .iter()
-                .flatten()
-                .filter_map(|write| match write {
-                    Write::Put { key, value } if key[..] == [thread] => Some(value[0]),
-                    Write::Put { .. } | Write::Delete { .. } => None,
-                })
-                .collect();
-            assert_eq!(values, (0..10).collect::<Vec<u8>>());
-        }
-        assert!(store.syncs.load(Ordering::SeqCst) <= 60);
-    }
-}
-
-#[test]
-fn a_failed_sync_fails_its_commits_and_all_later_ones() {
-    let store = Arc::new(Watched::default());
-    let queue = CommitQueue::start(Arc::clone(&store) as Arc<dyn Store>, CommitOptions::default()).unwrap();
-    queue.commit(vec![put(b"a", b"1")]).unwrap();
-    *store.failing.lock().unwrap() = true;
-    assert!(matches!(queue.commit(vec![put(b"b", b"1")]), Err(StoreError::Closed)));
-    *store.failing.lock().unwrap() = false;
-    assert!(matches!(queue.commit(vec![put(b"c", b"1")]), Err(StoreError::Poisoned { .. })));
-    assert_eq!(store.get(b"c").unwrap(), None);
-}
-
-#[test]
-fn a_refused_batch_takes_no_other_with_it() {
-    let store = Arc::new(Watched::default());
-    let queue = CommitQueue::start(Arc::clone(&store) as Arc<dyn Store>, CommitOptions::default()).unwrap();
-    assert!(matches!(queue.commit(vec![put(&[0; 999], b"")]), Err(StoreError::TooLarge { .. })));
-    assert_eq!(store.syncs.load(Ordering::SeqCst), 0);
-    queue.commit(vec![put(b"a", b"1")]).unwrap();
-    drop(queue);
-    assert_eq!(store.get(b"a").unwrap(), Some(b"1".to_vec()));
 }

@@ -442,8 +442,24 @@ impl TestDaemon {
         self.daemon.stop().await;
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.daemon.address()
+    }
+
     /// A folder that goes with the daemon.
     pub(crate) fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
+}
+
+/// The folder of labelled sets, when this machine has them. Skipping is said aloud, and is no option in CI.
+pub(crate) fn shared_data() -> Option<std::path::PathBuf> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{} is missing", folder.display());
+    eprintln!("skipped: {} is missing", folder.display());
+    None
 }

@@ -2,19 +2,23 @@
 
     parity.py choose-eps EMBEDDINGS.npy [--min-points M]
         prints a cosine distance with no pair of images within 1e-5 of it, fit for DBSCAN
-    parity.py check EMBEDDINGS.npy ALGORITHM OUTPUT.csv... [parameters]
+    parity.py check EMBEDDINGS.npy ALGORITHM OUTPUT.csv... --rows LABELS.csv [parameters]
         exits 0 when the outputs agree with the reference, 1 when they do not
 
-EMBEDDINGS.npy holds float32 unit vectors, shape (n, dim). Row i of every CSV belongs to row i of it. The columns are
-`image_id` and `cluster` (empty or -1 is noise), and for OPTICS also `order`, `reachability` and `core_distance` (an
-infinite distance is `inf` or empty). culld visits points in the order of their image ids, so the reference sees them in
-that order too. K-Means takes several outputs, one per seed, of which the best counts; the others take one.
+The files are what `culld export` writes: `--embeddings` (float32 unit vectors, shape (n, dim)), `--labels` (one row per
+row of the embeddings) and, for OPTICS, `--reachability`. ROWS is any labels file of the same images; it says which image
+each embedding is of. OUTPUT is a labels file, for OPTICS the reachability file. K-Means takes several, one per seed, of
+which the best counts; the others take one. For BIRCH, CLASSES is a CSV with the columns `file` and `class`.
+
+culld visits points in the order of their image ids, so OPTICS's reference sees them in that order too.
 """
 
 import argparse
 import csv
 import sys
 import warnings
+from pathlib import PurePath
+from urllib.parse import unquote
 
 import numpy as np
 from sklearn import cluster
@@ -43,16 +47,30 @@ def cosine_distances(x):
     return distances
 
 
-def read_output(path):
-    """A culld output as arrays by column; noise is -1."""
+def read_csv(path):
+    """The rows of a CSV as dictionaries."""
     with open(path, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    columns = {"image_id": np.array([row["image_id"] for row in rows])}
-    columns["cluster"] = np.array([int(row.get("cluster") or -1) for row in rows])
+        return list(csv.DictReader(file))
+
+
+def read_output(path, image_ids):
+    """A culld output as arrays by column, in the order of `image_ids`; noise is -1."""
+    by_id = {row["image_id"]: row for row in read_csv(path)}
+    missing = [image_id for image_id in image_ids if image_id not in by_id]
+    if missing or len(by_id) != len(image_ids):
+        sys.exit(f"{path} has {len(by_id)} images, {len(missing)} of the {len(image_ids)} wanted are not among them")
+    rows = [by_id[image_id] for image_id in image_ids]
+    columns = {"cluster": np.array([int(row["cluster"] or -1) for row in rows])}
     for name in ("reachability", "core_distance"):
         if rows and name in rows[0]:
             columns[name] = np.array([float(row[name] or "inf") for row in rows])
     return columns
+
+
+def true_classes(rows, path):
+    """The class of every row, by the name of its file."""
+    by_file = {row["file"]: row["class"] for row in read_csv(path)}
+    return [by_file[PurePath(unquote(row["file"])).name] for row in rows]
 
 
 def choose_eps(distances, min_points):
@@ -84,7 +102,11 @@ def check_dbscan(args, distances, outputs):
     theirs = reference.labels_
     report("dbscan noise", np.array_equal(ours < 0, theirs < 0), f"{(ours < 0).sum()} and {(theirs < 0).sum()} points")
     # A cluster of cores is known by its cores: the same cores in the same groups is the same core set and partition.
-    report("dbscan cores", same_partition(ours[core], theirs[core]) and (ours[core] >= 0).all(), f"{core.sum()} cores, {theirs.max() + 1} clusters")
+    report(
+        "dbscan cores",
+        same_partition(ours[core], theirs[core]) and (ours[core] >= 0).all(),
+        f"{core.sum()} cores, {theirs.max() + 1} clusters",
+    )
     border = np.flatnonzero(~core & (theirs >= 0))
     to_cores = distances[np.ix_(border, core)]
     nearest = np.flatnonzero(core)[to_cores.argmin(axis=1)] if len(border) else border
@@ -99,7 +121,7 @@ def check_dbscan(args, distances, outputs):
 def check_optics(args, distances, outputs):
     """Reachability within 1e-4 on 99.9 % of the points."""
     output = outputs[0]
-    order = np.argsort(output["image_id"], kind="stable")
+    order = np.argsort([row["image_id"] for row in args.rows], kind="stable")
     # scikit-learn's memory-saving chunks and rounding to 6 digits come with float32; double precision avoids both.
     reference = cluster.OPTICS(min_samples=args.min_points, max_eps=args.max_eps, metric="precomputed", xi=args.xi)
     with warnings.catch_warnings():
@@ -143,7 +165,11 @@ def check_hdbscan(args, distances, outputs):
     noise = np.array([labels < 0 for labels in runs])
     contested = noise.any(axis=0) & ~noise.all(axis=0)
     differ = (noise[0] != (ours < 0)) & ~contested
-    report("hdbscan noise", not differ.any(), f"{differ.sum()} points differ, {contested.sum()} are contested by ties, {(ours < 0).sum()} are noise")
+    report(
+        "hdbscan noise",
+        not differ.any(),
+        f"{differ.sum()} points differ, {contested.sum()} are contested by ties, {(ours < 0).sum()} are noise",
+    )
 
 
 def check_kmeans(args, vectors, outputs):
@@ -174,8 +200,7 @@ def check_kmedoids(args, distances, outputs):
 
 def check_birch(args, vectors, outputs):
     """Agreement with the true classes not below scikit-learn's by more than 0.01."""
-    with open(args.classes, newline="", encoding="utf-8") as file:
-        classes = [row["class"] for row in csv.DictReader(file)]
+    classes = true_classes(args.rows, args.classes)
     reference = cluster.Birch(threshold=args.threshold, n_clusters=args.k).fit(vectors)
     theirs = normalized_mutual_info_score(classes, reference.labels_)
     ours = normalized_mutual_info_score(classes, outputs[0]["cluster"])
@@ -203,6 +228,7 @@ def main():
     check.add_argument("embeddings")
     check.add_argument("algorithm", choices=CHECKS)
     check.add_argument("outputs", nargs="+")
+    check.add_argument("--rows", required=True, type=read_csv, help="labels file of the embeddings' rows")
     check.add_argument("--eps", type=float)
     check.add_argument("--min-points", type=int, default=5)
     check.add_argument("--max-eps", type=float, default=np.inf)
@@ -211,17 +237,17 @@ def main():
     check.add_argument("--min-samples", type=int, default=5)
     check.add_argument("--k", type=int, default=20)
     check.add_argument("--threshold", type=float, default=0.5)
-    check.add_argument("--classes", help="CSV with a column `class`, row i for row i of the embeddings")
+    check.add_argument("--classes", help="CSV with the columns `file` and `class`")
     args = parser.parse_args()
 
     vectors = np.load(args.embeddings)
     if args.command == "choose-eps":
         print(f"{choose_eps(cosine_distances(vectors), args.min_points):.7f}")
         return
-    outputs = [read_output(path) for path in args.outputs]
-    for path, output in zip(args.outputs, outputs):
-        if len(output["cluster"]) != len(vectors):
-            sys.exit(f"{path} has {len(output['cluster'])} rows, the embeddings have {len(vectors)}")
+    image_ids = [row["image_id"] for row in args.rows]
+    if len(image_ids) != len(vectors):
+        sys.exit(f"--rows has {len(image_ids)} rows, the embeddings have {len(vectors)}")
+    outputs = [read_output(path, image_ids) for path in args.outputs]
     data = vectors if args.algorithm in ("kmeans", "birch") else cosine_distances(vectors)
     CHECKS[args.algorithm](args, data, outputs)
     sys.exit(1 if failures else 0)

@@ -30,7 +30,7 @@ fn path_of(bytes: Vec<u8>) -> Option<PathBuf> {
 }
 
 /// The `file://` URI of an absolute path; every byte that a URI can't hold is percent-encoded (RFC 8089).
-pub(super) fn encode(path: &Path) -> String {
+pub(crate) fn encode(path: &Path) -> String {
     let mut uri = String::from(SCHEME);
     for &byte in path_bytes(path).iter() {
         match byte {
@@ -50,7 +50,7 @@ fn percent_encoded(byte: u8) -> [char; 3] {
 }
 
 /// The path that a `file://` URI of this machine names; `None` for any other URI.
-pub(super) fn decode(uri: &str) -> Option<PathBuf> {
+pub(crate) fn decode(uri: &str) -> Option<PathBuf> {
     let rest = uri.strip_prefix(SCHEME)?;
     let rest = rest.strip_prefix("localhost").unwrap_or(rest);
     if !rest.starts_with('/') {
@@ -72,7 +72,7 @@ pub(super) fn decode(uri: &str) -> Option<PathBuf> {
 
 /// The key of a source: the path with `/` between its parts. Bytes that are no UTF-8 are percent-encoded, so that the
 /// key stays readable; the URI says which file it is.
-pub(super) fn key(path: &Path) -> String {
+pub(crate) fn key(path: &Path) -> String {
     let bytes = path_bytes(path);
     let mut key = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {

@@ -1,0 +1,247 @@
+//! The rules of decisions as tables over the pure function, and labels against a simple model.
+
+use std::collections::HashMap;
+
+use culld::decide::event::{JudgedCluster, Verdict};
+use culld::decide::labels::{Label, Labels};
+use culld::decide::policy::{AnswerInReview, Policy};
+use culld::decide::quality::{Confusion, Rates};
+use culld::decide::{Decision, DecisionKind, Evidence, Facts, Reason, Standing, Votes, decide};
+use culld::types::{ClusterId, Generation, ImageId, Side};
+use proptest::prelude::*;
+
+const KEEP: (DecisionKind, Side) = (DecisionKind::Keep, Side::Keep);
+const DISCARD: (DecisionKind, Side) = (DecisionKind::Discard, Side::Discard);
+const REVIEW_KEEP: (DecisionKind, Side) = (DecisionKind::Review, Side::Keep);
+const REVIEW_DISCARD: (DecisionKind, Side) = (DecisionKind::Review, Side::Discard);
+
+/// Margin and radius that f32 holds exactly, so that tables can stand on the boundary.
+fn policy() -> Policy {
+    Policy { standing_margin: 0.0625, standing_radius: 0.25, ..Policy::default() }
+}
+
+#[track_caller]
+fn check(facts: Facts, (kind, side): (DecisionKind, Side), reason: Reason) -> Decision {
+    let decision = decide(&facts, &policy());
+    assert_eq!((decision.kind, decision.side, decision.reason), (kind, side, reason), "{facts:?}");
+    assert!((0.0..=1.0).contains(&decision.confidence), "{decision:?}");
+    // Callers that know two answers only never hear of review, and lose nothing by it.
+    let two_answers = Policy { answer_in_review: AnswerInReview::Keep, ..policy() };
+    let expected = if kind == DecisionKind::Review { KEEP } else { (kind, side) };
+    let answer = decide(&facts, &two_answers);
+    assert_eq!((answer.kind, answer.side, answer.reason), (expected.0, expected.1, reason), "{facts:?}");
+    decision
+}
+
+fn label(side: Side, seen: bool) -> Option<Label> {
+    Some(Label { side, seen, event: 1, reach: None })
+}
+
+fn near(distance: f32) -> Option<Evidence> {
+    Some(Evidence { image: ImageId([1; 32]), distance, reach: None, votes: None })
+}
+
+fn reaching(distance: f32, reach: f32) -> Option<Evidence> {
+    Some(Evidence { image: ImageId([1; 32]), distance, reach: Some(reach), votes: None })
+}
+
+fn facts(nearest_keep: Option<Evidence>, nearest_discard: Option<Evidence>) -> Facts {
+    Facts { nearest_keep, nearest_discard, ..Facts::default() }
+}
+
+#[test]
+fn labels_decide() {
+    let near = facts(near(0.0), near(0.0));
+    for (side, answer) in [(Side::Keep, KEEP), (Side::Discard, DISCARD)] {
+        let decision = check(Facts { label: label(side, true), ..near }, answer, Reason::SeenLabel);
+        assert_eq!(decision.confidence, 1.0);
+        check(Facts { label: label(side, false), ..near }, answer, Reason::ImpliedLabel);
+    }
+    // An implied label is as sure as its cluster is of one mind.
+    let votes = Votes { members: 10, implied_keep: 6, seen_discard: 2, ..Votes::default() };
+    let standing = Standing::Member { cluster: ClusterId(1), votes, distance_to_medoid: 0.1 };
+    let implied = Facts { label: label(Side::Keep, false), standing, ..Facts::default() };
+    assert_eq!(check(implied, KEEP, Reason::ImpliedLabel).confidence, 0.75);
+}
+
+#[test]
+fn standing_verdicts_need_reach_and_margin() {
+    let none = || None;
+    let decision = check(facts(none(), none()), REVIEW_KEEP, Reason::NothingJudged);
+    assert_eq!(decision.confidence, 0.0);
+    let rows = [
+        // The nearer side decides when it wins by the margin, the margin itself included.
+        (near(0.125), near(0.1875), KEEP, Reason::StandingVerdict),
+        (near(0.1875), near(0.125), DISCARD, Reason::StandingVerdict),
+        (near(0.125), near(0.187), REVIEW_KEEP, Reason::NeighboursDisagree),
+        (near(0.187), near(0.125), REVIEW_DISCARD, Reason::NeighboursDisagree),
+        (near(0.125), near(0.125), REVIEW_KEEP, Reason::NeighboursDisagree),
+        // And lies within the radius, the radius itself included.
+        (near(0.25), near(0.5), KEEP, Reason::StandingVerdict),
+        (near(0.251), near(0.5), REVIEW_KEEP, Reason::TooFar),
+        (near(0.5), near(0.25), DISCARD, Reason::StandingVerdict),
+        (near(0.5), near(0.251), REVIEW_DISCARD, Reason::TooFar),
+        // A label that was given with its cluster reaches as far as that did, be it more or less.
+        (reaching(0.375, 0.5), near(1.0), KEEP, Reason::StandingVerdict),
+        (reaching(0.125, 0.0625), near(1.0), REVIEW_KEEP, Reason::TooFar),
+        (near(1.0), reaching(0.375, 0.5), DISCARD, Reason::StandingVerdict),
+        // While only one side has labels, keep may be decided, discard never.
+        (near(0.125), None, KEEP, Reason::StandingVerdict),
+        (near(0.5), None, REVIEW_KEEP, Reason::TooFar),
+        (None, near(0.0), REVIEW_DISCARD, Reason::OneSideJudged),
+        (None, near(0.5), REVIEW_KEEP, Reason::TooFar),
+    ];
+    for (keep, discard, answer, reason) in rows {
+        check(facts(keep, discard), answer, reason);
+    }
+}
+
+/// Twenty members, of which so many are labelled: seen keep, seen discard, implied keep, implied discard.
+fn member(counts: [u64; 4], distance_to_medoid: f32) -> Facts {
+    let [seen_keep, seen_discard, implied_keep, implied_discard] = counts;
+    let votes =
+        Votes { members: 20, seen_keep, seen_discard, implied_keep, implied_discard, labelled_radius: 0.25 };
+    let standing = Standing::Member { cluster: ClusterId(1), votes, distance_to_medoid };
+    Facts { standing, ..facts(near(1.0), near(1.0)) }
+}
+
+#[test]
+fn members_inherit_what_their_cluster_agrees_on() {
+    let (inherited, changed) = (Reason::Inherited, Reason::ClusterChanged);
+    let rows = [
+        // At least half carry labels.
+        ([0, 0, 10, 0], 0.1, KEEP, inherited),
+        ([0, 0, 9, 0], 0.1, REVIEW_KEEP, changed),
+        ([0, 0, 0, 10], 0.1, DISCARD, inherited),
+        ([10, 0, 0, 0], 0.1, KEEP, inherited),
+        ([0, 10, 0, 0], 0.1, DISCARD, inherited),
+        // No seen label disagrees.
+        ([1, 0, 18, 0], 0.1, KEEP, inherited),
+        ([0, 1, 18, 0], 0.1, REVIEW_KEEP, changed),
+        ([1, 0, 0, 18], 0.1, REVIEW_KEEP, changed),
+        // 95 % of the implied ones agree.
+        ([0, 0, 19, 1], 0.1, KEEP, inherited),
+        ([0, 0, 18, 1], 0.1, REVIEW_KEEP, changed),
+        ([0, 0, 1, 19], 0.1, DISCARD, inherited),
+        ([0, 0, 1, 18], 0.1, REVIEW_KEEP, changed),
+        // They lie within the radius of the labelled ones.
+        ([0, 0, 20, 0], 0.25, KEEP, inherited),
+        ([0, 0, 20, 0], 0.251, REVIEW_KEEP, changed),
+    ];
+    for (counts, distance, answer, reason) in rows {
+        check(member(counts, distance), answer, reason);
+    }
+    assert_eq!(check(member([0, 0, 19, 1], 0.1), KEEP, inherited).confidence, 0.95);
+}
+
+#[test]
+fn without_inheritance_the_standing_verdict_is_tried() {
+    let changed = member([0, 0, 5, 0], 0.1);
+    check(Facts { nearest_keep: near(0.1), ..changed }, KEEP, Reason::StandingVerdict);
+    check(Facts { nearest_discard: near(0.1), ..changed }, DISCARD, Reason::StandingVerdict);
+    // Where the cluster has no label at all, the distances say why.
+    check(member([0; 4], 0.1), REVIEW_KEEP, Reason::TooFar);
+    let noise = |keep| Facts { standing: Standing::Noise, ..facts(keep, near(1.0)) };
+    check(noise(near(1.0)), REVIEW_KEEP, Reason::Noise);
+    check(noise(near(0.1)), KEEP, Reason::StandingVerdict);
+    check(noise(near(0.99)), REVIEW_KEEP, Reason::Noise);
+    check(Facts { standing: Standing::Noise, ..Facts::default() }, REVIEW_KEEP, Reason::NothingJudged);
+    check(
+        Facts { standing: Standing::Noise, ..facts(None, near(0.1)) },
+        REVIEW_DISCARD,
+        Reason::OneSideJudged,
+    );
+}
+
+#[test]
+fn policies_are_checked() {
+    let default = Policy::default();
+    assert_eq!(default.check(), Ok(default));
+    let rows = [
+        ("standing_margin", Policy { standing_margin: -0.1, ..default }),
+        ("standing_radius", Policy { standing_radius: 2.1, ..default }),
+        ("inheritance_quorum", Policy { inheritance_quorum: 0.0, ..default }),
+        ("inheritance_agreement", Policy { inheritance_agreement: 0.5, ..default }),
+        ("precision_weight", Policy { precision_weight: f64::NAN, ..default }),
+    ];
+    for (field, policy) in rows {
+        assert_eq!(policy.check().unwrap_err().field, field);
+    }
+}
+
+#[test]
+fn quality_is_the_studys() {
+    assert_eq!(Rates::default().savings().map(|(_, saving)| saving), [5.0, 185.0, 1985.0, 19_985.0]);
+    assert_eq!(Rates::default().cost(40), 10.0, "40 looks of 10 seconds at 90 an hour");
+    let rows = [
+        // true positive, false positive, false negative, true negative: precision, recall, metric
+        ([8, 2, 0, 5], 0.8, 1.0, 0.94),
+        ([5, 0, 5, 5], 1.0, 0.5, 0.65),
+        ([0, 0, 5, 5], 0.0, 0.0, 0.0),
+        ([0, 5, 0, 5], 0.0, 0.0, 0.0),
+        ([0, 0, 0, 0], 0.0, 0.0, 0.0),
+        ([100, 0, 0, 0], 1.0, 1.0, 1.0),
+    ];
+    for ([true_positive, false_positive, false_negative, true_negative], precision, recall, metric) in rows {
+        let confusion = Confusion { true_positive, false_positive, false_negative, true_negative };
+        let found = (confusion.precision(), confusion.recall());
+        assert_eq!(found, (precision, recall), "{confusion:?}");
+        assert!((confusion.quality_metric(0.3) - metric).abs() < 1e-12, "{confusion:?}");
+        let (low, high) = confusion.interval(0.3);
+        assert!(low <= metric + 1e-12 && metric - 1e-12 <= high, "{low} {metric} {high}");
+        assert_eq!(confusion.interval(0.3), (low, high), "the same counts, the same interval");
+    }
+}
+
+/// One verdict on some of eight images: implied, seen, exceptions.
+fn verdicts() -> impl Strategy<Value = Vec<(bool, Vec<u8>, Vec<u8>, Vec<u8>)>> {
+    let images = || proptest::collection::vec(0..8u8, 0..5);
+    proptest::collection::vec((any::<bool>(), images(), images(), images()), 0..12)
+}
+
+fn images(numbers: &[u8]) -> Vec<ImageId> {
+    numbers.iter().map(|&number| ImageId([number; 32])).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The last seen word wins; only where there is none, the last implied one.
+    #[test]
+    fn labels_are_the_last_words(verdicts in verdicts()) {
+        let mut labels = Labels::default();
+        let (mut seen, mut implied) = (HashMap::new(), HashMap::new());
+        for (event, (keep, members, named, exceptions)) in (1..).zip(&verdicts) {
+            let side = if *keep { Side::Keep } else { Side::Discard };
+            let cluster = Some(JudgedCluster {
+                clustering: 1,
+                cluster: Some(ClusterId(1)),
+                generation: Generation(1),
+                radius: Some(0.5),
+            });
+            let verdict = Verdict {
+                side,
+                cluster,
+                seen: images(named),
+                implied: images(members),
+                exceptions: images(exceptions),
+                duplicate_of: None,
+            };
+            labels.apply(event, &verdict);
+            implied.extend(members.iter().map(|&image| (image, side)));
+            seen.extend(named.iter().map(|&image| (image, side)));
+            seen.extend(exceptions.iter().map(|&image| (image, side.other())));
+        }
+        for image in 0..8 {
+            let expected = seen.get(&image).map(|&side| (side, true, None));
+            let expected = expected.or_else(|| implied.get(&image).map(|&side| (side, false, Some(0.5))));
+            let found = labels.get(&ImageId([image; 32])).map(|label| (label.side, label.seen, label.reach));
+            prop_assert_eq!(found, expected);
+        }
+        for side in [Side::Keep, Side::Discard] {
+            let counted = labels.iter().filter(|(_, label)| label.side == side).count();
+            prop_assert_eq!(labels.count(side), counted);
+        }
+        prop_assert_eq!(labels.verdicts(), verdicts.len() as u64);
+    }
+}

@@ -1,0 +1,339 @@
+//! `kill -9` at random moments of adds, verdicts, deletes and reclusterings.
+//!
+//! Callers note what they ask for before they ask, and what was acknowledged when it is. After each restart every
+//! acknowledged word must hold; of what was asked and not acknowledged either may be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use culld::proto;
+use culld::proto::{AddStatus, Side};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::watch;
+use tonic::Status;
+
+use super::Served;
+use crate::support::{Api, TestDaemon, header, id_of, ids_filter, image_message, k_means, picture};
+
+const KILLS: u64 = 20;
+const SEED: u64 = 20;
+/// Acknowledged words between two kills.
+const WORDS: std::ops::Range<u64> = 5..150;
+/// Images sent by one stream.
+const STREAM: usize = 12;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not there, as far as is known.
+    Absent,
+    /// Asked for, not acknowledged.
+    Adding,
+    Present,
+    /// Deletion was asked for, not acknowledged.
+    Deleting,
+}
+
+/// What is known of one image.
+#[derive(Debug)]
+struct Known {
+    id: String,
+    state: State,
+    /// Acknowledged sources, and one that was asked for.
+    sources: BTreeSet<String>,
+    asked_source: Option<String>,
+    /// The acknowledged label, and one that was asked for.
+    label: Option<Side>,
+    asked_label: Option<Side>,
+    /// Whether a caller works on it.
+    taken: bool,
+    embedding: Vec<f32>,
+}
+
+/// What all callers know.
+#[derive(Debug, Default)]
+struct Model {
+    images: Vec<Known>,
+    verdicts: u64,
+    asked_verdicts: u64,
+    clusterings: Vec<u64>,
+}
+
+fn bytes_of(number: usize) -> Vec<u8> {
+    picture(number as u64 % 7, number as u64)
+}
+
+/// The callers' notes, and a count of acknowledged words.
+#[derive(Clone)]
+struct Notes {
+    model: Arc<Mutex<Model>>,
+    words: watch::Sender<u64>,
+}
+
+impl Notes {
+    fn with<T>(&self, act: impl FnOnce(&mut Model) -> T) -> T {
+        act(&mut self.model.lock().unwrap())
+    }
+
+    /// Notes an acknowledged word about an image.
+    fn acknowledged(&self, number: usize, note: impl FnOnce(&mut Known)) {
+        self.with(|model| {
+            note(&mut model.images[number]);
+            model.images[number].taken = false;
+        });
+        self.words.send_modify(|words| *words += 1);
+    }
+
+    /// Takes an image that nobody works on; in this state, or a new one.
+    fn take(
+        &self,
+        rng: &mut ChaCha8Rng,
+        state: State,
+        note: impl FnOnce(&mut Known, usize),
+    ) -> Option<usize> {
+        self.with(|model| {
+            let free = |known: &Known| !known.taken && known.state == state;
+            let all: Vec<usize> = (0..model.images.len()).filter(|&at| free(&model.images[at])).collect();
+            let number = if state == State::Absent && (all.is_empty() || rng.random_bool(0.9)) {
+                model.images.push(Known {
+                    id: id_of(&bytes_of(model.images.len())),
+                    state,
+                    sources: BTreeSet::new(),
+                    asked_source: None,
+                    label: None,
+                    asked_label: None,
+                    taken: false,
+                    embedding: Vec::new(),
+                });
+                model.images.len() - 1
+            } else if all.is_empty() {
+                return None;
+            } else {
+                all[rng.random_range(0..all.len())]
+            };
+            let known = &mut model.images[number];
+            known.taken = true;
+            note(known, number);
+            Some(number)
+        })
+    }
+}
+
+fn ask_source(known: &mut Known, key: String) {
+    if known.state == State::Absent {
+        known.state = State::Adding;
+    }
+    known.asked_source = Some(key);
+}
+
+fn note_source(known: &mut Known) {
+    known.state = State::Present;
+    known.sources.extend(known.asked_source.take());
+}
+
+/// Adds images one by one, new and known ones, judges and deletes them, until the daemon is gone.
+async fn act(api: Api, notes: Notes, mut rng: ChaCha8Rng) -> Result<(), Status> {
+    loop {
+        match rng.random_range(0..10) {
+            0..4 => add(&api, &notes, &mut rng, State::Absent).await?,
+            4..6 => add(&api, &notes, &mut rng, State::Present).await?,
+            6..9 => judge(&api, &notes, &mut rng).await?,
+            _ => delete(&api, &notes, &mut rng).await?,
+        }
+    }
+}
+
+async fn add(api: &Api, notes: &Notes, rng: &mut ChaCha8Rng, state: State) -> Result<(), Status> {
+    let place: u32 = rng.random();
+    let asked = notes.take(rng, state, |known, number| ask_source(known, format!("{number}/{place}")));
+    let Some(number) = asked else { return Ok(()) };
+    let outcome = api.add(&format!("{number}/{place}"), bytes_of(number)).await?;
+    let expected = if state == State::Absent { AddStatus::Added } else { AddStatus::AlreadyPresent };
+    assert_eq!(outcome.status(), expected, "{number}: {outcome:?}");
+    notes.acknowledged(number, note_source);
+    Ok(())
+}
+
+async fn judge(api: &Api, notes: &Notes, rng: &mut ChaCha8Rng) -> Result<(), Status> {
+    let side = if rng.random() { Side::Keep } else { Side::Discard };
+    let asked = notes.take(rng, State::Present, |known, _| known.asked_label = Some(side));
+    let Some(number) = asked else { return Ok(()) };
+    let id = notes.with(|model| {
+        model.asked_verdicts += 1;
+        model.images[number].id.clone()
+    });
+    api.judge(side, &[&id]).await?;
+    notes.acknowledged(number, |known| known.label = known.asked_label.take());
+    notes.with(|model| {
+        (model.asked_verdicts, model.verdicts) = (model.asked_verdicts - 1, model.verdicts + 1)
+    });
+    Ok(())
+}
+
+async fn delete(api: &Api, notes: &Notes, rng: &mut ChaCha8Rng) -> Result<(), Status> {
+    let asked = notes.take(rng, State::Present, |known, _| known.state = State::Deleting);
+    let Some(number) = asked else { return Ok(()) };
+    let id = notes.with(|model| model.images[number].id.clone());
+    let deleted = api.delete(ids_filter(&[&id])).await?;
+    assert_eq!(deleted.images, 1);
+    notes.acknowledged(number, |known| {
+        known.state = State::Absent;
+        known.sources.clear();
+    });
+    Ok(())
+}
+
+/// Adds images by streams until the daemon is gone.
+async fn stream(api: Api, notes: Notes, mut rng: ChaCha8Rng) -> Result<(), Status> {
+    loop {
+        let mut messages = vec![header("")];
+        for _ in 0..STREAM {
+            let number =
+                notes.take(&mut rng, State::Absent, |known, number| ask_source(known, number.to_string()));
+            messages.extend(number.map(|number| image_message(&number.to_string(), bytes_of(number))));
+        }
+        let mut stream = api.images().add_images(tokio_stream::iter(messages)).await?.into_inner();
+        while let Some(response) = stream.message().await? {
+            let outcome = response.outcome.unwrap();
+            assert_eq!(outcome.status(), AddStatus::Added, "{outcome:?}");
+            notes.acknowledged(outcome.key.parse().unwrap(), note_source);
+        }
+    }
+}
+
+/// Clusters, and judges clusters, until the daemon is gone.
+async fn cluster(api: Api, notes: Notes) -> Result<(), Status> {
+    loop {
+        if api.admin().get_stats(proto::GetStatsRequest::default()).await?.into_inner().images < 10 {
+            continue;
+        }
+        let parameters = proto::Parameters { algorithm: Some(k_means(5)) };
+        let name = match api.start_recluster(Some(parameters)).await {
+            // Deleted meanwhile, down to fewer than five.
+            Err(status) if status.code() == tonic::Code::InvalidArgument => continue,
+            started => started?.name,
+        };
+        let Some(proto::operation::Result::Clustering(made)) = api.wait(&name).await?.result else {
+            continue;
+        };
+        notes.with(|model| model.clusterings.push(made.clustering_id));
+        let request = proto::ListClustersRequest { clustering_id: made.clustering_id, ..Default::default() };
+        let first = api.clusterings().list_clusters(request).await?.into_inner().clusters.remove(0);
+        notes.with(|model| model.asked_verdicts += 1);
+        api.judge_cluster(Side::Keep, Some(first.cluster_id), &[]).await?;
+        notes.with(|model| {
+            (model.asked_verdicts, model.verdicts) = (model.asked_verdicts - 1, model.verdicts + 1)
+        });
+        notes.words.send_modify(|words| *words += 1);
+    }
+}
+
+/// Checks what holds after a restart, and settles what was asked for and not acknowledged.
+async fn check(api: &Api, model: &mut Model, round: u64) {
+    let stored: BTreeMap<String, proto::Image> =
+        api.list().await.into_iter().map(|image| (image.image_id.clone(), image)).collect();
+    let decisions = api.fetch().await;
+    let mut present = 0;
+    for known in &mut model.images {
+        let found = stored.get(&known.id);
+        match known.state {
+            State::Present => assert!(found.is_some(), "round {round}: lost {known:?}"),
+            State::Absent => assert!(found.is_none(), "round {round}: came back: {known:?}"),
+            State::Adding | State::Deleting => {}
+        }
+        let asked = known.asked_source.take();
+        let asked_label = known.asked_label.take();
+        known.taken = false;
+        let Some(image) = found else {
+            known.state = State::Absent;
+            known.sources.clear();
+            continue;
+        };
+        present += 1;
+        known.state = State::Present;
+        let sources: BTreeSet<String> = image.sources.iter().map(|source| source.key.clone()).collect();
+        assert_eq!(sources.len(), image.sources.len(), "round {round}: a source twice in {known:?}");
+        let extra: Vec<_> = sources.difference(&known.sources).collect();
+        assert!(
+            extra.iter().all(|&key| asked.as_ref() == Some(key)),
+            "round {round}: {extra:?} in {known:?}"
+        );
+        assert!(known.sources.is_subset(&sources), "round {round}: {sources:?} of {known:?}");
+        known.sources = sources;
+        if known.embedding.is_empty() {
+            known.embedding.clone_from(&image.embedding);
+        }
+        assert_eq!(known.embedding, image.embedding, "round {round}: {}", known.id);
+        let decision = &decisions[&known.id];
+        let seen = decision.evidence.as_ref().is_some_and(|evidence| evidence.label_seen);
+        let label = seen.then(|| decision.provisional_side());
+        let allowed = [known.label, asked_label.or(known.label)];
+        assert!(allowed.contains(&label), "round {round}: {label:?} is none of {allowed:?} of {}", known.id);
+        known.label = label;
+    }
+    assert_eq!(stored.len(), present, "round {round}: images that nobody asked for");
+    let stats = api.stats().await;
+    let verdicts = model.verdicts..=model.verdicts + model.asked_verdicts;
+    assert!(
+        verdicts.contains(&stats.bulk_verdicts),
+        "round {round}: {} of {verdicts:?}",
+        stats.bulk_verdicts
+    );
+    (model.verdicts, model.asked_verdicts) = (stats.bulk_verdicts, 0);
+    if let Some(&last) = model.clusterings.last() {
+        assert!(stats.active_clustering_id >= last, "round {round}: {stats:?}");
+    }
+    let operations = api.admin().list_operations(proto::ListOperationsRequest::default()).await.unwrap();
+    assert!(operations.into_inner().operations.iter().all(|operation| operation.done), "round {round}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_to_kills() {
+    println!("seed {SEED}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let notes = Notes { model: Arc::default(), words: watch::Sender::new(0) };
+    for round in 0..KILLS {
+        let durability = if round % 2 == 0 { "fsync" } else { "process" };
+        let mut served = Served::start(folder.path(), durability).await;
+        let mut model = std::mem::take(&mut *notes.model.lock().unwrap());
+        check(&served.api, &mut model, round).await;
+        *notes.model.lock().unwrap() = model;
+        let mut callers = tokio::task::JoinSet::new();
+        for _ in 0..3 {
+            callers.spawn(act(served.api.clone(), notes.clone(), ChaCha8Rng::seed_from_u64(rng.random())));
+        }
+        callers.spawn(stream(served.api.clone(), notes.clone(), ChaCha8Rng::seed_from_u64(rng.random())));
+        callers.spawn(cluster(served.api.clone(), notes.clone()));
+        let words = *notes.words.borrow() + rng.random_range(WORDS);
+        notes.words.subscribe().wait_for(|said| *said >= words).await.unwrap();
+        println!("round {round}: killed after {words} acknowledged words");
+        served.kill();
+        // Callers end with an error of the connection; one that panicked found something wrong.
+        while let Some(ended) = callers.join_next().await {
+            ended.unwrap().unwrap_err();
+        }
+    }
+    let served = Served::start(folder.path(), "fsync").await;
+    let mut model = std::mem::take(&mut *notes.model.lock().unwrap());
+    check(&served.api, &mut model, KILLS).await;
+    add_the_rest(&served.api, &model).await;
+}
+
+/// Adding everything again makes no duplicates, and embeddings are those of a daemon that nobody ever killed.
+async fn add_the_rest(api: &Api, model: &Model) {
+    let all = || (0..model.images.len()).map(|number| (format!("rest/{number}"), bytes_of(number))).collect();
+    let outcomes = api.add_all(all()).await.unwrap();
+    for (number, known) in model.images.iter().enumerate() {
+        let expected =
+            if known.state == State::Present { AddStatus::AlreadyPresent } else { AddStatus::Added };
+        assert_eq!(outcomes[&format!("rest/{number}")].status(), expected, "{known:?}");
+    }
+    let unharmed = TestDaemon::start().await;
+    unharmed.add_new(all()).await;
+    let embeddings = async |api: &Api| -> BTreeMap<String, Vec<f32>> {
+        api.list().await.into_iter().map(|image| (image.image_id, image.embedding)).collect()
+    };
+    assert_eq!(embeddings(api).await, embeddings(&unharmed).await);
+    assert!(model.images.len() > 200, "{} images are too few to show anything", model.images.len());
+}
