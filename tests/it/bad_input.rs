@@ -166,7 +166,11 @@ fn messages(api: &Api) -> Vec<Row<'_>> {
         ("a stream of nothing", call(stream(api, vec![])), invalid("message")),
         ("a stream without header", call(stream(api, vec![image()])), invalid("message")),
         ("a header twice", call(stream(api, vec![header(""), image(), header("")])), invalid("message")),
-        ("an empty message", call(stream(api, vec![header(""), Default::default()])), invalid("message")),
+        (
+            "an empty message",
+            call(stream(api, vec![header(""), proto::AddImagesRequest::default()])),
+            invalid("message"),
+        ),
         ("a stream to an unknown collection", call(stream(api, vec![header("none")])), NOT_FOUND),
         ("a header alone", call(stream(api, vec![header("")])), FINE),
         (

@@ -479,7 +479,7 @@ fn a_daemon_that_dies_is_unreachable() {
     let mut daemon = Daemon::start();
     let mut command = culld();
     // So often that it is still at it when the daemon dies.
-    command.args(["add", "--server", &daemon.server]).args(["p"; 20_000]);
+    command.args(["add", "--server", &daemon.server]).args(std::iter::repeat_n("p", 20_000));
     command.current_dir(folder.path()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     while daemon.run(["stats"]).code(0).json()["images"] == 0 {}

@@ -21,26 +21,29 @@ fn policy() -> Policy {
 }
 
 #[track_caller]
-fn check(facts: Facts, (kind, side): (DecisionKind, Side), reason: Reason) -> Decision {
-    let decision = decide(&facts, &policy());
+fn check(facts: &Facts, (kind, side): (DecisionKind, Side), reason: Reason) -> Decision {
+    let decision = decide(facts, &policy());
     assert_eq!((decision.kind, decision.side, decision.reason), (kind, side, reason), "{facts:?}");
     assert!((0.0..=1.0).contains(&decision.confidence), "{decision:?}");
     // Callers that know two answers only never hear of review, and lose nothing by it.
     let two_answers = Policy { answer_in_review: AnswerInReview::Keep, ..policy() };
     let expected = if kind == DecisionKind::Review { KEEP } else { (kind, side) };
-    let answer = decide(&facts, &two_answers);
+    let answer = decide(facts, &two_answers);
     assert_eq!((answer.kind, answer.side, answer.reason), (expected.0, expected.1, reason), "{facts:?}");
     decision
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "tables read better without")]
 fn label(side: Side, seen: bool) -> Option<Label> {
     Some(Label { side, seen, event: 1, reach: None })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "tables read better without")]
 fn near(distance: f32) -> Option<Evidence> {
     Some(Evidence { image: ImageId([1; 32]), distance, reach: None, votes: None })
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "tables read better without")]
 fn reaching(distance: f32, reach: f32) -> Option<Evidence> {
     Some(Evidence { image: ImageId([1; 32]), distance, reach: Some(reach), votes: None })
 }
@@ -53,21 +56,21 @@ fn facts(nearest_keep: Option<Evidence>, nearest_discard: Option<Evidence>) -> F
 fn labels_decide() {
     let near = facts(near(0.0), near(0.0));
     for (side, answer) in [(Side::Keep, KEEP), (Side::Discard, DISCARD)] {
-        let decision = check(Facts { label: label(side, true), ..near }, answer, Reason::SeenLabel);
+        let decision = check(&Facts { label: label(side, true), ..near }, answer, Reason::SeenLabel);
         assert_eq!(decision.confidence, 1.0);
-        check(Facts { label: label(side, false), ..near }, answer, Reason::ImpliedLabel);
+        check(&Facts { label: label(side, false), ..near }, answer, Reason::ImpliedLabel);
     }
     // An implied label is as sure as its cluster is of one mind.
     let votes = Votes { members: 10, implied_keep: 6, seen_discard: 2, ..Votes::default() };
     let standing = Standing::Member { cluster: ClusterId(1), votes, distance_to_medoid: 0.1 };
     let implied = Facts { label: label(Side::Keep, false), standing, ..Facts::default() };
-    assert_eq!(check(implied, KEEP, Reason::ImpliedLabel).confidence, 0.75);
+    assert_eq!(check(&implied, KEEP, Reason::ImpliedLabel).confidence, 0.75);
 }
 
 #[test]
 fn standing_verdicts_need_reach_and_margin() {
     let none = || None;
-    let decision = check(facts(none(), none()), REVIEW_KEEP, Reason::NothingJudged);
+    let decision = check(&facts(none(), none()), REVIEW_KEEP, Reason::NothingJudged);
     assert_eq!(decision.confidence, 0.0);
     let rows = [
         // The nearer side decides when it wins by the margin, the margin itself included.
@@ -92,7 +95,7 @@ fn standing_verdicts_need_reach_and_margin() {
         (None, near(0.5), REVIEW_KEEP, Reason::TooFar),
     ];
     for (keep, discard, answer, reason) in rows {
-        check(facts(keep, discard), answer, reason);
+        check(&facts(keep, discard), answer, reason);
     }
 }
 
@@ -129,25 +132,25 @@ fn members_inherit_what_their_cluster_agrees_on() {
         ([0, 0, 20, 0], 0.251, REVIEW_KEEP, changed),
     ];
     for (counts, distance, answer, reason) in rows {
-        check(member(counts, distance), answer, reason);
+        check(&member(counts, distance), answer, reason);
     }
-    assert_eq!(check(member([0, 0, 19, 1], 0.1), KEEP, inherited).confidence, 0.95);
+    assert_eq!(check(&member([0, 0, 19, 1], 0.1), KEEP, inherited).confidence, 0.95);
 }
 
 #[test]
 fn without_inheritance_the_standing_verdict_is_tried() {
     let changed = member([0, 0, 5, 0], 0.1);
-    check(Facts { nearest_keep: near(0.1), ..changed }, KEEP, Reason::StandingVerdict);
-    check(Facts { nearest_discard: near(0.1), ..changed }, DISCARD, Reason::StandingVerdict);
+    check(&Facts { nearest_keep: near(0.1), ..changed }, KEEP, Reason::StandingVerdict);
+    check(&Facts { nearest_discard: near(0.1), ..changed }, DISCARD, Reason::StandingVerdict);
     // Where the cluster has no label at all, the distances say why.
-    check(member([0; 4], 0.1), REVIEW_KEEP, Reason::TooFar);
+    check(&member([0; 4], 0.1), REVIEW_KEEP, Reason::TooFar);
     let noise = |keep| Facts { standing: Standing::Noise, ..facts(keep, near(1.0)) };
-    check(noise(near(1.0)), REVIEW_KEEP, Reason::Noise);
-    check(noise(near(0.1)), KEEP, Reason::StandingVerdict);
-    check(noise(near(0.99)), REVIEW_KEEP, Reason::Noise);
-    check(Facts { standing: Standing::Noise, ..Facts::default() }, REVIEW_KEEP, Reason::NothingJudged);
+    check(&noise(near(1.0)), REVIEW_KEEP, Reason::Noise);
+    check(&noise(near(0.1)), KEEP, Reason::StandingVerdict);
+    check(&noise(near(0.99)), REVIEW_KEEP, Reason::Noise);
+    check(&Facts { standing: Standing::Noise, ..Facts::default() }, REVIEW_KEEP, Reason::NothingJudged);
     check(
-        Facts { standing: Standing::Noise, ..facts(None, near(0.1)) },
+        &Facts { standing: Standing::Noise, ..facts(None, near(0.1)) },
         REVIEW_DISCARD,
         Reason::OneSideJudged,
     );
@@ -193,8 +196,10 @@ fn quality_is_the_studys() {
     }
 }
 
-/// One verdict on some of eight images: implied, seen, exceptions.
-fn verdicts() -> impl Strategy<Value = Vec<(bool, Vec<u8>, Vec<u8>, Vec<u8>)>> {
+/// A verdict on some of eight images: whether it keeps, implied, seen, exceptions.
+type Words = (bool, Vec<u8>, Vec<u8>, Vec<u8>);
+
+fn verdicts() -> impl Strategy<Value = Vec<Words>> {
     let images = || proptest::collection::vec(0..8u8, 0..5);
     proptest::collection::vec((any::<bool>(), images(), images(), images()), 0..12)
 }

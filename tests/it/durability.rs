@@ -137,6 +137,29 @@ async fn work_that_a_kill_interrupts_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kill_brings_no_deleted_collection_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut served = Served::start(folder.path(), "process").await;
+    served.api.add_new(groups(1..3, 4)).await;
+    for name in ["kept", "gone"] {
+        served.api.create(name).await.add_new(groups(1..41, 5)).await;
+    }
+    let mut collections = served.api.collections();
+    for name in ["gone", ""] {
+        let request = proto::DeleteCollectionRequest { collection: name.into(), ..Default::default() };
+        collections.delete_collection(request).await.unwrap();
+    }
+    served.kill();
+    let served = Served::start(folder.path(), "process").await;
+    let request = proto::ListCollectionsRequest::default();
+    let listed = served.api.collections().list_collections(request).await.unwrap().into_inner().collections;
+    let listed: Vec<_> = listed.iter().map(|one| (one.name.as_str(), one.images)).collect();
+    assert_eq!(listed, [("default", 0), ("kept", 200)]);
+    let again = served.api.create("gone").await;
+    assert_eq!((again.stats().await.images, again.stats().await.events), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_ends_streams_with_their_outcomes() {
     let folder = tempfile::tempdir().unwrap();
     let served = Served::start(folder.path(), "fsync").await;

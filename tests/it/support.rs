@@ -276,7 +276,6 @@ impl Api {
             collection: self.collection.clone(),
             image_id: image_id.to_owned(),
             with_embedding: true,
-            ..Default::default()
         };
         Ok(self.images().get_image(request).await?.into_inner().image.unwrap())
     }
@@ -412,7 +411,7 @@ impl TestDaemon {
         // Tests that kill a process do without the disk's own word as well; durability.rs has both.
         config.durability = DurabilitySetting::Process;
         config.workers = 2;
-        config.drain_time_max = Duration::from_secs(60);
+        config.drain_time_max = Duration::from_mins(1);
         change(&mut config);
         Self::over(folder, config).await
     }

@@ -47,6 +47,18 @@ async fn reflection_tells_every_service() {
     expected.extend(["grpc.health.v1.Health".to_owned(), "grpc.reflection.v1.ServerReflection".to_owned()]);
     expected.sort();
     assert_eq!((listed.len(), &listed), (7, &expected));
+    // Older clients ask by an older name, and are told as much.
+    let mut older = tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionClient::new(
+        daemon.channel.clone(),
+    );
+    let question = tonic_reflection::pb::v1alpha::server_reflection_request::MessageRequest::ListServices;
+    let request = tonic_reflection::pb::v1alpha::ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(question(String::new())),
+    };
+    let mut answers = older.server_reflection_info(tokio_stream::iter([request])).await.unwrap().into_inner();
+    let answer = format!("{:?}", answers.message().await.unwrap().unwrap());
+    assert!(services().iter().all(|(name, _)| answer.contains(name)), "{answer}");
     for (service, _) in services() {
         let answer = reflect(&daemon, MessageRequest::FileContainingSymbol(service.clone())).await;
         let MessageResponse::FileDescriptorResponse(FileDescriptorResponse { file_descriptor_proto }) =

@@ -17,7 +17,6 @@ use super::Served;
 use crate::support::{Api, TestDaemon, header, id_of, ids_filter, image_message, k_means, picture};
 
 const KILLS: u64 = 20;
-const SEED: u64 = 20;
 /// Acknowledged words between two kills.
 const WORDS: std::ops::Range<u64> = 5..150;
 /// Images sent by one stream.
@@ -57,6 +56,13 @@ struct Model {
     verdicts: u64,
     asked_verdicts: u64,
     clusterings: Vec<u64>,
+}
+
+impl Model {
+    fn acknowledge_verdict(&mut self) {
+        self.asked_verdicts -= 1;
+        self.verdicts += 1;
+    }
 }
 
 fn bytes_of(number: usize) -> Vec<u8> {
@@ -164,9 +170,7 @@ async fn judge(api: &Api, notes: &Notes, rng: &mut ChaCha8Rng) -> Result<(), Sta
     });
     api.judge(side, &[&id]).await?;
     notes.acknowledged(number, |known| known.label = known.asked_label.take());
-    notes.with(|model| {
-        (model.asked_verdicts, model.verdicts) = (model.asked_verdicts - 1, model.verdicts + 1)
-    });
+    notes.with(Model::acknowledge_verdict);
     Ok(())
 }
 
@@ -221,9 +225,7 @@ async fn cluster(api: Api, notes: Notes) -> Result<(), Status> {
         let first = api.clusterings().list_clusters(request).await?.into_inner().clusters.remove(0);
         notes.with(|model| model.asked_verdicts += 1);
         api.judge_cluster(Side::Keep, Some(first.cluster_id), &[]).await?;
-        notes.with(|model| {
-            (model.asked_verdicts, model.verdicts) = (model.asked_verdicts - 1, model.verdicts + 1)
-        });
+        notes.with(Model::acknowledge_verdict);
         notes.words.send_modify(|words| *words += 1);
     }
 }
@@ -289,9 +291,10 @@ async fn check(api: &Api, model: &mut Model, round: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_to_kills() {
-    println!("seed {SEED}");
+    let seed = std::env::var("CULLD_SEED").map_or(20, |seed| seed.parse().unwrap());
+    eprintln!("CULLD_SEED={seed}");
     let folder = tempfile::tempdir().unwrap();
-    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let notes = Notes { model: Arc::default(), words: watch::Sender::new(0) };
     for round in 0..KILLS {
         let durability = if round % 2 == 0 { "fsync" } else { "process" };
@@ -307,7 +310,7 @@ async fn nothing_acknowledged_is_lost_to_kills() {
         callers.spawn(cluster(served.api.clone(), notes.clone()));
         let words = *notes.words.borrow() + rng.random_range(WORDS);
         notes.words.subscribe().wait_for(|said| *said >= words).await.unwrap();
-        println!("round {round}: killed after {words} acknowledged words");
+        eprintln!("round {round}: killed after {words} acknowledged words");
         served.kill();
         // Callers end with an error of the connection; one that panicked found something wrong.
         while let Some(ended) = callers.join_next().await {
