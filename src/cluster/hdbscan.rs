@@ -5,6 +5,7 @@ use super::mst::minimum_spanning_tree;
 use super::outcome::{Algorithm, Outcome};
 use super::progress::Stage;
 use super::tree::CondensedTree;
+use super::validity::density_flags;
 use super::{ClusterError, ClusterInput, Parameters};
 
 /// Neighbours listed per point: enough that the tree is nearly finished before all pairs have to be looked at.
@@ -40,6 +41,7 @@ impl Algorithm for Hdbscan {
         let parameters =
             Parameters::Hdbscan { min_cluster_size: Some(min_cluster_size), min_samples: Some(min_samples) };
         let mut outcome = Outcome::new("hdbscan", parameters, tree.labels(&tree.excess_of_mass()));
+        outcome.flags = density_flags(input.vectors, &outcome.labels, None);
         outcome.neighbour_recall = Some(graph.recall);
         outcome.approximate = graph.approximate;
         Ok(outcome)

@@ -313,8 +313,13 @@ fn members(
     let member = |(row, label): (usize, &Option<u32>)| match label {
         None => MemberRecord { image: data.ids[row], cluster: None, distance: 0.0 },
         Some(label) => {
-            let medoid = data.vectors.row(summaries[*label as usize].medoid as usize);
-            let distance = cosine_distance(data.vectors.row(row), medoid);
+            let medoid = summaries[*label as usize].medoid as usize;
+            // A vector's own distance may round to a little more than nothing.
+            let distance = if row == medoid {
+                0.0
+            } else {
+                cosine_distance(data.vectors.row(row), data.vectors.row(medoid))
+            };
             MemberRecord { image: data.ids[row], cluster: Some(ids[*label as usize]), distance }
         }
     };

@@ -8,7 +8,7 @@ use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use crate::engine::{EngineError, Ingest, IngestTask};
+use crate::engine::{AddError, EngineError, Ingest, IngestTask};
 use crate::proto;
 use crate::proto::add_images_request::Message;
 
@@ -94,7 +94,12 @@ async fn read_images(
         let key = image.key.clone();
         let (source, bytes) = match convert::source_from(image, &tags) {
             Ok(parts) => parts,
-            Err(error) => return End::Error(error),
+            Err(error) => {
+                let refused = AddError::InvalidSource(error.message().to_owned());
+                let outcome = Some(convert::outcome(key, String::new(), Err(refused)));
+                place.send(Ok(proto::AddImagesResponse { outcome }));
+                continue;
+            }
         };
         let (ingest, pending, cancelled) = (ingest.clone(), pending.clone(), Arc::clone(cancelled));
         let queued = tokio::task::spawn_blocking(move || {

@@ -11,6 +11,11 @@ use super::timestamp;
 /// Steepness where OPTICS is asked for without an extraction.
 const XI_DEFAULT: f32 = 0.05;
 
+/// A parameter as it was typed: 0.1 is kept as the nearest f32, whose shortest decimal is 0.1 again.
+fn told(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_else(|_| f64::from(value))
+}
+
 fn parameters(parameters: &Parameters) -> proto::Parameters {
     let algorithm = match *parameters {
         Parameters::Auto => Algorithm::Auto(proto::AutoParameters {}),
@@ -19,20 +24,20 @@ fn parameters(parameters: &Parameters) -> proto::Parameters {
         }
         Parameters::KMedoids { k } => Algorithm::KMedoids(proto::KMedoidsParameters { k }),
         Parameters::Dbscan { eps, min_points } => {
-            Algorithm::Dbscan(proto::DbscanParameters { eps: eps.map(f64::from), min_points })
+            Algorithm::Dbscan(proto::DbscanParameters { eps: eps.map(told), min_points })
         }
         Parameters::Optics { min_points, max_eps, extraction } => {
             Algorithm::Optics(proto::OpticsParameters {
                 min_points,
-                max_eps: max_eps.map(f64::from),
+                max_eps: max_eps.map(told),
                 extraction: Some(match extraction {
-                    Extraction::Xi(xi) => ProtoExtraction::Xi(f64::from(xi)),
-                    Extraction::Eps(eps) => ProtoExtraction::Eps(f64::from(eps)),
+                    Extraction::Xi(xi) => ProtoExtraction::Xi(told(xi)),
+                    Extraction::Eps(eps) => ProtoExtraction::Eps(told(eps)),
                 }),
             })
         }
         Parameters::Birch { threshold, branching, k } => {
-            Algorithm::Birch(proto::BirchParameters { threshold: threshold.map(f64::from), branching, k })
+            Algorithm::Birch(proto::BirchParameters { threshold: threshold.map(told), branching, k })
         }
         Parameters::Hdbscan { min_cluster_size, min_samples } => {
             Algorithm::Hdbscan(proto::HdbscanParameters { min_cluster_size, min_samples })
