@@ -1,6 +1,6 @@
 //! The command line: `serve` is the daemon, nearly everything else a gRPC client of a running one.
 //!
-//! One file per command; [`Client`] speaks to the daemon, [`Output`] to standard output, progress bars and errors go
+//! One file per command; `Client` speaks to the daemon, `Output` to standard output, progress bars and errors go
 //! to standard error. Nothing here decides about images.
 
 mod add;

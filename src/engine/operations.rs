@@ -86,7 +86,7 @@ pub struct ImportSummary {
     pub rejected: u64,
     /// Files that could not be added now.
     pub failed: u64,
-    /// The first files not added, and why; at most [`IMPORT_PROBLEMS_MAX`].
+    /// The first files not added, and why; at most `IMPORT_PROBLEMS_MAX`.
     pub problems: Vec<(String, String)>,
 }
 

@@ -23,7 +23,7 @@ impl RequestKey {
     /// The key of a request; `None` where the caller gave no id.
     ///
     /// # Errors
-    /// An id beyond [`REQUEST_ID_CHARACTERS_MAX`].
+    /// An id beyond `REQUEST_ID_CHARACTERS_MAX`.
     pub fn of(method: &str, request_id: &str, encoded: &[u8]) -> Result<Option<Self>, EngineError> {
         if request_id.is_empty() {
             return Ok(None);
