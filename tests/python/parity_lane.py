@@ -24,7 +24,8 @@ class Daemon:
 
     def __init__(self, binary, folder):
         self.binary = binary
-        command = [binary, "serve", "--data", folder / "data", "--listen", "127.0.0.1:0", "--json"]
+        # One worker adds in the order of names, and references that depend on the order of rows always see that one.
+        command = [binary, "serve", "--workers", "1", "--data", folder / "data", "--listen", "127.0.0.1:0", "--json"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         line = next(line for line in self.process.stdout if line.startswith("{"))
         self.address = json.loads(line)["address"]
