@@ -31,7 +31,7 @@ mod xi;
 
 pub use optics::{extract_eps, extract_xi};
 pub use outcome::{Algorithm, Outcome, Reachability, RedFlag};
-pub use params::{Extraction, ParameterError, Parameters, ValidParameters};
+pub use params::{Extraction, KMeansStart, ParameterError, Parameters, ValidParameters};
 pub use progress::{Progress, RunContext, Stage};
 
 use crate::types::{ImageId, PointOffset, Vectors};
@@ -44,7 +44,8 @@ pub const POINTS_MAX: usize = 10_000_000;
 pub struct ClusterInput<'a> {
     /// Unit vectors, shape (n, dim).
     pub vectors: &'a Vectors,
-    /// The image of each row, shape (n); ties go to the smaller id, so the order of arrival can't matter.
+    /// The image of each row, shape (n), ascending: a row's number is its place in the order of ids. So ties that go to
+    /// the smaller row go to the smaller id, and the order of arrival can't matter to seeding or summation either.
     pub ids: &'a [ImageId],
     /// Proposes neighbours (an HNSW graph, say); `None` looks at every pair.
     pub candidates: Option<&'a dyn CandidateSource>,
@@ -72,6 +73,12 @@ pub enum ClusterError {
         vectors: usize,
         /// Ids given.
         ids: usize,
+    },
+    /// Rows are not in the order of their ids, or an id is there twice.
+    #[error("the id of row {row} does not come after the one before it")]
+    IdOrder {
+        /// The row.
+        row: usize,
     },
     /// The parameters were checked for another number of points.
     #[error("the parameters were checked for {checked} points, the input has {received}")]
@@ -137,6 +144,9 @@ fn check_input(input: &ClusterInput<'_>) -> Result<(), ClusterError> {
     }
     if n > POINTS_MAX {
         return Err(ClusterError::TooLarge { what: "the input", max: POINTS_MAX, unit: "points" });
+    }
+    if let Some(place) = input.ids.windows(2).position(|pair| pair[0] >= pair[1]) {
+        return Err(ClusterError::IdOrder { row: place + 1 });
     }
     for row in 0..n {
         let vector = input.vectors.row(row);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::client::Client;
 use super::clusterings::{object, print_card};
@@ -15,7 +15,7 @@ use crate::proto::optics_parameters::Extraction;
 use crate::proto::parameters::Algorithm;
 use crate::proto::{
     AutoParameters, BirchParameters, Clustering, DbscanParameters, HdbscanParameters, KMeansParameters,
-    KMedoidsParameters, OpticsParameters, Parameters, ReclusterRequest,
+    KMeansStart, KMedoidsParameters, OpticsParameters, Parameters, ReclusterRequest,
 };
 
 /// Group all pictures anew
@@ -42,6 +42,14 @@ pub(super) struct ReclusterArgs {
     plot: Option<PathBuf>,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Start {
+    /// The clusters that Ward linkage finds
+    Ward,
+    /// Pictures drawn far from each other
+    PlusPlus,
+}
+
 #[derive(Debug, Subcommand)]
 enum AlgorithmArgs {
     /// Algorithm and parameters from the data (the default)
@@ -54,9 +62,12 @@ enum AlgorithmArgs {
         /// Iterations at most, 1 to 10,000 [default: 300]
         #[arg(long)]
         max_iterations: Option<u32>,
-        /// Restarts, of which the best counts, 1 to 100 [default: 4]
+        /// Restarts, of which the best counts, 1 to 100 [default: 1 from Ward's clusters, 4 from k-means++]
         #[arg(long)]
         restarts: Option<u32>,
+        /// Where the centres start [default: ward, or plus-plus where restarts are asked for]
+        #[arg(long, value_enum)]
+        start: Option<Start>,
     },
     /// K-Medoids
     KMedoids {
@@ -90,7 +101,7 @@ enum AlgorithmArgs {
     },
     /// BIRCH
     Birch {
-        /// The radius that a leaf subcluster may have, above 0 to 2 [default: a third of the data's own]
+        /// The radius that a leaf subcluster may have, above 0 to 2 [default: 0.5, or 0.7 of the radius of all the data where that is less]
         #[arg(long)]
         threshold: Option<f64>,
         /// Children of a node at most, 2 to 1,000 [default: 50]
@@ -102,10 +113,10 @@ enum AlgorithmArgs {
     },
     /// HDBSCAN
     Hdbscan {
-        /// Smaller groups are noise [default: from the data]
+        /// Smaller groups are noise [default: 5]
         #[arg(long)]
         min_cluster_size: Option<u32>,
-        /// Neighbours, itself included, that the core distance looks at [default: from the data]
+        /// Neighbours, itself included, that the core distance looks at [default: --min-cluster-size]
         #[arg(long)]
         min_samples: Option<u32>,
     },
@@ -115,8 +126,12 @@ impl From<AlgorithmArgs> for Algorithm {
     fn from(args: AlgorithmArgs) -> Self {
         match args {
             AlgorithmArgs::Auto => Self::Auto(AutoParameters {}),
-            AlgorithmArgs::KMeans { k, max_iterations, restarts } => {
-                Self::KMeans(KMeansParameters { k, max_iterations, restarts })
+            AlgorithmArgs::KMeans { k, max_iterations, restarts, start } => {
+                let start = start.map_or(KMeansStart::Unspecified, |start| match start {
+                    Start::Ward => KMeansStart::Ward,
+                    Start::PlusPlus => KMeansStart::PlusPlus,
+                });
+                Self::KMeans(KMeansParameters { k, max_iterations, restarts, start: start.into() })
             }
             AlgorithmArgs::KMedoids { k } => Self::KMedoids(KMedoidsParameters { k }),
             AlgorithmArgs::Dbscan { eps, min_points } => Self::Dbscan(DbscanParameters { eps, min_points }),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::proto::optics_parameters::Extraction;
 use crate::proto::parameters::Algorithm;
-use crate::proto::{AddCause, DecisionKind, DecisionReason, Parameters, RedFlag, Side};
+use crate::proto::{AddCause, DecisionKind, DecisionReason, KMeansStart, Parameters, RedFlag, Side};
 
 /// An enum's constant without its prefix, in lower case with `-`, such as `seen-label`.
 fn word(constant: &str, prefix: &str) -> String {
@@ -67,6 +67,7 @@ pub(super) fn parameters(parameters: Option<&Parameters>) -> String {
                 ("k", count(p.k)),
                 ("max-iterations", count(p.max_iterations)),
                 ("restarts", count(p.restarts)),
+                ("start", start(p.start())),
             ],
         ),
         Algorithm::KMedoids(p) => ("k-medoids", vec![("k", count(p.k))]),
@@ -94,6 +95,14 @@ pub(super) fn parameters(parameters: Option<&Parameters>) -> String {
         .into_iter()
         .filter_map(|(flag, value)| Some(format!(" {flag}={}", value?)))
         .fold(name.to_string(), |text, value| text + &value)
+}
+
+fn start(start: KMeansStart) -> Option<String> {
+    match start {
+        KMeansStart::Unspecified => None,
+        KMeansStart::Ward => Some("ward".to_owned()),
+        KMeansStart::PlusPlus => Some("plus-plus".to_owned()),
+    }
 }
 
 /// A time as RFC 3339, empty where there is none.

@@ -7,13 +7,13 @@
 //! through.
 
 use super::dbscan::{k_distances, knee, thin};
-use super::graph::{KnnGraph, Ranks, knn};
+use super::graph::{KnnGraph, knn};
 use super::hdbscan::{LISTED_NEIGHBOURS, condensed_tree, default_min_cluster_size};
 use super::kmeans::KMeans;
 use super::outcome::{Algorithm, Outcome, RedFlag};
 use super::progress::Stage;
 use super::validity::{Separation, clustering_tendency, density_flags, median_distance, separation, trim};
-use super::{ClusterError, ClusterInput, Parameters};
+use super::{ClusterError, ClusterInput, KMeansStart, Parameters};
 use crate::types::{PointOffset, Vectors};
 
 /// Up to this many images are one cluster: they fit on one contact sheet.
@@ -43,20 +43,20 @@ impl Algorithm for Auto {
         if all_alike(input.vectors) {
             return Ok(one_cluster(n, format!("all {n} images are alike: one cluster")));
         }
-        let ranks = Ranks::new(input);
-        let graph = knn(input, &ranks, LISTED_NEIGHBOURS, &stage.part(0.0, 0.4, "finding neighbours"))?;
-        let tendency = clustering_tendency(input.vectors, &ranks, stage.seed());
-        let dense = dense_groups(input, &ranks, &graph, &stage.part(0.4, 0.7, "growing the tree"))?;
+        let graph = knn(input, LISTED_NEIGHBOURS, &stage.part(0.0, 0.4, "finding neighbours"))?;
+        let tendency = clustering_tendency(input.vectors, stage.seed());
+        let dense = dense_groups(input, &graph, &stage.part(0.4, 0.7, "growing the tree"))?;
         let mut outcome = match dense.objection() {
             None => dense.outcome(input),
             Some(objection) => {
-                let mut outcome = KMeans { k: None, max_iterations: None, restarts: None }
+                let mut outcome = KMeans { k: None, max_iterations: None, restarts: None, start: None }
                     .run(input, &stage.part(0.7, 1.0, "moving centres"))?;
                 outcome.explanation = dense.found();
                 outcome.explanation.push(format!("{objection}; so the images are partitioned"));
-                outcome
-                    .explanation
-                    .push(format!("K-Means with √{n} clusters, within 2 and 40: {}", outcome.clusters()));
+                outcome.explanation.push(format!(
+                    "K-Means with √{n} clusters, within 2 and 40, from Ward's: {}",
+                    outcome.clusters()
+                ));
                 if tendency < TENDENCY_MIN {
                     outcome.flags.push(RedFlag::NoStructure { clustering_tendency: tendency });
                 }
@@ -76,8 +76,12 @@ impl Algorithm for Auto {
 }
 
 fn one_cluster(points: usize, reason: String) -> Outcome {
-    let parameters =
-        Parameters::KMeans { k: Some(points.min(1) as u32), max_iterations: Some(1), restarts: Some(1) };
+    let parameters = Parameters::KMeans {
+        k: Some(points.min(1) as u32),
+        max_iterations: Some(1),
+        restarts: Some(1),
+        start: Some(KMeansStart::PlusPlus),
+    };
     let mut outcome = Outcome::new("k-means", parameters, vec![Some(0); points]);
     outcome.explanation.push(reason);
     outcome
@@ -100,14 +104,13 @@ struct DenseGroups {
 
 fn dense_groups(
     input: &ClusterInput<'_>,
-    ranks: &Ranks,
     graph: &KnnGraph,
     stage: &Stage<'_>,
 ) -> Result<DenseGroups, ClusterError> {
     let n = input.vectors.len();
     let min_cluster_size = default_min_cluster_size(n);
     let size = min_cluster_size as usize;
-    let tree = condensed_tree(input, ranks, graph, size, size, stage)?;
+    let tree = condensed_tree(input, graph, size, size, stage)?;
     let mut labels = tree.labels(&tree.excess_of_mass());
     let core: Vec<f32> = (0..n).map(|row| graph.core_distance(row, size).min(2.0)).collect();
     let mut clusters = trim(input.vectors, &mut labels, &core, size);

@@ -30,13 +30,13 @@ impl Algorithm for Birch {
         let branching = self.branching.unwrap_or(BRANCHING);
         let growing = stage.part(0.0, 0.8, "growing the tree");
         let (features, grown) = subclusters(input.vectors, threshold, branching as usize, &growing)?;
-        let group = match self.k {
-            Some(k) => ward::merge(&features, k as usize, &stage.part(0.8, 1.0, "merging subclusters"))?,
-            None => (0..features.len() as u32).collect(),
-        };
         let mut centres = Vectors::new(input.vectors.dim());
         let pushed = features.iter().try_for_each(|feature| centres.push(&feature.mean));
         debug_assert!(pushed.is_ok(), "means have the dimension of the vectors");
+        let group = match self.k {
+            Some(k) => ward::merge(&centres, k as usize, &stage.part(0.8, 1.0, "merging subclusters"))?,
+            None => (0..features.len() as u32).collect(),
+        };
         let labels = nearest_centre(input.vectors, &centres)
             .into_iter()
             .map(|(nearest, _)| Some(group[nearest as usize]));
@@ -59,11 +59,11 @@ fn default_threshold(vectors: &Vectors) -> f32 {
 
 /// A summary of points: shape of `mean` is (dim).
 #[derive(Clone)]
-pub(super) struct Feature {
+struct Feature {
     /// How many points.
-    pub(super) count: f32,
+    count: f32,
     /// Their mean.
-    pub(super) mean: Vec<f32>,
+    mean: Vec<f32>,
     /// The sum of their squared distances to the mean.
     scatter: f32,
 }

@@ -9,7 +9,7 @@ use linfa_nn::distance::{Distance, L2Dist};
 use linfa_nn::{BuildError, NearestNeighbour, NearestNeighbourIndex, NnError};
 use ndarray016::{Array2, ArrayBase, ArrayView1, ArrayView2, Data, Ix2};
 
-use super::graph::{KnnGraph, RangeGraph, Ranks, knn, range};
+use super::graph::{KnnGraph, RangeGraph, knn, range};
 use super::outcome::{Algorithm, CURVE_POINTS_MAX, Outcome};
 use super::params::default_min_points;
 use super::progress::Stage;
@@ -27,19 +27,18 @@ pub(super) struct Dbscan {
 impl Algorithm for Dbscan {
     fn run(&self, input: &ClusterInput<'_>, stage: &Stage<'_>) -> Result<Outcome, ClusterError> {
         let n = input.vectors.len();
-        let ranks = Ranks::new(input);
         let min_points = self.min_points.unwrap_or_else(|| default_min_points(n));
         let (curve, recall) = if self.eps.is_some() && input.candidates.is_none() {
             (Vec::new(), 1.0)
         } else {
-            let graph = knn(input, &ranks, min_points as usize, &stage.part(0.0, 0.5, "finding neighbours"))?;
+            let graph = knn(input, min_points as usize, &stage.part(0.0, 0.5, "finding neighbours"))?;
             (k_distances(&graph, min_points as usize), graph.recall)
         };
         let knee = knee(&curve);
         let eps = self.eps.or(knee).unwrap_or(0.0);
         let graph = range(input, eps, &stage.part(0.5, 0.95, "finding neighbours within eps"))?;
         let core: Vec<bool> = graph.rows.iter().map(|row| row.len() + 1 >= min_points as usize).collect();
-        let labels = labels(input, &ranks, graph, &core, min_points as usize)?;
+        let labels = labels(input, graph, &core, min_points as usize)?;
         let parameters = Parameters::Dbscan { eps: Some(eps), min_points: Some(min_points) };
         let mut outcome = Outcome::new("dbscan", parameters, labels);
         if self.eps.is_none() {
@@ -84,7 +83,6 @@ pub(super) fn thin(curve: Vec<f32>) -> Vec<f32> {
 
 fn labels(
     input: &ClusterInput<'_>,
-    ranks: &Ranks,
     graph: RangeGraph,
     core: &[bool],
     min_points: usize,
@@ -106,7 +104,7 @@ fn labels(
     let nearest_core = |row: usize| {
         let near = index.0.rows[row].iter().filter(|&&other| core[other as usize]);
         near.map(|&other| (cosine_distance(input.vectors.row(row), input.vectors.row(other as usize)), other))
-            .min_by(|a, b| a.0.total_cmp(&b.0).then(ranks.of(a.1).cmp(&ranks.of(b.1))))
+            .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))
     };
     Ok((0..n)
         .map(|row| {

@@ -125,41 +125,14 @@ pub(super) fn distances_to_all(vectors: &Vectors, queries: &Vectors) -> Vec<f32>
     all
 }
 
-/// The rows in the order of their image ids, and the place of each row in it.
-pub(super) struct Ranks {
-    rank: Vec<u32>,
-    row: Vec<PointOffset>,
+/// Orders neighbours by distance, then row, which is in the order of ids: the bits of a float that is not negative are
+/// in its order.
+fn key(distance: f32, row: PointOffset) -> u64 {
+    u64::from(distance.to_bits()) << 32 | u64::from(row)
 }
 
-impl Ranks {
-    pub(super) fn new(input: &ClusterInput<'_>) -> Self {
-        let mut row: Vec<PointOffset> = (0..input.ids.len() as PointOffset).collect();
-        row.sort_unstable_by_key(|&row| (input.ids[row as usize], row));
-        let mut rank = vec![0; row.len()];
-        for (place, &row) in row.iter().enumerate() {
-            rank[row as usize] = place as u32;
-        }
-        Self { rank, row }
-    }
-
-    /// The row's place in the order of ids.
-    pub(super) fn of(&self, row: PointOffset) -> u32 {
-        self.rank[row as usize]
-    }
-
-    /// The row at a place in the order of ids.
-    pub(super) fn row_at(&self, rank: u32) -> PointOffset {
-        self.row[rank as usize]
-    }
-
-    /// Orders by distance, then id: the bits of a float that is not negative are in its order.
-    fn key(&self, distance: f32, row: PointOffset) -> u64 {
-        u64::from(distance.to_bits()) << 32 | u64::from(self.of(row))
-    }
-
-    fn row_of_key(&self, key: u64) -> PointOffset {
-        self.row[(key & u64::from(u32::MAX)) as usize]
-    }
+fn neighbour_of_key(key: u64) -> Neighbour {
+    Neighbour { offset: key as PointOffset, distance: f32::from_bits((key >> 32) as u32) }
 }
 
 /// The smallest keys seen so far.
@@ -171,12 +144,8 @@ struct Smallest {
 
 impl Smallest {
     #[inline]
-    fn push(&mut self, distance: f32, row: PointOffset, ranks: &Ranks, keep: usize) {
-        // Nearly every pair ends here, before its rank is looked up.
-        if u64::from(distance.to_bits()) > self.bound >> 32 {
-            return;
-        }
-        let key = ranks.key(distance, row);
+    fn push(&mut self, distance: f32, row: PointOffset, keep: usize) {
+        let key = key(distance, row);
         if key >= self.bound {
             return;
         }
@@ -220,37 +189,28 @@ impl KnnGraph {
 }
 
 /// The `k` nearest neighbours of every row, by distance, then image id.
-pub(super) fn knn(
-    input: &ClusterInput<'_>,
-    ranks: &Ranks,
-    k: usize,
-    stage: &Stage<'_>,
-) -> Result<KnnGraph, ClusterError> {
+pub(super) fn knn(input: &ClusterInput<'_>, k: usize, stage: &Stage<'_>) -> Result<KnnGraph, ClusterError> {
     let k = k.min(input.vectors.len().saturating_sub(1));
     let measure = |row: usize, found: &mut dyn Iterator<Item = PointOffset>| {
         let query = input.vectors.row(row);
         let mut keys: Vec<u64> = found
             .filter(|&other| other as usize != row)
-            .map(|other| ranks.key(cosine_distance(query, input.vectors.row(other as usize)), other))
+            .map(|other| key(cosine_distance(query, input.vectors.row(other as usize)), other))
             .collect();
         keys.sort_unstable();
         keys.dedup();
         keys.truncate(k);
-        let neighbour = |key: u64| Neighbour {
-            offset: ranks.row_of_key(key),
-            distance: f32::from_bits((key >> 32) as u32),
-        };
-        keys.into_iter().map(neighbour).collect::<Vec<_>>()
+        keys.into_iter().map(neighbour_of_key).collect::<Vec<_>>()
     };
     let Some(source) = input.candidates else {
-        let smallest = exact_smallest(input, ranks, k, stage)?;
+        let smallest = exact_smallest(input, k, stage)?;
         let rows = smallest
             .into_par_iter()
             .enumerate()
             .map(|(row, mut smallest)| {
                 smallest.keys.sort_unstable();
                 smallest.keys.truncate(k + SPARE);
-                measure(row, &mut smallest.keys.into_iter().map(|key| ranks.row_of_key(key)))
+                measure(row, &mut smallest.keys.into_iter().map(|key| neighbour_of_key(key).offset))
             })
             .collect();
         return Ok(KnnGraph { rows, recall: 1.0, approximate: false });
@@ -269,7 +229,6 @@ pub(super) fn knn(
 
 fn exact_smallest(
     input: &ClusterInput<'_>,
-    ranks: &Ranks,
     k: usize,
     stage: &Stage<'_>,
 ) -> Result<Vec<Smallest>, ClusterError> {
@@ -284,14 +243,14 @@ fn exact_smallest(
         for (row, first, distances) in tile.pairs() {
             let smallest = &mut of_rows[row - tile.first_row];
             for (column, &distance) in (first..).zip(distances) {
-                smallest.push(distance, column as PointOffset, ranks, keep);
+                smallest.push(distance, column as PointOffset, keep);
             }
         }
         drop(of_rows);
         let mut of_columns = lock(&blocks[tile.first_column / BLOCK_ROWS]);
         for (row, first, distances) in tile.pairs() {
             for (smallest, &distance) in of_columns[first - tile.first_column..].iter_mut().zip(distances) {
-                smallest.push(distance, row as PointOffset, ranks, keep);
+                smallest.push(distance, row as PointOffset, keep);
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! HDBSCAN over cosine distances, with the exact minimum spanning tree.
 
-use super::graph::{KnnGraph, Ranks, knn};
+use super::graph::{KnnGraph, knn};
 use super::mst::minimum_spanning_tree;
 use super::outcome::{Algorithm, Outcome};
 use super::progress::Stage;
@@ -27,12 +27,10 @@ impl Algorithm for Hdbscan {
         let n = input.vectors.len();
         let min_cluster_size = self.min_cluster_size.unwrap_or_else(|| default_min_cluster_size(n));
         let min_samples = self.min_samples.unwrap_or(min_cluster_size).min(n.max(1) as u32);
-        let ranks = Ranks::new(input);
         let listed = LISTED_NEIGHBOURS.max(min_samples as usize);
-        let graph = knn(input, &ranks, listed, &stage.part(0.0, 0.5, "finding neighbours"))?;
+        let graph = knn(input, listed, &stage.part(0.0, 0.5, "finding neighbours"))?;
         let tree = condensed_tree(
             input,
-            &ranks,
             &graph,
             min_cluster_size as usize,
             min_samples as usize,
@@ -51,7 +49,6 @@ impl Algorithm for Hdbscan {
 /// The hierarchy of clusters over a neighbour graph of at least `min_samples` − 1 neighbours.
 pub(super) fn condensed_tree(
     input: &ClusterInput<'_>,
-    ranks: &Ranks,
     graph: &KnnGraph,
     min_cluster_size: usize,
     min_samples: usize,
@@ -59,6 +56,6 @@ pub(super) fn condensed_tree(
 ) -> Result<CondensedTree, ClusterError> {
     // A point without enough neighbours (few points, or few candidates) is as sparse as can be.
     let core: Vec<f32> = (0..graph.len()).map(|row| graph.core_distance(row, min_samples).min(2.0)).collect();
-    let edges = minimum_spanning_tree(input, ranks, graph, &core, stage)?;
+    let edges = minimum_spanning_tree(input, graph, &core, stage)?;
     Ok(CondensedTree::new(graph.len(), &edges, min_cluster_size))
 }

@@ -1,49 +1,113 @@
-//! K-Means: Lloyd's iterations by `linfa-clustering`, over a distance that vectorises.
+//! K-Means: Lloyd's iterations by `linfa-clustering`, over a distance that vectorises, from centres of ours.
 
 use linfa::traits::{Fit, Predict};
 use linfa::{DatasetBase, ParamGuard};
 use linfa_clustering::{KMeans as LinfaKMeans, KMeansInit};
 use linfa_nn::distance::{Distance, L2Dist};
 use ndarray016::{Array2, ArrayView, ArrayView2, Dimension};
+use rand::seq::index;
 
 use super::outcome::{Algorithm, Outcome};
 use super::params::default_k;
 use super::progress::Stage;
 use super::seeding::{generator, plus_plus};
-use super::{ClusterError, ClusterInput, Parameters};
-use crate::types::Vectors;
+use super::{ClusterError, ClusterInput, KMeansStart, Parameters, ward};
+use crate::types::{PointOffset, Vectors};
 
 const ITERATIONS: u32 = 300;
+/// Restarts from k-means++, whose draws differ much.
 const RESTARTS: u32 = 4;
 /// Iterations end when the squared shift of all centres is below this share of the variance per dimension.
 const TOLERANCE: f32 = 1e-4;
+/// The most points that Ward's clusters are made of: their costs are all held, 4 bytes per pair.
+const WARD_POINTS_MAX: usize = 4_000;
 
 /// K-Means over squared Euclidean distance.
 pub(super) struct KMeans {
     pub(super) k: Option<u32>,
     pub(super) max_iterations: Option<u32>,
     pub(super) restarts: Option<u32>,
+    pub(super) start: Option<KMeansStart>,
+}
+
+impl KMeans {
+    /// Where the centres start when nothing is said. Ward's clusters need no luck: what a judgement of whole clusters
+    /// is worth then hardly depends on the seed, and on pictures it is at least as good as that of a lucky draw.
+    fn start(&self) -> KMeansStart {
+        let drawn = if self.restarts.is_some() { KMeansStart::PlusPlus } else { KMeansStart::Ward };
+        self.start.unwrap_or(drawn)
+    }
 }
 
 impl Algorithm for KMeans {
     fn run(&self, input: &ClusterInput<'_>, stage: &Stage<'_>) -> Result<Outcome, ClusterError> {
         let k = self.k.unwrap_or_else(|| default_k(input.vectors.len()));
         let max_iterations = self.max_iterations.unwrap_or(ITERATIONS);
-        let restarts = self.restarts.unwrap_or(RESTARTS);
+        let start = self.start();
+        let restarts = self.restarts.unwrap_or(match start {
+            KMeansStart::Ward => 1,
+            KMeansStart::PlusPlus => RESTARTS,
+        });
         let mut best: Option<Partition> = None;
         for restart in 0..restarts {
             let at = |done: u32| done as f32 / restarts as f32;
             let stage = stage.part(at(restart), at(restart + 1), "moving centres");
-            let found = partition(input.vectors, k, max_iterations, u64::from(restart), &stage)?;
+            let centres = centres(input.vectors, k, start, u64::from(restart), &stage)?;
+            let stage = stage.part(0.3, 1.0, "moving centres");
+            let found = partition(input.vectors, centres, max_iterations, &stage)?;
             if best.as_ref().is_none_or(|best| found.inertia < best.inertia) {
                 best = Some(found);
             }
         }
         let labels = best.map_or_else(Vec::new, |best| best.labels);
-        let parameters =
-            Parameters::KMeans { k: Some(k), max_iterations: Some(max_iterations), restarts: Some(restarts) };
+        let parameters = Parameters::KMeans {
+            k: Some(k),
+            max_iterations: Some(max_iterations),
+            restarts: Some(restarts),
+            start: Some(start),
+        };
         Ok(Outcome::new("k-means", parameters, labels.into_iter().map(Some).collect()))
     }
+}
+
+/// Where up to `k` centres start, by random stream `stream` of the run's seed.
+fn centres(
+    vectors: &Vectors,
+    k: u32,
+    start: KMeansStart,
+    stream: u64,
+    stage: &Stage<'_>,
+) -> Result<Vectors, ClusterError> {
+    let stage = stage.part(0.0, 0.3, "seeding centres");
+    let mut rng = generator(stage.seed(), stream);
+    match start {
+        KMeansStart::PlusPlus => Ok(vectors.gather(&plus_plus(vectors, k as usize, &mut rng, &stage)?)),
+        KMeansStart::Ward => {
+            let points = WARD_POINTS_MAX.max(k as usize).min(vectors.len());
+            let mut rows: Vec<PointOffset> =
+                index::sample(&mut rng, vectors.len(), points).iter().map(|row| row as PointOffset).collect();
+            rows.sort_unstable();
+            let sample = vectors.gather(&rows);
+            let group = ward::merge(&sample, k as usize, &stage)?;
+            Ok(means(&sample, &group))
+        }
+    }
+}
+
+/// The mean of each group of rows; groups are dense from 0.
+fn means(vectors: &Vectors, group: &[u32]) -> Vectors {
+    let dim = vectors.dim();
+    let groups = group.iter().max().map_or(0, |&last| last as usize + 1);
+    let (mut sums, mut counts) = (vec![0.0f32; groups * dim], vec![0.0f32; groups]);
+    for (row, &group) in group.iter().enumerate() {
+        let sum = &mut sums[group as usize * dim..(group as usize + 1) * dim];
+        sum.iter_mut().zip(vectors.row(row)).for_each(|(sum, value)| *sum += value);
+        counts[group as usize] += 1.0;
+    }
+    for (sum, count) in sums.chunks_exact_mut(dim).zip(&counts) {
+        sum.iter_mut().for_each(|value| *value /= count);
+    }
+    Vectors::from_rows(dim, sums)
 }
 
 /// The squared Euclidean distance in sixteen independent sums; linfa's own takes one and is ten times slower.
@@ -88,33 +152,28 @@ pub(super) fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// One run of Lloyd's iterations.
-pub(super) struct Partition {
+struct Partition {
     /// The cluster of each row.
-    pub(super) labels: Vec<u32>,
+    labels: Vec<u32>,
     /// The sum of squared distances to the centres.
-    pub(super) inertia: f64,
+    inertia: f64,
 }
 
-/// Seeds `k` centres from random stream `stream` of the run's seed and moves them until they rest.
-pub(super) fn partition(
+/// Moves the centres until they rest.
+fn partition(
     vectors: &Vectors,
-    k: u32,
+    start: Vectors,
     max_iterations: u32,
-    stream: u64,
     stage: &Stage<'_>,
 ) -> Result<Partition, ClusterError> {
     if vectors.is_empty() {
         return Ok(Partition { labels: Vec::new(), inertia: 0.0 });
     }
-    let mut rng = generator(stage.seed(), stream);
-    let seeds = plus_plus(vectors, k as usize, &mut rng, &stage.part(0.0, 0.3, "seeding centres"))?;
-    let start = vectors.gather(&seeds);
     let shape = |rows: usize| (rows, vectors.dim());
     let mut centres =
-        Array2::from_shape_vec(shape(seeds.len()), start.as_slice().to_vec()).map_err(library)?;
+        Array2::from_shape_vec(shape(start.len()), start.as_slice().to_vec()).map_err(library)?;
     let data =
         DatasetBase::from(ArrayView2::from_shape(shape(vectors.len()), vectors.as_slice()).map_err(library)?);
-    let stage = stage.part(0.3, 1.0, "moving centres");
     let tolerance = TOLERANCE * variance(vectors) / vectors.dim() as f32;
     for iteration in 0..max_iterations {
         // Most runs rest after some dozens; progress need not be linear.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::graph::{KnnGraph, Ranks, Tile, sweep};
+use super::graph::{KnnGraph, Tile, sweep};
 use super::progress::Stage;
 use super::{ClusterError, ClusterInput};
 use crate::types::{PointOffset, cosine_distance};
@@ -60,13 +60,12 @@ impl UnionFind {
 /// The tree as it grows.
 struct Forest<'a> {
     input: &'a ClusterInput<'a>,
-    ranks: &'a Ranks,
     core: &'a [f32],
     sets: UnionFind,
     edges: Vec<Edge>,
 }
 
-/// Weight, distance, then the ids of both ends: a total order of edges, so that the tree is unique.
+/// Weight, distance, then both ends, rows being in the order of ids: a total order of edges, so that the tree is unique.
 type EdgeKey = (u32, u32, u32, u32);
 
 impl Forest<'_> {
@@ -76,8 +75,7 @@ impl Forest<'_> {
     }
 
     fn key(&self, edge: &Edge) -> EdgeKey {
-        let (x, y) = (self.ranks.of(edge.a), self.ranks.of(edge.b));
-        (edge.weight.to_bits(), edge.distance.to_bits(), x.min(y), x.max(y))
+        (edge.weight.to_bits(), edge.distance.to_bits(), edge.a.min(edge.b), edge.a.max(edge.b))
     }
 
     fn is_better(&self, old: Option<Edge>, new: &Edge) -> bool {
@@ -206,13 +204,12 @@ impl Forest<'_> {
 /// The tree's n − 1 edges by weight, ties by id. `core` holds each row's core distance.
 pub(super) fn minimum_spanning_tree(
     input: &ClusterInput<'_>,
-    ranks: &Ranks,
     knn: &KnnGraph,
     core: &[f32],
     stage: &Stage<'_>,
 ) -> Result<Vec<Edge>, ClusterError> {
     let n = knn.len();
-    let mut forest = Forest { input, ranks, core, sets: UnionFind::new(n), edges: Vec::with_capacity(n) };
+    let mut forest = Forest { input, core, sets: UnionFind::new(n), edges: Vec::with_capacity(n) };
     while forest.proven_round(knn) {
         stage.tick(forest.edges.len(), 2 * n)?;
     }

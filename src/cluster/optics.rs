@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::graph::{Ranks, distances_to_all, knn};
+use super::graph::{distances_to_all, knn};
 use super::outcome::{Algorithm, Outcome, Reachability};
 use super::params::{EPS_MAX, Extraction, default_min_points};
 use super::progress::Stage;
@@ -30,12 +30,11 @@ impl Algorithm for Optics {
         let n = input.vectors.len();
         let min_points = self.min_points.unwrap_or_else(|| default_min_points(n)).max(2);
         let max_eps = self.max_eps.unwrap_or(EPS_MAX);
-        let ranks = Ranks::new(input);
-        let graph = knn(input, &ranks, min_points as usize, &stage.part(0.0, 0.4, "finding neighbours"))?;
+        let graph = knn(input, min_points as usize, &stage.part(0.0, 0.4, "finding neighbours"))?;
         let core =
             |row| Some(graph.core_distance(row, min_points as usize)).filter(|&distance| distance <= max_eps);
         let core_distance = (0..n).map(|row| core(row).unwrap_or(f32::INFINITY)).collect();
-        let plot = order(input.vectors, &ranks, core_distance, max_eps, &stage.part(0.4, 1.0, "ordering"))?;
+        let plot = order(input.vectors, core_distance, max_eps, &stage.part(0.4, 1.0, "ordering"))?;
         let labels = match self.extraction {
             Extraction::Eps(eps) => extract_eps(&plot, eps),
             Extraction::Xi(xi) => extract_xi(&plot, xi, min_points),
@@ -83,7 +82,6 @@ impl RowCache<'_> {
 /// reached, the smallest id starts a new component and its reachability stays undefined.
 fn order(
     vectors: &Vectors,
-    ranks: &Ranks,
     core_distance: Vec<f32>,
     max_eps: f32,
     stage: &Stage<'_>,
@@ -100,7 +98,7 @@ fn order(
         }
         let first = |&(_, a): &(usize, &PointOffset), &(_, b): &(usize, &PointOffset)| {
             let by_distance = reachability[*a as usize].total_cmp(&reachability[*b as usize]);
-            by_distance.then_with(|| ranks.of(*a).cmp(&ranks.of(*b)))
+            by_distance.then_with(|| a.cmp(b))
         };
         let Some((place, &row)) = open.iter().enumerate().min_by(first) else {
             break;

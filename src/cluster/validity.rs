@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand::seq::index;
 
 use super::centroids::nearest_centre;
-use super::graph::{Ranks, distances_to_all};
+use super::graph::distances_to_all;
 use super::outcome::{RedFlag, members};
 use super::seeding::generator;
 use crate::types::{PointOffset, Vectors, cosine_distance};
@@ -77,7 +77,7 @@ pub(super) fn median_distance(vectors: &Vectors, rows: &[PointOffset]) -> f32 {
 /// Hopkins and Skellam's idea (1954) with a null model that fits embeddings: the random points are normal with the
 /// data's own mean and covariance, as random combinations of the centred data are, put back on the sphere. A uniform
 /// null would call any elongated cloud clustered.
-pub(super) fn clustering_tendency(vectors: &Vectors, ranks: &Ranks, seed: u64) -> f32 {
+pub(super) fn clustering_tendency(vectors: &Vectors, seed: u64) -> f32 {
     let n = vectors.len();
     if n < 3 {
         return 0.5;
@@ -85,8 +85,8 @@ pub(super) fn clustering_tendency(vectors: &Vectors, ranks: &Ranks, seed: u64) -
     let mut rng = generator(seed, STREAM);
     let probes = SAMPLE_POINTS_MAX.min(n);
     let mut sample: Vec<PointOffset> =
-        index::sample(&mut rng, n, probes).iter().map(|rank| ranks.row_at(rank as u32)).collect();
-    sample.sort_unstable_by_key(|&row| ranks.of(row));
+        index::sample(&mut rng, n, probes).iter().map(|row| row as PointOffset).collect();
+    sample.sort_unstable();
     let real = vectors.gather(&sample);
     let nearest = |distances: Vec<f32>, own: Option<&[PointOffset]>| -> Vec<f32> {
         let row = |(i, row): (usize, &[f32])| {
@@ -100,7 +100,7 @@ pub(super) fn clustering_tendency(vectors: &Vectors, ranks: &Ranks, seed: u64) -
         distances.chunks_exact(n).enumerate().map(row).collect()
     };
     let real = nearest(distances_to_all(vectors, &real), Some(&sample));
-    let random = nearest(distances_to_all(vectors, &null_points(vectors, ranks, probes, &mut rng)), None);
+    let random = nearest(distances_to_all(vectors, &null_points(vectors, probes, &mut rng)), None);
     let mut farther = 0.0;
     for &image in &real {
         for &point in &random {
@@ -117,12 +117,11 @@ pub(super) fn clustering_tendency(vectors: &Vectors, ranks: &Ranks, seed: u64) -
 }
 
 /// `count` points drawn from the normal distribution with the data's mean and covariance, normalised.
-fn null_points(vectors: &Vectors, ranks: &Ranks, count: usize, rng: &mut rand_chacha::ChaCha8Rng) -> Vectors {
+fn null_points(vectors: &Vectors, count: usize, rng: &mut rand_chacha::ChaCha8Rng) -> Vectors {
     let (n, dim) = (vectors.len(), vectors.dim());
     // A few thousand terms carry the covariance well enough.
     let terms = n.min(2_000);
-    let chosen: Vec<usize> =
-        index::sample(rng, n, terms).iter().map(|rank| ranks.row_at(rank as u32) as usize).collect();
+    let chosen = index::sample(rng, n, terms).into_vec();
     let mut mean = vec![0.0f32; dim];
     for &row in &chosen {
         mean.iter_mut().zip(vectors.row(row)).for_each(|(mean, value)| *mean += value / terms as f32);

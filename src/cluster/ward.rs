@@ -1,17 +1,17 @@
-//! Ward linkage of subclusters by nearest-neighbour chains (Murtagh 1983), with Lance and Williams' update. Every
-//! subcluster counts once, whatever its size, as in scikit-learn's BIRCH.
+//! Ward linkage by nearest-neighbour chains (Murtagh 1983), with Lance and Williams' update. Every row counts once, be
+//! it the mean of many, as in scikit-learn's BIRCH.
 
 use super::ClusterError;
-use super::birch::Feature;
 use super::kmeans::squared_distance;
 use super::progress::Stage;
+use crate::types::Vectors;
 use rayon::prelude::*;
 
-/// Merges `features` until `k` groups are left: the group of each feature, dense from 0.
-pub(super) fn merge(features: &[Feature], k: usize, stage: &Stage<'_>) -> Result<Vec<u32>, ClusterError> {
-    let n = features.len();
+/// Merges rows until `k` groups are left: the group of each row, dense from 0. Holds a cost for every pair of rows.
+pub(super) fn merge(rows: &Vectors, k: usize, stage: &Stage<'_>) -> Result<Vec<u32>, ClusterError> {
+    let n = rows.len();
     let mut count = vec![1.0f32; n];
-    let mut cost = costs(features);
+    let mut cost = costs(rows);
     let mut active = vec![true; n];
     let mut chain: Vec<usize> = Vec::new();
     let mut merges: Vec<(f32, usize, usize)> = Vec::new();
@@ -56,17 +56,16 @@ pub(super) fn merge(features: &[Feature], k: usize, stage: &Stage<'_>) -> Result
     }
     let mut number = std::collections::HashMap::new();
     Ok((0..n as u32)
-        .map(|feature| {
+        .map(|row| {
             let next = number.len() as u32;
-            *number.entry(sets.find(feature)).or_insert(next)
+            *number.entry(sets.find(row)).or_insert(next)
         })
         .collect())
 }
 
 /// What merging each pair would add to the scatter of their means, shape (n, n).
-fn costs(features: &[Feature]) -> Vec<f32> {
-    features
-        .par_iter()
-        .flat_map_iter(|a| features.iter().map(move |b| 0.5 * squared_distance(&a.mean, &b.mean)))
-        .collect()
+fn costs(rows: &Vectors) -> Vec<f32> {
+    let n = rows.len();
+    let row = |a: usize| (0..n).map(move |b| 0.5 * squared_distance(rows.row(a), rows.row(b)));
+    (0..n).into_par_iter().flat_map_iter(row).collect()
 }

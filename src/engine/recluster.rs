@@ -35,7 +35,7 @@ pub struct ReclusterRequest {
     pub actor: String,
 }
 
-/// The images of one generation, as an algorithm wants them.
+/// The images of one generation in the order of their ids, as an algorithm wants them.
 struct Data {
     generation: Generation,
     ids: Vec<ImageId>,
@@ -105,8 +105,10 @@ impl Collection {
 
     fn data(&self) -> Data {
         let state = read(&self.state);
-        let (offsets, ids): (Vec<_>, Vec<_>) =
-            state.rows.alive().map(|(offset, row)| (offset, row.image)).unzip();
+        let mut rows: Vec<(ImageId, PointOffset)> =
+            state.rows.alive().map(|(offset, row)| (row.image, offset)).collect();
+        rows.sort_unstable();
+        let (ids, offsets): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         Data {
             generation: state.generation,
             vectors: state.vectors.gather(&offsets),

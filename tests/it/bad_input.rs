@@ -210,7 +210,7 @@ fn parameters(api: &Api) -> Vec<Row<'_>> {
     };
     let medoids = |k| Algorithm::KMedoids(proto::KMedoidsParameters { k: Some(k) });
     let iterations = |max_iterations, restarts| {
-        Algorithm::KMeans(proto::KMeansParameters { k: None, max_iterations, restarts })
+        Algorithm::KMeans(proto::KMeansParameters { k: None, max_iterations, restarts, ..Default::default() })
     };
     vec![
         ("k = 0", recluster(api, k_means(0)), invalid("parameters.k")),

@@ -357,7 +357,12 @@ pub(crate) fn dbscan(eps: f64) -> proto::parameters::Algorithm {
 
 /// K-Means that takes seconds for a few hundred images, to be caught at work.
 pub(crate) fn long_work() -> proto::Parameters {
-    let slow = proto::KMeansParameters { k: Some(100), max_iterations: Some(10_000), restarts: Some(100) };
+    let slow = proto::KMeansParameters {
+        k: Some(100),
+        max_iterations: Some(10_000),
+        restarts: Some(100),
+        ..Default::default()
+    };
     proto::Parameters { algorithm: Some(proto::parameters::Algorithm::KMeans(slow)) }
 }
 

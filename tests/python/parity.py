@@ -10,7 +10,8 @@ row of the embeddings) and, for OPTICS, `--reachability`. ROWS is any labels fil
 each embedding is of. OUTPUT is a labels file, for OPTICS the reachability file. K-Means takes several, one per seed, of
 which the best counts; the others take one. For BIRCH, CLASSES is a CSV with the columns `file` and `class`.
 
-culld visits points in the order of their image ids, so OPTICS's reference sees them in that order too.
+culld visits points in the order of their image ids; the references of OPTICS and BIRCH, whose answers hang on the order,
+see them in that order too.
 """
 
 import argparse
@@ -118,10 +119,15 @@ def check_dbscan(args, distances, outputs):
     report("dbscan border", wrong == 0, f"{wrong} of {len(border)} not with their nearest core")
 
 
+def order_of_ids(args):
+    """The rows in the order in which culld visits them."""
+    return np.argsort([row["image_id"] for row in args.rows], kind="stable")
+
+
 def check_optics(args, distances, outputs):
     """Reachability within 1e-4 on 99.9 % of the points."""
     output = outputs[0]
-    order = np.argsort([row["image_id"] for row in args.rows], kind="stable")
+    order = order_of_ids(args)
     # scikit-learn's memory-saving chunks and rounding to 6 digits come with float32; double precision avoids both.
     reference = cluster.OPTICS(min_samples=args.min_points, max_eps=args.max_eps, metric="precomputed", xi=args.xi)
     with warnings.catch_warnings():
@@ -196,8 +202,9 @@ def check_kmedoids(args, distances, outputs):
 def check_birch(args, vectors, outputs):
     """Agreement with the true classes not below scikit-learn's by more than 0.01."""
     classes = true_classes(args.rows, args.classes)
-    reference = cluster.Birch(threshold=args.threshold, n_clusters=args.k).fit(vectors)
-    theirs = normalized_mutual_info_score(classes, reference.labels_)
+    order = order_of_ids(args)
+    reference = cluster.Birch(threshold=args.threshold, n_clusters=args.k).fit(vectors[order])
+    theirs = normalized_mutual_info_score([classes[row] for row in order], reference.labels_)
     ours = normalized_mutual_info_score(classes, outputs[0]["cluster"])
     report("birch NMI", ours >= theirs - 0.01, f"{ours:.4f} and {theirs:.4f}")
 

@@ -1,6 +1,6 @@
 //! Clusterings, clusters and parameters.
 
-use crate::cluster::{Extraction, Parameters, RedFlag};
+use crate::cluster::{Extraction, KMeansStart, Parameters, RedFlag};
 use crate::engine::{ClusterHead, ClusteringHead};
 use crate::proto;
 use crate::proto::optics_parameters::Extraction as ProtoExtraction;
@@ -19,8 +19,13 @@ fn told(value: f32) -> f64 {
 fn parameters(parameters: &Parameters) -> proto::Parameters {
     let algorithm = match *parameters {
         Parameters::Auto => Algorithm::Auto(proto::AutoParameters {}),
-        Parameters::KMeans { k, max_iterations, restarts } => {
-            Algorithm::KMeans(proto::KMeansParameters { k, max_iterations, restarts })
+        Parameters::KMeans { k, max_iterations, restarts, start } => {
+            let start = start.map_or(proto::KMeansStart::Unspecified, |start| match start {
+                KMeansStart::Ward => proto::KMeansStart::Ward,
+                KMeansStart::PlusPlus => proto::KMeansStart::PlusPlus,
+            });
+            let start = start.into();
+            Algorithm::KMeans(proto::KMeansParameters { k, max_iterations, restarts, start })
         }
         Parameters::KMedoids { k } => Algorithm::KMedoids(proto::KMedoidsParameters { k }),
         Parameters::Dbscan { eps, min_points } => {
@@ -51,8 +56,13 @@ pub(in crate::grpc) fn parameters_from(parameters: Option<proto::Parameters>) ->
     let narrow = |value: Option<f64>| value.map(|value| value as f32);
     match parameters.and_then(|parameters| parameters.algorithm) {
         None | Some(Algorithm::Auto(_)) => Parameters::Auto,
-        Some(Algorithm::KMeans(proto::KMeansParameters { k, max_iterations, restarts })) => {
-            Parameters::KMeans { k, max_iterations, restarts }
+        Some(Algorithm::KMeans(p)) => {
+            let start = match p.start() {
+                proto::KMeansStart::Unspecified => None,
+                proto::KMeansStart::Ward => Some(KMeansStart::Ward),
+                proto::KMeansStart::PlusPlus => Some(KMeansStart::PlusPlus),
+            };
+            Parameters::KMeans { k: p.k, max_iterations: p.max_iterations, restarts: p.restarts, start }
         }
         Some(Algorithm::KMedoids(proto::KMedoidsParameters { k })) => Parameters::KMedoids { k },
         Some(Algorithm::Dbscan(proto::DbscanParameters { eps, min_points })) => {

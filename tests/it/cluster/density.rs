@@ -88,18 +88,12 @@ fn circle(degrees: &[f32]) -> Vectors {
     Vectors::from_rows(2, degrees.iter().flat_map(point).collect())
 }
 
-fn in_order(count: usize) -> Vec<ImageId> {
-    let mut ids = ids(count);
-    ids.sort();
-    ids
-}
-
 #[test]
 fn optics_orders_a_line_of_points() {
     let vectors = circle(&[0.0, 1.0, 2.0, 90.0, 91.0, 92.0, 180.0]);
     let parameters =
         Parameters::Optics { min_points: Some(2), max_eps: Some(0.5), extraction: Extraction::Eps(0.01) };
-    let outcome = cluster(&vectors, &in_order(7), parameters, 0).unwrap();
+    let outcome = cluster(&vectors, &ids(7), parameters, 0).unwrap();
     let plot = outcome.reachability.unwrap();
     let degree = 1.0 - 1.0f32.to_radians().cos();
     assert_eq!(plot.order, [0, 1, 2, 3, 4, 5, 6]);
@@ -132,12 +126,12 @@ fn optics_cut_at_eps_has_the_clusters_of_dbscan() {
 fn hdbscan_finds_groups_of_different_density() {
     let degrees = [0.0, 0.1, 0.2, 0.3, 0.4, 60.0, 63.0, 66.0, 69.0, 72.0, 150.0];
     let parameters = Parameters::Hdbscan { min_cluster_size: Some(4), min_samples: Some(2) };
-    let labels = cluster(&circle(&degrees), &in_order(11), parameters, 0).unwrap().labels;
+    let labels = cluster(&circle(&degrees), &ids(11), parameters, 0).unwrap().labels;
     assert_eq!(labels[..5], [Some(0); 5]);
     assert_eq!(labels[5..10], [Some(1); 5]);
     assert_eq!(labels[10], None);
     // One group alone is no cluster: the root is never chosen.
-    let labels = cluster(&circle(&degrees[5..10]), &in_order(5), parameters, 0).unwrap().labels;
+    let labels = cluster(&circle(&degrees[5..10]), &ids(5), parameters, 0).unwrap().labels;
     assert_eq!(labels, [None; 5]);
 }
 

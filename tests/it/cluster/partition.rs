@@ -11,7 +11,7 @@ fn separate_clusters_are_found() {
     for seed in 0..3 {
         let data = Mixture { clusters: 8, points: 640, ..Default::default() }.generate(seed);
         for parameters in [
-            Parameters::KMeans { k: Some(8), max_iterations: None, restarts: None },
+            Parameters::KMeans { k: Some(8), max_iterations: None, restarts: None, start: None },
             Parameters::KMedoids { k: Some(8) },
             Parameters::Birch { threshold: Some(0.5), branching: None, k: Some(8) },
         ] {
@@ -34,7 +34,7 @@ fn beyond_the_full_matrix_medoids_come_from_samples() {
 fn as_many_clusters_as_points_leave_each_alone() {
     let data = Mixture { dim: 16, clusters: 1, points: 40, ..Default::default() }.generate(2);
     for parameters in [
-        Parameters::KMeans { k: Some(40), max_iterations: None, restarts: Some(1) },
+        Parameters::KMeans { k: Some(40), max_iterations: None, restarts: Some(1), start: None },
         Parameters::KMedoids { k: Some(40) },
         Parameters::Birch { threshold: Some(1e-3), branching: Some(3), k: None },
     ] {
@@ -42,7 +42,7 @@ fn as_many_clusters_as_points_leave_each_alone() {
     }
     let equal = data.vectors.gather(&[7; 30]);
     for parameters in [
-        Parameters::KMeans { k: Some(4), max_iterations: None, restarts: None },
+        Parameters::KMeans { k: Some(4), max_iterations: None, restarts: None, start: None },
         Parameters::KMedoids { k: Some(4) },
         Parameters::Birch { threshold: None, branching: None, k: Some(4) },
     ] {
