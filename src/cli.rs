@@ -29,6 +29,7 @@ mod relocate;
 mod sheets;
 mod simulate;
 mod stats;
+mod suggest;
 mod table;
 mod temporary;
 mod upload;
@@ -103,6 +104,7 @@ enum Command {
     Delete(delete::DeleteArgs),
     Neighbours(neighbours::NeighboursArgs),
     Recluster(recluster::ReclusterArgs),
+    Suggest(suggest::SuggestArgs),
     Clusterings(clusterings::ClusteringsArgs),
     Clusters(clusters::ClustersArgs),
     Cluster(clusters::ClusterArgs),
@@ -188,6 +190,7 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Delete(args) => delete::run(args, client, out).await,
         Command::Neighbours(args) => neighbours::run(args, client, out).await,
         Command::Recluster(args) => recluster::run(args, client, out).await,
+        Command::Suggest(args) => suggest::run(args, client, out).await,
         Command::Clusterings(args) => clusterings::run(args, client, out).await,
         Command::Clusters(args) => clusters::run_all(args, client, out).await,
         Command::Cluster(args) => clusters::run_one(args, client, out).await,

@@ -4,26 +4,31 @@
 //! squared Euclidean distance, so both order neighbours alike: K-Means and BIRCH minimise the squared Euclidean
 //! distance, K-Medoids, DBSCAN, OPTICS and HDBSCAN the cosine distance itself.
 //!
-//! The work is a handful of passes over blocks of the distance matrix (`graph.rs`), which never exists as a whole.
+//! The work is a handful of passes over blocks of the distance matrix (`sweep.rs`), which never exists as a whole.
 //! Results depend on the vectors, the ids, the parameters and the seed, never on the number of threads.
 
 mod auto;
 mod birch;
 mod centroids;
 mod dbscan;
-mod graph;
+mod distances;
 mod hdbscan;
 mod kmeans;
 mod kmedoids;
+mod knn;
 pub mod lineage;
 pub mod metrics;
 mod mst;
 mod optics;
 mod outcome;
+mod pairs;
 mod params;
 mod progress;
 mod seeding;
+mod sketch;
 pub mod summary;
+mod survey;
+mod sweep;
 mod tree;
 mod validity;
 mod ward;
@@ -33,6 +38,7 @@ pub use optics::{extract_eps, extract_xi};
 pub use outcome::{Algorithm, Outcome, Reachability, RedFlag};
 pub use params::{Extraction, KMeansStart, ParameterError, Parameters, ValidParameters};
 pub use progress::{Progress, RunContext, Stage};
+pub use survey::{EpsLook, OpticsLook, ParameterCard, suggest};
 
 use crate::types::{ImageId, PointOffset, Vectors};
 
@@ -88,6 +94,9 @@ pub enum ClusterError {
         /// Rows of the vectors.
         received: usize,
     },
+    /// A parameter is out of its range.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
     /// A structure would grow beyond its limit.
     #[error("{what} would need more than {max} {unit}")]
     TooLarge {

@@ -22,6 +22,7 @@ mod query;
 mod recluster;
 mod requests;
 mod state;
+mod upkeep;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ pub use self::operations::{
 };
 pub use self::persist::{ImageRecord, SourceRecord};
 pub use self::query::{ImagePage, ImageView, NEIGHBOURS_MAX, NeighbourQuery, Neighbours, PageBounds, Stats};
-pub use self::recluster::ReclusterRequest;
+pub use self::recluster::{ReclusterRequest, Suggestion};
 pub use self::requests::RequestKey;
 pub use self::verdict::{NewVerdict, Target, VerdictAnswer};
 
@@ -59,6 +60,7 @@ use self::add::Adder;
 use self::collection::Keeping;
 use self::lock::{now_ms, read, write};
 use self::persist::{CollectionRecord, Persist};
+use self::upkeep::Upkeep;
 
 /// The collection that always exists.
 pub const DEFAULT_COLLECTION: &str = "default";
@@ -98,7 +100,10 @@ pub struct Engine {
     allowed_roots: Vec<PathBuf>,
     image_bytes_max: u64,
     collections_max: usize,
-    collections: RwLock<BTreeMap<String, Open>>,
+    collections: Arc<RwLock<BTreeMap<String, Open>>>,
+    upkeep: Upkeep,
+    /// Threads that cluster, shared by all collections.
+    pool: Arc<rayon::ThreadPool>,
     /// Above that of every collection there was since the daemon started: records of a deleted one may still be going.
     next_number: AtomicU32,
     operations: Arc<Operations>,
@@ -122,6 +127,7 @@ impl Engine {
         let hnsw = HnswParams::default().check()?;
         let persist = Persist::new(parts.store, parts.durability)?;
         let operations = Arc::new(Operations::load(persist.clone())?);
+        let collections = Arc::new(RwLock::new(BTreeMap::new()));
         let engine = Self {
             pipeline: parts.pipeline,
             keeping: Keeping { index: parts.index, hnsw, clusterings_max: parts.clusterings_kept },
@@ -129,7 +135,9 @@ impl Engine {
             allowed_roots: parts.allowed_roots,
             image_bytes_max: parts.image_bytes_max,
             collections_max: parts.collections_max,
-            collections: RwLock::new(BTreeMap::new()),
+            upkeep: Upkeep::start(Arc::clone(&collections))?,
+            collections,
+            pool: Arc::new(recluster::clustering_pool()?),
             next_number: AtomicU32::new(1),
             operations,
             threads: Mutex::new(Vec::new()),
@@ -154,7 +162,8 @@ impl Engine {
     fn open_collection(&self, number: u32, record: CollectionRecord) -> Result<Open, EngineError> {
         let store = self.persist.collection(number);
         let index_folder = self.index_folder.as_ref().map(|folder| folder.join(number.to_string()));
-        let collection = Arc::new(Collection::open(record, store, self.keeping, index_folder)?);
+        let collection =
+            Arc::new(Collection::open(record, store, self.keeping, index_folder, Arc::clone(&self.pool))?);
         let adder = Adder::start(Arc::clone(&collection))?;
         Ok(Open { number, collection, adder })
     }
@@ -450,6 +459,7 @@ impl Engine {
     /// had stored stays.
     pub fn stop(&self) {
         self.operations.cancel_all(None);
+        self.upkeep.stop();
         for thread in std::mem::take(&mut *lock::lock(&self.threads)) {
             if thread.join().is_err() {
                 tracing::error!("an operation's thread panicked");

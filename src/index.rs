@@ -31,7 +31,7 @@ mod snapshot;
 
 use std::path::{Path, PathBuf};
 
-pub use choice::{HNSW_ROWS_MIN, IndexChoice};
+pub use choice::{BUILT_NOW_ROWS_MAX, HNSW_ROWS_MIN, IndexChoice};
 pub use flat::FlatIndex;
 pub use hnsw::HnswIndex;
 pub use params::{HnswParams, HnswValidParams};

@@ -129,6 +129,7 @@ pub(super) fn object(clustering: &Clustering) -> Value {
         "explanation": clustering.explanation,
         "neighbour_recall": clustering.neighbour_recall,
         "approximate": clustering.approximate,
+        "index": clustering.index,
         "knee": clustering.knee,
         "seconds": clustering.seconds,
         "create_time": words::time(clustering.create_time.as_ref()),

@@ -34,6 +34,9 @@ pub(super) struct ReclusterArgs {
     /// Leave the active clustering as it is
     #[arg(long, global = true)]
     keep_active: bool,
+    /// Compare all pairs, whatever the index is
+    #[arg(long, global = true)]
+    exact: bool,
     /// Only start it; see `culld operations`
     #[arg(long, global = true, conflicts_with = "plot")]
     no_wait: bool,
@@ -161,6 +164,7 @@ pub(super) async fn run(
         parameters: Some(Parameters { algorithm: Some(algorithm) }),
         seed: args.seed,
         keep_active: args.keep_active,
+        exact: args.exact,
         request_id: String::new(),
         actor: client.actor.clone(),
     };

@@ -6,13 +6,14 @@
 //! noise, and a partition serves a reviewer better. Then it is K-Means, with a number of clusters that one can look
 //! through.
 
-use super::dbscan::{k_distances, knee, thin};
-use super::graph::{KnnGraph, knn};
-use super::hdbscan::{LISTED_NEIGHBOURS, condensed_tree, default_min_cluster_size};
+use super::hdbscan::default_min_cluster_size;
 use super::kmeans::KMeans;
 use super::outcome::{Algorithm, Outcome, RedFlag};
+use super::params::default_k;
 use super::progress::Stage;
-use super::validity::{Separation, clustering_tendency, density_flags, median_distance, separation, trim};
+use super::survey::{Survey, TENDENCY_MIN, thin};
+use super::tree::CondensedTree;
+use super::validity::{Separation, density_flags, median_distance, separation, trim};
 use super::{ClusterError, ClusterInput, KMeansStart, Parameters};
 use crate::types::{PointOffset, Vectors};
 
@@ -26,8 +27,6 @@ const SPARSER_NOISE: f32 = 1.8;
 const LITTLE_NOISE: f32 = 0.1;
 /// More noise than this leaves most of the work to the reviewer.
 const NOISE_MAX: f32 = 0.4;
-/// A tendency to cluster below this is what data without groups show.
-const TENDENCY_MIN: f32 = 0.6;
 /// Images whose median distance is below this are all alike.
 const ALIKE_DISTANCE: f32 = 1e-5;
 
@@ -43,36 +42,70 @@ impl Algorithm for Auto {
         if all_alike(input.vectors) {
             return Ok(one_cluster(n, format!("all {n} images are alike: one cluster")));
         }
-        let graph = knn(input, LISTED_NEIGHBOURS, &stage.part(0.0, 0.4, "finding neighbours"))?;
-        let tendency = clustering_tendency(input.vectors, stage.seed());
-        let dense = dense_groups(input, &graph, &stage.part(0.4, 0.7, "growing the tree"))?;
+        let size = default_min_cluster_size(n) as usize;
+        let survey = Survey::new(input, size, &stage.part(0.0, 0.7, "finding neighbours"))?;
+        let dense = dense_groups(input, &survey);
         let mut outcome = match dense.objection() {
             None => dense.outcome(input),
-            Some(objection) => {
+            Some(_) => {
                 let mut outcome = KMeans { k: None, max_iterations: None, restarts: None, start: None }
                     .run(input, &stage.part(0.7, 1.0, "moving centres"))?;
-                outcome.explanation = dense.found();
-                outcome.explanation.push(format!("{objection}; so the images are partitioned"));
-                outcome.explanation.push(format!(
-                    "K-Means with √{n} clusters, within 2 and 40, from Ward's: {}",
-                    outcome.clusters()
-                ));
-                if tendency < TENDENCY_MIN {
-                    outcome.flags.push(RedFlag::NoStructure { clustering_tendency: tendency });
+                if survey.tendency < TENDENCY_MIN {
+                    outcome.flags.push(RedFlag::NoStructure { clustering_tendency: survey.tendency });
                 }
                 outcome
             }
         };
-        outcome.explanation.push(format!(
-            "clustering tendency {tendency:.2}: 0.5 is what a cloud without groups has, 1 what tight groups have"
-        ));
-        let curve = k_distances(&graph, dense.min_cluster_size as usize);
-        outcome.knee = knee(&curve);
-        outcome.k_distance = thin(curve);
-        outcome.neighbour_recall = Some(graph.recall);
-        outcome.approximate = graph.approximate;
+        outcome.explanation = explanation(n, &survey, &dense);
+        outcome.knee = survey.knee;
+        outcome.k_distance = thin(survey.curve);
+        outcome.neighbour_recall = Some(survey.graph.recall);
+        outcome.approximate = survey.graph.approximate;
         Ok(outcome)
     }
+}
+
+/// The parameters that would be chosen, and why, without clustering.
+pub(super) fn choice(input: &ClusterInput<'_>, survey: &Survey) -> (Parameters, Vec<String>) {
+    let n = input.vectors.len();
+    if n <= ONE_LOOK_POINTS || all_alike(input.vectors) {
+        let reason = format!("{n} images that fit on one contact sheet or are all alike: one cluster");
+        return (one_cluster(n, String::new()).parameters, vec![reason]);
+    }
+    let dense = dense_groups(input, survey);
+    let parameters = match dense.objection() {
+        None => dense.parameters(),
+        Some(_) => Parameters::KMeans {
+            k: Some(default_k(n)),
+            max_iterations: None,
+            restarts: None,
+            start: Some(KMeansStart::Ward),
+        },
+    };
+    (parameters, explanation(n, survey, &dense))
+}
+
+/// Why dense groups are taken or not, with the numbers used.
+fn explanation(points: usize, survey: &Survey, dense: &DenseGroups) -> Vec<String> {
+    let mut sentences = dense.found();
+    match dense.objection() {
+        None => sentences
+            .push("well-founded, so these are the clusters, less members that lie far out".to_owned()),
+        Some(objection) => {
+            sentences.push(format!("{objection}; so the images are partitioned"));
+            let k = default_k(points);
+            sentences.push(format!("K-Means with √{points} clusters, within 2 and 40, from Ward's: {k}"));
+        }
+    }
+    sentences.push(format!(
+        "clustering tendency {:.2}: 0.5 is what a cloud without groups has, 1 what tight groups have",
+        survey.tendency
+    ));
+    if let Some(knee) = survey.knee {
+        let min_points = dense.min_cluster_size;
+        sentences.push(format!("the distances to the {min_points}th nearest image bend at {knee:.3}"));
+    }
+    sentences
 }
 
 fn one_cluster(points: usize, reason: String) -> Outcome {
@@ -102,31 +135,27 @@ struct DenseGroups {
     separation: Separation,
 }
 
-fn dense_groups(
-    input: &ClusterInput<'_>,
-    graph: &KnnGraph,
-    stage: &Stage<'_>,
-) -> Result<DenseGroups, ClusterError> {
+fn dense_groups(input: &ClusterInput<'_>, survey: &Survey) -> DenseGroups {
     let n = input.vectors.len();
-    let min_cluster_size = default_min_cluster_size(n);
+    let min_cluster_size = survey.min_points as u32;
     let size = min_cluster_size as usize;
-    let tree = condensed_tree(input, graph, size, size, stage)?;
+    let tree = CondensedTree::new(n, &survey.tree, size);
     let mut labels = tree.labels(&tree.excess_of_mass());
-    let core: Vec<f32> = (0..n).map(|row| graph.core_distance(row, size).min(2.0)).collect();
-    let mut clusters = trim(input.vectors, &mut labels, &core, size);
+    let core = &survey.core;
+    let mut clusters = trim(input.vectors, &mut labels, core, size);
     if clusters == 0 {
         // HDBSCAN never takes everything for one cluster, but one cluster amid noise is an answer too.
         labels.fill(Some(0));
-        clusters = trim(input.vectors, &mut labels, &core, size);
+        clusters = trim(input.vectors, &mut labels, core, size);
     }
     let noise = labels.iter().filter(|label| label.is_none()).count();
-    Ok(DenseGroups {
+    DenseGroups {
         clusters,
         noise_share: noise as f32 / n as f32,
         min_cluster_size,
-        separation: separation(input.vectors, &labels, &core),
+        separation: separation(input.vectors, &labels, core),
         labels,
-    })
+    }
 }
 
 impl DenseGroups {
@@ -168,14 +197,13 @@ impl DenseGroups {
         ]
     }
 
-    fn outcome(&self, input: &ClusterInput<'_>) -> Outcome {
+    fn parameters(&self) -> Parameters {
         let size = Some(self.min_cluster_size);
-        let parameters = Parameters::Hdbscan { min_cluster_size: size, min_samples: size };
-        let mut outcome = Outcome::new("hdbscan", parameters, self.labels.clone());
-        outcome.explanation = self.found();
-        outcome
-            .explanation
-            .push("well-founded, so these are the clusters, less members that lie far out".into());
+        Parameters::Hdbscan { min_cluster_size: size, min_samples: size }
+    }
+
+    fn outcome(&self, input: &ClusterInput<'_>) -> Outcome {
+        let mut outcome = Outcome::new("hdbscan", self.parameters(), self.labels.clone());
         outcome.flags = density_flags(input.vectors, &outcome.labels, None);
         outcome
     }

@@ -5,7 +5,7 @@ use rand::RngExt;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use super::graph::distances_to_all;
+use super::distances::distances_to_all;
 use super::outcome::{Algorithm, Outcome};
 use super::params::default_k;
 use super::progress::Stage;

@@ -5,10 +5,13 @@
 
 use std::collections::HashMap;
 
-use super::graph::{KnnGraph, Tile, sweep};
+use super::ClusterError;
+use super::knn::KnnGraph;
+use super::params::EPS_MAX;
 use super::progress::Stage;
-use super::{ClusterError, ClusterInput};
-use crate::types::{PointOffset, cosine_distance};
+use super::sketch::Space;
+use super::sweep::{Tile, sweep};
+use crate::types::PointOffset;
 
 /// The most components whose shortest links are kept for every pair of them, 20 bytes each, a few
 /// times per thread.
@@ -59,7 +62,7 @@ impl UnionFind {
 
 /// The tree as it grows.
 struct Forest<'a> {
-    input: &'a ClusterInput<'a>,
+    space: &'a Space<'a>,
     core: &'a [f32],
     sets: UnionFind,
     edges: Vec<Edge>,
@@ -150,6 +153,47 @@ impl Forest<'_> {
         (component, number.len())
     }
 
+    /// Lowers the shortest links known by the pairs of a tile: a slot for every pair of the `paired` components, or for
+    /// every component.
+    fn shortest_of_tile(
+        &self,
+        tile: &mut Tile<'_>,
+        component: &[u32],
+        paired: Option<usize>,
+        best: &mut [Option<Edge>],
+    ) {
+        let space = self.space;
+        // What a component's links must not exceed to matter; unknown while there is a slot for every pair.
+        let limit = |row: usize| match paired {
+            None => best[component[row] as usize].map_or(EPS_MAX, |edge| edge.weight),
+            Some(_) => EPS_MAX,
+        };
+        let (row_limits, column_limits): (Vec<f32>, Vec<f32>) =
+            (tile.rows().map(limit).collect(), tile.columns().map(limit).collect());
+        tile.pairs_within(&row_limits, &column_limits, |row, column, known| {
+            let (home, away) = (component[row] as usize, component[column] as usize);
+            if home == away {
+                return;
+            }
+            let sides = match paired {
+                Some(count) => [home.min(away) * count + home.max(away); 2],
+                None => [home, away],
+            };
+            // The cheap comparison first: it fails for nearly every pair.
+            let least = known.at_least.max(self.core[row]).max(self.core[column]);
+            if sides.into_iter().all(|slot| best[slot].is_some_and(|old| least > old.weight)) {
+                return;
+            }
+            let distance = space.distance(row, column);
+            let edge = self.edge(row as PointOffset, column as PointOffset, distance);
+            for slot in sides {
+                if self.is_better(best[slot], &edge) {
+                    best[slot] = Some(edge);
+                }
+            }
+        });
+    }
+
     /// Finds the shortest link of every pair of components (or of every component, when there are too many pairs)
     /// among all pairs of points, and adds those that belong to the tree.
     fn joined_by_all_pairs(&mut self, stage: &Stage<'_>) -> Result<(), ClusterError> {
@@ -157,42 +201,14 @@ impl Forest<'_> {
         let paired = count <= PAIRED_COMPONENTS_MAX;
         let slots = if paired { count * count } else { count };
         let this = &*self;
-        let visit = |best: &mut Vec<Option<Edge>>, tile: &Tile<'_>| {
+        let visit = |best: &mut Vec<Option<Edge>>, tile: &mut Tile<'_>| {
             best.resize(slots, None);
-            for (row, first, distances) in tile.pairs() {
-                let (home, own_core) = (component[row] as usize, this.core[row]);
-                for (column, &distance) in (first..).zip(distances) {
-                    let away = component[column] as usize;
-                    if home == away {
-                        continue;
-                    }
-                    let weight = distance.max(own_core).max(this.core[column]);
-                    let sides =
-                        if paired { [home.min(away) * count + home.max(away); 2] } else { [home, away] };
-                    for slot in sides {
-                        // The cheap comparison first: it fails for nearly every pair.
-                        if best[slot].is_some_and(|old| weight > old.weight) {
-                            continue;
-                        }
-                        let edge = Edge { a: row as PointOffset, b: column as PointOffset, weight, distance };
-                        if this.is_better(best[slot], &edge) {
-                            best[slot] = Some(edge);
-                        }
-                    }
-                }
-            }
+            this.shortest_of_tile(tile, &component, paired.then_some(count), best);
             Ok(())
         };
         let merge = |a, b| this.best_of_both(a, b);
-        let best = sweep(self.input.vectors, stage, Vec::new, visit, merge)?;
-        let vectors = self.input.vectors;
-        let mut found: Vec<Edge> = best
-            .into_iter()
-            .flatten()
-            .map(|e| {
-                self.edge(e.a, e.b, cosine_distance(vectors.row(e.a as usize), vectors.row(e.b as usize)))
-            })
-            .collect();
+        let best = sweep(self.space, stage, Vec::new, visit, merge)?;
+        let mut found: Vec<Edge> = best.into_iter().flatten().collect();
         found.sort_by_key(|edge| self.key(edge));
         for edge in found {
             self.add(edge);
@@ -203,13 +219,13 @@ impl Forest<'_> {
 
 /// The tree's n − 1 edges by weight, ties by id. `core` holds each row's core distance.
 pub(super) fn minimum_spanning_tree(
-    input: &ClusterInput<'_>,
+    space: &Space<'_>,
     knn: &KnnGraph,
     core: &[f32],
     stage: &Stage<'_>,
 ) -> Result<Vec<Edge>, ClusterError> {
     let n = knn.len();
-    let mut forest = Forest { input, core, sets: UnionFind::new(n), edges: Vec::with_capacity(n) };
+    let mut forest = Forest { space, core, sets: UnionFind::new(n), edges: Vec::with_capacity(n) };
     while forest.proven_round(knn) {
         stage.tick(forest.edges.len(), 2 * n)?;
     }

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::graph::{distances_to_all, knn};
+use super::distances::distances_to_all;
+use super::knn::knn;
 use super::outcome::{Algorithm, Outcome, Reachability};
 use super::params::{EPS_MAX, Extraction, default_min_points};
 use super::progress::Stage;
+use super::sketch::{Sketches, Space};
 use super::validity::density_flags;
 use super::{ClusterError, ClusterInput, Parameters, xi};
 use crate::types::{PointOffset, Vectors};
@@ -30,7 +32,9 @@ impl Algorithm for Optics {
         let n = input.vectors.len();
         let min_points = self.min_points.unwrap_or_else(|| default_min_points(n)).max(2);
         let max_eps = self.max_eps.unwrap_or(EPS_MAX);
-        let graph = knn(input, min_points as usize, &stage.part(0.0, 0.4, "finding neighbours"))?;
+        let sketches = Sketches::new(input.vectors);
+        let space = Space::new(input.vectors, &sketches);
+        let graph = knn(input, &space, min_points as usize, &stage.part(0.0, 0.4, "finding neighbours"))?;
         let core =
             |row| Some(graph.core_distance(row, min_points as usize)).filter(|&distance| distance <= max_eps);
         let core_distance = (0..n).map(|row| core(row).unwrap_or(f32::INFINITY)).collect();

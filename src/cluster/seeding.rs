@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::ClusterError;
-use super::graph::distances_to_all;
+use super::distances::distances_to_all;
 use super::progress::Stage;
 use crate::types::{PointOffset, Vectors};
 

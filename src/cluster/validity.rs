@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand::seq::index;
 
 use super::centroids::nearest_centre;
-use super::graph::distances_to_all;
+use super::distances::distances_to_all;
 use super::outcome::{RedFlag, members};
 use super::seeding::generator;
 use crate::types::{PointOffset, Vectors, cosine_distance};

@@ -9,12 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::{Decision, decide};
 use crate::embed::Prepared;
-use crate::index::IndexError;
 use crate::store::StoreError;
 use crate::types::{Generation, ImageId, PointOffset, Vectors};
 
 use super::clusterings::Place;
-use super::collection::{Collection, Keeping, Writer};
+use super::collection::{Collection, Writer};
 use super::error::EngineError;
 use super::evidence::NearRows;
 use super::lock::{lock, now_ms, read};
@@ -330,7 +329,7 @@ fn commit_group(writer: &Writer<'_>, mut group: Group) -> Result<(), StoreError>
     collection.store.commit(group.batch)?;
     let near = nearest_of_new(&read(&collection.state), &group.new);
     writer.publish(|state| {
-        push_rows(state, &group.new, near, collection.keeping);
+        push_rows(state, &group.new, near);
         state.generation = group.generation;
         state.sources += group.new_sources;
     });
@@ -350,7 +349,7 @@ fn nearest_of_new(state: &State, new: &[(Row, Box<Prepared>)]) -> NearRows {
 }
 
 /// Appends rows to everything that is kept by row, and decides them.
-fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows, keeping: Keeping) {
+fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows) {
     let mut offsets = Vec::with_capacity(new.len());
     for ((row, prepared), near) in new.iter().zip(near) {
         let offset = state.rows.all().len() as PointOffset;
@@ -368,20 +367,9 @@ fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows, ke
         let decision = decide(&facts(&state.rows, &state.labels, derived, offset, near), &state.policy);
         derived.decisions[offset as usize] = decision;
     }
-    if let Err(error) = index_rows(state, &offsets, keeping) {
+    if let Err(error) = state.index.insert(&state.vectors, &offsets) {
         tracing::error!(%error, images = offsets.len(), "images are not in the index");
     }
-}
-
-/// Inserts rows into the index, or builds the index that fits the collection once it has outgrown the one it has.
-fn index_rows(state: &mut State, offsets: &[PointOffset], keeping: Keeping) -> Result<(), IndexError> {
-    let outgrown = keeping.index.kind(state.rows.count()) != state.index.kind();
-    if outgrown || state.index.is_stale() {
-        let all: Vec<PointOffset> = state.rows.alive().map(|(offset, _)| offset).collect();
-        state.index = keeping.index.build(&state.vectors, &all, keeping.hnsw)?;
-        return Ok(());
-    }
-    state.index.insert(&state.vectors, offsets)
 }
 
 fn answer(collection: &Collection, placed: Vec<Placed>) {

@@ -41,7 +41,12 @@ pub struct Collection {
     index_folder: Option<PathBuf>,
     pub(super) state: RwLock<State>,
     writer: Mutex<()>,
+    /// Held while parameters are looked for.
+    pub(super) suggesting: Mutex<()>,
     closed: AtomicBool,
+    /// Threads that cluster. A pool of their own: what holds the state to change it may wait for the common one, and
+    /// while a clustering has all of that, verdicts and adds would wait too.
+    pub(super) pool: Arc<rayon::ThreadPool>,
 }
 
 /// The right to change a collection, held by one thread at a time.
@@ -60,6 +65,7 @@ impl Collection {
         store: CollectionStore,
         keeping: Keeping,
         index_folder: Option<PathBuf>,
+        pool: Arc<rayon::ThreadPool>,
     ) -> Result<Self, EngineError> {
         let dim = record.space.dim;
         let saved = store.state()?.unwrap_or_default();
@@ -85,6 +91,7 @@ impl Collection {
             next_clustering: saved.next_clustering.max(1),
             next_cluster: saved.next_cluster.max(1),
             derived: Arc::new(Derived::default()),
+            compactions: 0,
         };
         let fingerprints = store.fingerprints()?;
         rebuild_evidence(&mut state, &fingerprints, dim);
@@ -95,7 +102,9 @@ impl Collection {
             index_folder,
             state: RwLock::new(state),
             writer: Mutex::new(()),
+            suggesting: Mutex::new(()),
             closed: AtomicBool::new(false),
+            pool,
         };
         collection.derive_active()?;
         Ok(collection)
@@ -153,10 +162,15 @@ impl Collection {
     /// The collection was deleted meanwhile.
     pub(super) fn writer(&self) -> Result<Writer<'_>, EngineError> {
         let turn = lock(&self.writer);
-        if self.closed.load(Ordering::Acquire) {
+        if self.is_closed() {
             return Err(EngineError::not_found("collection", &self.record.name));
         }
         Ok(Writer { collection: self, _turn: turn })
+    }
+
+    /// Whether the collection is being deleted.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Waits for the writer of the moment, and admits no other: the collection is being deleted.
@@ -236,7 +250,7 @@ fn load_index(
             let key = snapshot_key(record, generation, rows);
             keeping.index.load_or_build(vectors, &offsets, keeping.hnsw, folder, &key)
         }
-        None => keeping.index.build(vectors, &offsets, keeping.hnsw),
+        None => keeping.index.build_now(vectors, &offsets, keeping.hnsw),
     };
     Ok(index?)
 }

@@ -185,7 +185,7 @@ impl State {
         let offsets: Vec<_> = kept.iter().map(|(offset, _)| *offset).collect();
         let vectors = self.vectors.gather(&offsets);
         let moved: Vec<_> = (0..offsets.len() as PointOffset).collect();
-        let index = keeping.index.build(&vectors, &moved, keeping.hnsw)?;
+        let index = keeping.index.build_now(&vectors, &moved, keeping.hnsw)?;
         let mut rows = Rows::default();
         kept.iter().for_each(|(_, row)| rows.push(*row));
         let derived = &self.derived;
@@ -194,6 +194,7 @@ impl State {
         let decisions = offsets.iter().map(|&offset| derived.decisions[offset as usize]).collect();
         self.derived = Arc::new(Derived { places, near, votes: derived.votes.clone(), decisions });
         (self.rows, self.vectors, self.index) = (Arc::new(rows), vectors, index);
+        self.compactions += 1;
         Ok(())
     }
 }

@@ -2,25 +2,30 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::lineage::{self, Lineage};
 use crate::cluster::summary::{ClusterSummary, summarise};
-use crate::cluster::{self, CandidateSource, ClusterError, ClusterInput, Outcome, Parameters, RunContext};
+use crate::cluster::{
+    self, CandidateSource, ClusterError, ClusterInput, Outcome, ParameterCard, Parameters, RunContext,
+};
 use crate::decide::event::Act;
 use crate::index::IndexKind;
 use crate::types::{ClusterId, Generation, ImageId, PointOffset, Vectors, cosine_distance};
 
 use super::clusterings::{ClusterHead, ClusteringHead, MemberRecord, ReachabilityRecord, places};
-use super::collection::{Collection, Writer, derive};
+use super::collection::{Collection, derive};
 use super::error::EngineError;
 use super::lock::{now_ms, read};
 use super::operations::{Operation, OperationResult};
 use super::requests::RequestKey;
 use super::state::Derived;
 use super::verdict::{ACTOR_CHARACTERS_MAX, check_text};
+
+/// When to ask again for parameters while another caller's look goes on.
+const SUGGESTION_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What to cluster by.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,10 +34,23 @@ pub struct ReclusterRequest {
     pub parameters: Parameters,
     /// Seed of random choices.
     pub seed: u64,
+    /// Whether to compare all pairs whatever the index is.
+    pub exact: bool,
     /// Whether to make the result the active clustering.
     pub activate: bool,
     /// Who asks.
     pub actor: String,
+}
+
+/// What the images of one generation suggest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Suggestion {
+    /// What was seen, and what follows.
+    pub card: ParameterCard,
+    /// Images looked at.
+    pub images: u64,
+    /// Their generation.
+    pub generation: Generation,
 }
 
 /// The images of one generation in the order of their ids, as an algorithm wants them.
@@ -81,19 +99,15 @@ impl Collection {
         let progress = |at: cluster::Progress| operation.progress(at.phase, at.done.into(), at.total.into());
         let cancelled = || operation.is_cancelled();
         let context = RunContext { seed: request.seed, progress: &progress, cancelled: &cancelled };
-        let candidates = data.approximate.then(|| IndexCandidates {
-            collection: self,
-            data: &data,
-            rows: data.offsets.iter().copied().zip(0..).collect(),
-        });
+        let candidates = (data.approximate && !request.exact).then(|| self.candidates(&data));
         let input = ClusterInput {
             vectors: &data.vectors,
             ids: &data.ids,
             candidates: candidates.as_ref().map(|source| source as &dyn CandidateSource),
         };
-        let outcome = cluster::run(&valid, &input, &context).map_err(cluster_error)?;
+        let outcome = self.pool.install(|| cluster::run(&valid, &input, &context)).map_err(cluster_error)?;
         operation.progress("summaries", 0, 0);
-        let summaries = summarise(&data.vectors, &data.ids, &outcome.labels);
+        let summaries = self.pool.install(|| summarise(&data.vectors, &data.ids, &outcome.labels));
         if operation.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
@@ -101,6 +115,47 @@ impl Collection {
         let seconds = started.elapsed().as_secs_f64();
         let head = self.keep_clustering(request, &data, &outcome, &summaries, seconds)?;
         Ok(OperationResult::Clustering(Box::new(head), request.activate))
+    }
+
+    /// Looks at the images of the moment for parameters.
+    ///
+    /// # Errors
+    /// `min_points` out of its range, another look going on, or `cancelled` came true.
+    pub fn suggest_parameters(
+        &self,
+        min_points: Option<u32>,
+        exact: bool,
+        seed: u64,
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Suggestion, EngineError> {
+        // Each look takes all processors for as long as a clustering.
+        let Ok(_turn) = self.suggesting.try_lock() else {
+            return Err(EngineError::Exhausted {
+                message: "the collection is being looked at for parameters already".into(),
+                retry_after: Some(SUGGESTION_RETRY_AFTER),
+            });
+        };
+        let data = self.data();
+        let candidates = (data.approximate && !exact).then(|| self.candidates(&data));
+        let input = ClusterInput {
+            vectors: &data.vectors,
+            ids: &data.ids,
+            candidates: candidates.as_ref().map(|source| source as &dyn CandidateSource),
+        };
+        let context = RunContext { seed, progress: &|_| {}, cancelled };
+        let card =
+            self.pool.install(|| cluster::suggest(&input, min_points, &context)).map_err(
+                |error| match error {
+                    ClusterError::Parameter(error) => EngineError::invalid(error.field(), error.to_string()),
+                    other => cluster_error(other),
+                },
+            )?;
+        Ok(Suggestion { card, images: data.ids.len() as u64, generation: data.generation })
+    }
+
+    fn candidates<'a>(&'a self, data: &'a Data) -> IndexCandidates<'a> {
+        let rows = data.offsets.iter().copied().zip(0..).collect();
+        IndexCandidates { collection: self, data, rows }
     }
 
     fn data(&self) -> Data {
@@ -226,6 +281,7 @@ impl Collection {
             return self.clustering(id);
         }
         let head = self.clustering(clustering)?;
+        let derived = self.derive_with(head.generation, &self.store.members(head.id)?);
         let mut saved = writer.saved_state();
         saved.active = Some(head.id);
         let mut batch = writer.batch();
@@ -233,25 +289,12 @@ impl Collection {
         batch.put_state(&saved)?;
         batch.remember(request, &Activated { id: head.id })?;
         self.store.commit(batch)?;
-        self.publish_activation(&writer, &head, event, hash)?;
-        Ok(head)
-    }
-
-    fn publish_activation(
-        &self,
-        writer: &Writer<'_>,
-        head: &ClusteringHead,
-        event: u64,
-        hash: [u8; 32],
-    ) -> Result<(), EngineError> {
-        let members = self.store.members(head.id)?;
-        let derived = self.derive_with(head.generation, &members);
         writer.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
             state.active = Some(head.id);
             state.derived = Arc::new(derived);
         });
-        Ok(())
+        Ok(head)
     }
 
     /// A clustering that is kept; 0 means the active one.
@@ -344,6 +387,16 @@ fn bars(data: &Data, outcome: &Outcome, ids: &[ClusterId]) -> Vec<ReachabilityRe
     plot.order.iter().map(bar).collect()
 }
 
+/// The threads that cluster, for all collections together.
+///
+/// # Errors
+/// The system has none left.
+pub(super) fn clustering_pool() -> Result<rayon::ThreadPool, EngineError> {
+    let pool =
+        rayon::ThreadPoolBuilder::new().thread_name(|thread| format!("culld-cluster-{thread}")).build();
+    pool.map_err(|error| EngineError::Internal(format!("can't start the threads that cluster: {error}")))
+}
+
 /// A parameter out of range, as a field of the request.
 pub(super) fn parameter_error(error: &cluster::ParameterError) -> EngineError {
     EngineError::invalid(format!("parameters.{}", error.field()), error.to_string())
@@ -352,6 +405,7 @@ pub(super) fn parameter_error(error: &cluster::ParameterError) -> EngineError {
 fn cluster_error(error: ClusterError) -> EngineError {
     match error {
         ClusterError::Cancelled => EngineError::Cancelled,
+        ClusterError::Parameter(error) => parameter_error(&error),
         other => EngineError::Precondition { reason: "CLUSTERING_FAILED", message: other.to_string() },
     }
 }

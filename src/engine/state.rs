@@ -118,6 +118,8 @@ pub(super) struct State {
     pub(super) next_clustering: u64,
     pub(super) next_cluster: u64,
     pub(super) derived: Arc<Derived>,
+    /// How often rows were renumbered since the start.
+    pub(super) compactions: u64,
 }
 
 /// One generation, as a reader holds it.

@@ -1,6 +1,7 @@
 //! Clusterings.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use prost::Message as _;
 use tonic::{Request, Response, Status};
@@ -37,6 +38,7 @@ impl ClusteringService for Clusterings {
         let recluster = ReclusterRequest {
             parameters: convert::parameters_from(request.parameters),
             seed: request.seed,
+            exact: request.exact,
             activate: !request.keep_active,
             actor: request.actor,
         };
@@ -44,6 +46,22 @@ impl ClusteringService for Clusterings {
             blocking(move || engine.recluster(&request.collection, recluster, key.as_ref())).await?;
         let operation = convert::operation(&operation.status());
         Ok(Response::new(proto::ReclusterResponse { operation: Some(operation) }))
+    }
+
+    async fn suggest_parameters(
+        &self,
+        request: Request<proto::SuggestParametersRequest>,
+    ) -> Result<Response<proto::SuggestParametersResponse>, Status> {
+        let request = request.into_inner();
+        let collection = self.collection(&request.collection)?;
+        let given_up = GivenUp::default();
+        let cancelled = Arc::clone(&given_up.0);
+        let suggestion = blocking(move || {
+            let cancelled = || cancelled.load(Ordering::Relaxed);
+            collection.suggest_parameters(request.min_points, request.exact, request.seed, &cancelled)
+        });
+        let card = Some(convert::parameter_card(suggestion.await?));
+        Ok(Response::new(proto::SuggestParametersResponse { card }))
     }
 
     async fn list_clusterings(
@@ -159,6 +177,16 @@ impl ClusteringService for Clusterings {
         let (points, next_page_token) = page.cut(clustering, all);
         let points = points.into_iter().map(bar).collect();
         Ok(Response::new(proto::GetReachabilityResponse { points, next_page_token }))
+    }
+}
+
+/// Notices that a caller is gone: a call that nobody waits for any more is dropped, and this with it.
+#[derive(Default)]
+struct GivenUp(Arc<AtomicBool>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

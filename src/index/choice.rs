@@ -8,6 +8,9 @@ use crate::types::{PointOffset, Vectors};
 /// From this many rows on, [`IndexChoice::Auto`] takes HNSW; see [`crate::index`] for the figures.
 pub const HNSW_ROWS_MIN: usize = 100_000;
 
+/// Up to this many rows a graph is built while the caller waits, a second at most.
+pub const BUILT_NOW_ROWS_MAX: usize = 500;
+
 /// What the operator chose.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IndexChoice {
@@ -40,15 +43,36 @@ impl IndexChoice {
         offsets: &[PointOffset],
         params: HnswValidParams,
     ) -> Result<Box<dyn VectorIndex>, IndexError> {
-        let mut index: Box<dyn VectorIndex> = match self.kind(offsets.len()) {
-            IndexKind::Flat => Box::new(FlatIndex::new(vectors.dim())),
-            IndexKind::Hnsw => Box::new(HnswIndex::new(vectors.dim(), params)),
-        };
+        let mut index = self.empty(vectors.dim(), offsets.len(), params);
         index.insert(vectors, offsets)?;
         Ok(index)
     }
 
-    /// [`IndexChoice::build`], or the snapshot in `folder` where it is the same and shows no damage.
+    /// The index that fits where it is built in no time, else an exact one until [`IndexChoice::empty`] has been filled.
+    ///
+    /// # Errors
+    /// As [`VectorIndex::insert`].
+    pub fn build_now(
+        self,
+        vectors: &Vectors,
+        offsets: &[PointOffset],
+        params: HnswValidParams,
+    ) -> Result<Box<dyn VectorIndex>, IndexError> {
+        if offsets.len() > BUILT_NOW_ROWS_MAX {
+            return Self::Flat.build(vectors, offsets, params);
+        }
+        self.build(vectors, offsets, params)
+    }
+
+    /// An empty index of the kind that fits this many rows.
+    pub fn empty(self, dim: usize, rows: usize, params: HnswValidParams) -> Box<dyn VectorIndex> {
+        match self.kind(rows) {
+            IndexKind::Flat => Box::new(FlatIndex::new(dim)),
+            IndexKind::Hnsw => Box::new(HnswIndex::new(dim, params)),
+        }
+    }
+
+    /// [`IndexChoice::build_now`], or the snapshot in `folder` where it is the same and shows no damage.
     ///
     /// # Errors
     /// As [`VectorIndex::insert`].
@@ -66,6 +90,6 @@ impl IndexChoice {
                 Err(reason) => tracing::info!(%reason, "building the index"),
             }
         }
-        self.build(vectors, offsets, params)
+        self.build_now(vectors, offsets, params)
     }
 }

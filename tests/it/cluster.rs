@@ -3,7 +3,9 @@
 mod auto;
 mod density;
 mod generate;
+mod large;
 mod lineage;
+mod linfa_oracle;
 mod partition;
 mod summary;
 

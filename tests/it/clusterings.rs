@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use culld::config::IndexSetting;
 use culld::proto;
 use culld::proto::operation::Result as Ended;
 use culld::proto::parameters::Algorithm;
@@ -116,6 +117,45 @@ async fn the_order_of_arrival_changes_no_cluster() {
     }
     assert_eq!(found[0], found[1]);
     assert_eq!(found[0], found[2]);
+}
+
+/// The graph is searched by threads that cluster while others change it.
+#[tokio::test(flavor = "multi_thread")]
+async fn images_are_added_while_the_graph_proposes_neighbours() {
+    let daemon = TestDaemon::with_hnsw().await;
+    daemon.add_new(groups(1..100, 4)).await;
+    for round in 0..8 {
+        let parameters = proto::Parameters { algorithm: Some(dbscan(0.3)) };
+        let operation = daemon.start_recluster(Some(parameters)).await.unwrap();
+        daemon.add_new(groups(200 + 10 * round..210 + 10 * round, 3)).await;
+        let done = daemon.wait(&operation.name).await.unwrap();
+        assert!(matches!(done.result, Some(Ended::Clustering(_))), "{done:?}");
+    }
+}
+
+/// A graph of many images is built while an exact index answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_graph_of_many_images_is_built_behind() {
+    let daemon = TestDaemon::start().await;
+    let images = culld::index::BUILT_NOW_ROWS_MAX as u64 + 40;
+    daemon.add_new(groups(1..=images / 4, 4)).await;
+    let daemon = daemon.restarted_with(|config| config.index = IndexSetting::Hnsw).await;
+    let found = async |image_id: String| {
+        let query = Some(proto::find_neighbours_request::Query::ImageId(image_id));
+        let request = proto::FindNeighboursRequest { query, k: 3, ..Default::default() };
+        daemon.images().find_neighbours(request).await.unwrap().into_inner().neighbours
+    };
+    let exact = found(id_of(&picture(3, 1))).await;
+    let gone = id_of(&picture(5, 2));
+    daemon.delete(ids_filter(&[&gone])).await.unwrap();
+    daemon.add_new(groups([5000], 4)).await;
+    while daemon.stats().await.index != "hnsw" {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(found(id_of(&picture(3, 1))).await, exact);
+    let late = found(id_of(&picture(5000, 1))).await;
+    assert!(late.iter().all(|near| near.distance < 0.1), "what came meanwhile is found: {late:?}");
+    assert!(found(id_of(&picture(5, 1))).await.iter().all(|near| near.image_id != gone));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! Clusterings, clusters and parameters.
 
-use crate::cluster::{Extraction, KMeansStart, Parameters, RedFlag};
-use crate::engine::{ClusterHead, ClusteringHead};
+use crate::cluster::{EpsLook, Extraction, KMeansStart, OpticsLook, Parameters, RedFlag};
+use crate::engine::{ClusterHead, ClusteringHead, Suggestion};
 use crate::proto;
 use crate::proto::optics_parameters::Extraction as ProtoExtraction;
 use crate::proto::parameters::Algorithm;
@@ -110,9 +110,47 @@ pub(in crate::grpc) fn clustering(
         explanation: head.explanation.clone(),
         neighbour_recall: head.neighbour_recall.map(f64::from),
         approximate: head.approximate,
+        index: head
+            .neighbour_recall
+            .map_or("", |_| if head.approximate { "hnsw" } else { "flat" })
+            .to_owned(),
         seconds: head.seconds,
         k_distances: if with_curve { head.k_distances.clone() } else { Vec::new() },
         knee: head.knee.filter(|_| with_curve).map(f64::from),
+    }
+}
+
+/// What the images say of themselves.
+pub(in crate::grpc) fn parameter_card(suggestion: Suggestion) -> proto::ParameterCard {
+    let Suggestion { card, images, generation } = suggestion;
+    let look = |look: EpsLook| proto::EpsLook {
+        eps: told(look.eps),
+        clusters: look.clusters as u32,
+        noise_share: look.noise_share.into(),
+        core_share: look.core_share.into(),
+        largest_share: look.largest_share.into(),
+        red_flags: look.flags.iter().map(|flag| red_flag(flag).into()).collect(),
+    };
+    let optics = |look: OpticsLook| proto::OpticsLook {
+        xi: told(look.xi),
+        xi_clusters: look.xi_clusters as u32,
+        xi_noise_share: look.xi_noise_share.into(),
+        cut_clusters: look.cut_clusters as u32,
+        cut_noise_share: look.cut_noise_share.into(),
+    };
+    proto::ParameterCard {
+        min_points: card.min_points,
+        k_distances: card.k_distances,
+        knee: card.knee.map(told),
+        looks: card.looks.into_iter().map(look).collect(),
+        optics: card.optics.map(optics),
+        clustering_tendency: card.clustering_tendency.into(),
+        choice: Some(parameters(&card.choice)),
+        explanation: card.explanation,
+        neighbour_recall: card.neighbour_recall.into(),
+        approximate: card.approximate,
+        images,
+        generation: generation.0,
     }
 }
 

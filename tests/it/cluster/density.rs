@@ -35,7 +35,7 @@ fn dbscan_oracle(vectors: &Vectors, ids: &[ImageId], eps: f32, min_points: usize
     group
 }
 
-fn check_dbscan(vectors: &Vectors, eps: f32, min_points: u32) {
+pub(super) fn check_dbscan(vectors: &Vectors, eps: f32, min_points: u32) {
     let ids = ids(vectors.len());
     let expected = dbscan_oracle(vectors, &ids, eps, min_points as usize);
     let found =

@@ -1,0 +1,132 @@
+//! What a collection needs and nobody waits for: the index that it has outgrown, built anew beside the one in use.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::types::PointOffset;
+
+use super::Open;
+use super::collection::Collection;
+use super::error::EngineError;
+use super::lock::{lock, read};
+
+/// How often collections are looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Rows inserted into a new index at a time; writers wait for so many, up to 10 ms each.
+const STEP_ROWS: usize = 8;
+
+/// The thread that keeps collections up.
+pub(super) struct Upkeep {
+    stopping: Arc<AtomicBool>,
+    wake: SyncSender<()>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Upkeep {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub(super) fn start(collections: Arc<RwLock<BTreeMap<String, Open>>>) -> Result<Self, EngineError> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (wake, woken) = sync_channel(1);
+        let stop = Arc::clone(&stopping);
+        let run = move || {
+            while woken.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout)
+                && !stop.load(Ordering::Relaxed)
+            {
+                let open: Vec<_> =
+                    read(&collections).values().map(|open| Arc::clone(&open.collection)).collect();
+                for collection in open {
+                    if let Err(error) = collection.renew_index(&stop) {
+                        tracing::error!(%error, collection = collection.name(), "the index was not renewed");
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("culld-upkeep".into())
+            .spawn(run)
+            .map_err(|error| EngineError::Internal(format!("can't start a thread: {error}")))?;
+        Ok(Self { stopping, wake, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Ends the thread, within a step of its work.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        // It is gone, or was told before.
+        let _ = self.wake.try_send(());
+        let thread = lock(&self.thread).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that keeps collections up panicked");
+        }
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Collection {
+    /// Builds the index that fits where the one in use doesn't, and puts it in its place.
+    ///
+    /// The one in use answers meanwhile; it is exact, or was good until now. Each step holds the state for a few rows
+    /// only, since the graph takes milliseconds for each.
+    ///
+    /// # Errors
+    /// A row that the index refuses.
+    fn renew_index(&self, stopping: &AtomicBool) -> Result<(), EngineError> {
+        let (compactions, mut index) = {
+            let state = read(&self.state);
+            let rows = state.rows.count();
+            if self.keeping.index.kind(rows) == state.index.kind() && !state.index.is_stale() {
+                return Ok(());
+            }
+            tracing::info!(collection = self.name(), rows, "building the index that fits");
+            (state.compactions, self.keeping.index.empty(state.vectors.dim(), rows, self.keeping.hnsw))
+        };
+        let mut inserted: Vec<PointOffset> = Vec::new();
+        loop {
+            let state = read(&self.state);
+            if stopping.load(Ordering::Relaxed) || self.is_closed() || state.compactions != compactions {
+                return Ok(());
+            }
+            let step = next_rows(&state, inserted.last().copied());
+            if step.is_empty() {
+                break;
+            }
+            index.insert(&state.vectors, &step)?;
+            inserted.extend(step);
+        }
+        let writer = self.writer()?;
+        writer.publish(|state| {
+            if state.compactions != compactions {
+                return Ok(());
+            }
+            let mut step = next_rows(state, inserted.last().copied());
+            while !step.is_empty() {
+                index.insert(&state.vectors, &step)?;
+                inserted.extend(&step);
+                step = next_rows(state, inserted.last().copied());
+            }
+            for &offset in inserted.iter().filter(|&&offset| !state.rows.get(offset).alive) {
+                index.remove(offset)?;
+            }
+            state.index = index;
+            Ok(())
+        })
+    }
+}
+
+/// The next rows to insert behind the last one.
+fn next_rows(state: &super::state::State, last: Option<PointOffset>) -> Vec<PointOffset> {
+    let first = last.map_or(0, |last| last as usize + 1);
+    let rows = state.rows.all().iter().enumerate().skip(first).filter(|(_, row)| row.alive);
+    rows.map(|(offset, _)| offset as PointOffset).take(STEP_ROWS).collect()
+}
