@@ -20,6 +20,8 @@ use crate::store::{Durability, SledOptions, SledStore, StoreError};
 const INDEX_FOLDER: &str = "index";
 /// How often answers to old requests are forgotten.
 const HOUSEKEEPING: Duration = Duration::from_hours(1);
+/// How often it is looked whether a policy asks for a clustering.
+const POLICY_LOOKS: Duration = Duration::from_secs(2);
 /// How long the end of connections is waited for once all calls have ended, and how often it is looked for.
 const LET_GO_TIME_MAX: Duration = Duration::from_secs(5);
 const LET_GO_INTERVAL: Duration = Duration::from_millis(1);
@@ -107,7 +109,8 @@ impl Daemon {
 }
 
 async fn serve(listener: TcpListener, engine: Arc<Engine>, config: Config, stopping: watch::Receiver<bool>) {
-    let housekeeping = tokio::spawn(keep_house(Arc::clone(&engine)));
+    let (house, policies) = (keep_house(Arc::clone(&engine)), keep_policies(Arc::clone(&engine)));
+    let housekeeping = tokio::spawn(async { tokio::join!(house, policies) });
     if let Err(error) = grpc::serve(listener, engine, &config, stopping).await {
         tracing::error!(%error, "serving failed");
     }
@@ -125,6 +128,20 @@ async fn keep_house(engine: Arc<Engine>) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "old answers were not forgotten"),
             Err(error) => tracing::error!(%error, "housekeeping failed"),
+        }
+    }
+}
+
+/// Clusters anew where a policy asks for it, until dropped.
+async fn keep_policies(engine: Arc<Engine>) {
+    let mut ticks = tokio::time::interval(POLICY_LOOKS);
+    loop {
+        ticks.tick().await;
+        let engine = Arc::clone(&engine);
+        match tokio::task::spawn_blocking(move || engine.keep_policies()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "a policy's clustering did not start"),
+            Err(error) => tracing::error!(%error, "looking at policies failed"),
         }
     }
 }

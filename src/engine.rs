@@ -15,12 +15,14 @@ mod evidence;
 mod filter;
 mod import;
 mod ingest;
+mod live;
 mod lock;
 mod operations;
 mod persist;
 mod query;
 mod recluster;
 mod requests;
+mod schedule;
 mod state;
 mod upkeep;
 mod verdict;
@@ -47,6 +49,7 @@ pub use self::error::EngineError;
 pub use self::evaluate::{EvaluateOptions, Evaluation, Named, TRUE_LABELS_MAX, TrueLabel};
 pub use self::filter::{FILTER_IDS_MAX, Filter};
 pub use self::ingest::{AddError, Ingest, IngestTask, check_source};
+pub use self::live::{LineageChange, LineageEvent, LiveView};
 pub use self::operations::{
     FailureKind, ImportSummary, Operation, OperationFailure, OperationResult, OperationStatus, Operations,
 };

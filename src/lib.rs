@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Modules are listed in that order. *Ground state* is what is in the store: image records with their sources,
-//! embeddings, thumbnails, the event log. Everything else (index, nearest labelled images, decisions) is *derived*, and
-//! is rebuilt when the daemon starts; clusterings are kept, since verdicts name them, but can be made again.
+//! embeddings, thumbnails, the event log. Everything else (index, the clustering that is followed through adds and
+//! deletes, nearest labelled images, decisions) is *derived*, and is rebuilt when the daemon starts; clusterings are kept, since verdicts name them, but can be made again.
 //!
 //! # What holds
 //!

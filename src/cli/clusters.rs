@@ -1,5 +1,7 @@
 //! `culld clusters` and `culld cluster`
 
+mod live;
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -26,6 +28,9 @@ pub(super) struct ClustersArgs {
     /// Of this clustering; 0 means the active one
     #[arg(long, default_value_t = 0, value_name = "ID")]
     clustering: u64,
+    /// As adds and deletes since have left them; only an active clustering by DBSCAN is followed so
+    #[arg(long, conflicts_with_all = ["clustering", "sheets"])]
+    live: bool,
     /// Write a contact sheet per cluster into this folder
     #[arg(long, value_name = "DIR")]
     sheets: Option<PathBuf>,
@@ -56,6 +61,9 @@ pub(super) async fn run_all(
     mut client: Client,
     out: &mut Output,
 ) -> Result<Outcome, CliError> {
+    if args.live {
+        return live::run(client, out).await;
+    }
     let clustering = client.clustering(args.clustering).await?;
     let clusters = client.all_clusters(clustering.clustering_id).await?;
     print_clusters(&mut client, &clusters, clustering.images, out).await?;

@@ -51,6 +51,15 @@ struct SetArgs {
     /// Weight of precision in the Quality Metric, 0 to 1; recall has the rest
     #[arg(long, value_name = "WEIGHT")]
     precision_weight: Option<f64>,
+    /// Cluster anew once pictures have grown by this share since, 0.5 is by half; 0 never does
+    #[arg(long, value_name = "SHARE")]
+    recluster_growth: Option<f64>,
+    /// Cluster anew once the share of pictures in no cluster has risen above this; 0 never does
+    #[arg(long, value_name = "SHARE")]
+    recluster_noise: Option<f64>,
+    /// Cluster anew so many hours after the last time, where anything changed; 0 never does
+    #[arg(long, value_name = "HOURS")]
+    recluster_hours: Option<f64>,
 }
 
 /// Shows or sets the policy.
@@ -80,6 +89,9 @@ impl From<SetArgs> for Policy {
             inheritance_agreement: set.inheritance_agreement,
             answer_in_review: set.answer_in_review.map_or(0, |word| DecisionKind::from(word).into()),
             precision_weight: set.precision_weight,
+            recluster_growth: set.recluster_growth,
+            recluster_noise: set.recluster_noise,
+            recluster_hours: set.recluster_hours,
             ..Self::default()
         }
     }
@@ -92,6 +104,9 @@ fn print(policy: &Policy, out: &mut Output) {
         ("inheritance_quorum", policy.inheritance_quorum),
         ("inheritance_agreement", policy.inheritance_agreement),
         ("precision_weight", policy.precision_weight),
+        ("recluster_growth", policy.recluster_growth),
+        ("recluster_noise", policy.recluster_noise),
+        ("recluster_hours", policy.recluster_hours),
     ];
     let answer = words::decision(policy.answer_in_review());
     let updated = words::time(policy.update_time.as_ref());

@@ -22,7 +22,7 @@ pub(super) async fn run(mut client: Client, out: &mut Output) -> Result<Outcome,
     let request = GetStatsRequest { collection: client.collection.clone() };
     let stats = client.admin.get_stats(request).await?.into_inner();
     let space = server.embedding_space.unwrap_or_default();
-    let figures: [(&str, Value); 25] = [
+    let figures: [(&str, Value); 28] = [
         ("version", server.version.into()),
         ("images", stats.images.into()),
         ("sources", stats.sources.into()),
@@ -40,6 +40,9 @@ pub(super) async fn run(mut client: Client, out: &mut Output) -> Result<Outcome,
         ("clustering_generation", stats.clustering_generation.into()),
         ("clusters", stats.clusters.into()),
         ("noise", stats.noise.into()),
+        ("live_generation", stats.live_generation.into()),
+        ("live_clusters", stats.live_clusters.into()),
+        ("live_noise", stats.live_noise.into()),
         ("index", stats.index.into()),
         ("vector_bytes", stats.vector_bytes.into()),
         ("disk_bytes", stats.disk_bytes.into()),

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::proto::optics_parameters::Extraction;
 use crate::proto::parameters::Algorithm;
-use crate::proto::{AddCause, DecisionKind, DecisionReason, KMeansStart, Parameters, RedFlag, Side};
+use crate::proto::{
+    AddCause, DecisionKind, DecisionReason, KMeansStart, LineageChange, Parameters, RedFlag, Side,
+};
 
 /// An enum's constant without its prefix, in lower case with `-`, such as `seen-label`.
 fn word(constant: &str, prefix: &str) -> String {
@@ -14,6 +16,11 @@ fn word(constant: &str, prefix: &str) -> String {
 /// "keep", "discard" or "review".
 pub(super) fn decision(value: DecisionKind) -> String {
     word(value.as_str_name(), "DECISION_KIND_")
+}
+
+/// "appeared", "vanished", "merged" or "split".
+pub(super) fn lineage_change(value: LineageChange) -> String {
+    word(value.as_str_name(), "LINEAGE_CHANGE_")
 }
 
 /// "keep" or "discard".

@@ -1,11 +1,12 @@
 //! DBSCAN in one pass over the pairs within eps, in memory linear in the points.
 
 use super::knn::knn;
-use super::mst::UnionFind;
+use super::live::{Density, EdgeStream};
 use super::outcome::{Algorithm, Outcome};
 use super::pairs::{all_within, candidates_within};
 use super::params::default_min_points;
 use super::progress::Stage;
+use super::ranges::RowRanges;
 use super::sketch::{Sketches, Space};
 use super::survey::{k_distances, knee, thin};
 use super::validity::density_flags;
@@ -33,14 +34,17 @@ impl Algorithm for Dbscan {
         };
         let knee = knee(&curve);
         let eps = self.eps.or(knee).unwrap_or(0.0);
-        let mut growing = Growing::new(n, min_points as usize);
+        let mut stream = EdgeStream::new(Density { eps, min_points }, n);
         let stage = stage.part(0.5, 1.0, "finding neighbours within eps");
         let recall = match input.candidates {
-            None => all_within(&space, eps, &stage, |a, b| growing.link(a, b)).map(|()| 1.0)?,
-            Some(source) => candidates_within(&space, source, eps, &stage, |a, b| growing.link(a, b))?,
+            None => all_within(&space, eps, &stage, |a, b| stream.edge(a, b)).map(|()| 1.0)?,
+            Some(source) => candidates_within(&space, source, eps, &stage, |a, b| stream.edge(a, b))?,
         };
-        let core: Vec<bool> = (0..n as PointOffset).map(|row| growing.is_core(row)).collect();
-        let labels = growing.labels(&space);
+        let id = |row: PointOffset| input.ids[row as usize];
+        let live = stream.finish(&RowRanges::new(input.vectors, &sketches, &id));
+        let rows = 0..n as PointOffset;
+        let core: Vec<bool> = rows.clone().map(|row| live.is_core(row)).collect();
+        let labels = rows.map(|row| live.label(row)).collect();
         let parameters = Parameters::Dbscan { eps: Some(eps), min_points: Some(min_points) };
         let mut outcome = Outcome::new("dbscan", parameters, labels);
         if self.eps.is_none() {
@@ -54,80 +58,5 @@ impl Algorithm for Dbscan {
         outcome.approximate = input.candidates.is_some();
         outcome.flags = density_flags(input.vectors, &outcome.labels, Some(&core));
         Ok(outcome)
-    }
-}
-
-/// The clusters of the pairs seen so far, in whatever order they come.
-///
-/// A pair matters only once both its points are core points, and then it only joins two sets. A point that is no core
-/// has fewer than `min_points` neighbours, so the pairs that may matter later fit in short lists: memory stays within
-/// `min_points` numbers a point, and the list of a point that never becomes a core is complete.
-struct Growing {
-    min_points: usize,
-    /// The neighbours of each point that is no core, itself excluded.
-    listed: Vec<Vec<PointOffset>>,
-    core: Vec<bool>,
-    sets: UnionFind,
-}
-
-impl Growing {
-    fn new(points: usize, min_points: usize) -> Self {
-        Self {
-            min_points,
-            listed: vec![Vec::new(); points],
-            core: vec![min_points <= 1; points],
-            sets: UnionFind::new(points),
-        }
-    }
-
-    fn is_core(&self, row: PointOffset) -> bool {
-        self.core[row as usize]
-    }
-
-    /// Two points lie within eps; each pair is told once.
-    fn link(&mut self, a: PointOffset, b: PointOffset) {
-        if self.is_core(a) && self.is_core(b) {
-            self.sets.union(a, b);
-            return;
-        }
-        self.list(a, b);
-        self.list(b, a);
-    }
-
-    fn list(&mut self, row: PointOffset, neighbour: PointOffset) {
-        if self.is_core(row) {
-            return;
-        }
-        self.listed[row as usize].push(neighbour);
-        if self.listed[row as usize].len() + 1 < self.min_points {
-            return;
-        }
-        self.core[row as usize] = true;
-        // Those of its neighbours that are no cores yet have it in their own lists.
-        for other in std::mem::take(&mut self.listed[row as usize]) {
-            if self.is_core(other) {
-                self.sets.union(row, other);
-            }
-        }
-    }
-
-    fn labels(mut self, space: &Space<'_>) -> Vec<Option<u32>> {
-        let mut number = std::collections::HashMap::new();
-        (0..self.core.len() as PointOffset)
-            .map(|row| {
-                let owner = if self.is_core(row) { row } else { self.nearest_core(space, row)? };
-                let root = self.sets.find(owner);
-                let next = number.len() as u32;
-                Some(*number.entry(root).or_insert(next))
-            })
-            .collect()
-    }
-
-    fn nearest_core(&self, space: &Space<'_>, row: PointOffset) -> Option<PointOffset> {
-        let cores = self.listed[row as usize].iter().filter(|&&other| self.is_core(other));
-        cores
-            .map(|&other| (space.distance(row as usize, other as usize), other))
-            .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))
-            .map(|(_, other)| other)
     }
 }

@@ -117,7 +117,7 @@ fn orthonormal(mut rows: Vectors) -> Vectors {
 
 /// The sketches of a growing set of vectors; few or low-dimensional vectors are their own sketches.
 #[derive(Debug, Clone)]
-pub(super) struct Sketches {
+pub struct Sketches {
     projection: Option<Projection>,
     /// Empty without a projection.
     rows: Vectors,
@@ -125,7 +125,7 @@ pub(super) struct Sketches {
 
 impl Sketches {
     /// The sketches of all rows.
-    pub(super) fn new(vectors: &Vectors) -> Self {
+    pub fn new(vectors: &Vectors) -> Self {
         if vectors.dim() < SKETCHED_DIMENSIONS_MIN || vectors.len() < SKETCHED_ROWS_MIN {
             return Self { projection: None, rows: Vectors::new(vectors.dim()) };
         }
@@ -133,6 +133,29 @@ impl Sketches {
         let width = projection.0.len() + 1;
         let rows = Vectors::from_rows(width, projection.sketch(vectors.as_slice()));
         Self { projection: Some(projection), rows }
+    }
+
+    /// Sketches the rows that were appended since. Directions are those of the rows at the beginning, or of all once
+    /// there are enough to find any.
+    pub fn extend(&mut self, vectors: &Vectors) {
+        match &self.projection {
+            None => *self = Self::new(vectors),
+            Some(projection) => {
+                let fresh = &vectors.as_slice()[self.rows.len() * vectors.dim()..];
+                let width = self.rows.dim();
+                projection.sketch(fresh).chunks_exact(width).for_each(|sketch| {
+                    // A sketch has the width of the others by construction.
+                    let _ = self.rows.push(sketch);
+                });
+            }
+        }
+    }
+
+    /// The sketches of these rows, in this order, as the only ones.
+    pub fn keep(&mut self, rows: &[PointOffset]) {
+        if self.projection.is_some() {
+            self.rows = self.rows.gather(rows);
+        }
     }
 }
 

@@ -26,6 +26,12 @@ pub struct Policy {
     pub answer_in_review: AnswerInReview,
     /// The weight [0, 1] of precision in the Quality Metric; recall has the rest.
     pub precision_weight: f64,
+    /// Cluster anew once images have grown by this share [0, 100] since; 0 never does.
+    pub recluster_growth: f64,
+    /// Cluster anew once the share [0, 1] of images in no cluster has risen above this since; 0 never does.
+    pub recluster_noise: f64,
+    /// Cluster anew so many hours [0, 8760] after the last time, where anything changed; 0 never does.
+    pub recluster_hours: f64,
 }
 
 impl Default for Policy {
@@ -37,6 +43,9 @@ impl Default for Policy {
             inheritance_agreement: 0.95,
             answer_in_review: AnswerInReview::Review,
             precision_weight: 0.3,
+            recluster_growth: 0.0,
+            recluster_noise: 0.0,
+            recluster_hours: 0.0,
         }
     }
 }
@@ -66,6 +75,9 @@ impl Policy {
             inheritance_agreement,
             answer_in_review: _,
             precision_weight,
+            recluster_growth,
+            recluster_noise,
+            recluster_hours,
         } = self;
         let rows = [
             ("standing_margin", standing_margin, "[0, 2]", (0.0..=2.0).contains(&standing_margin)),
@@ -83,6 +95,9 @@ impl Policy {
                 inheritance_agreement > 0.5 && inheritance_agreement <= 1.0,
             ),
             ("precision_weight", precision_weight, "[0, 1]", (0.0..=1.0).contains(&precision_weight)),
+            ("recluster_growth", recluster_growth, "[0, 100]", (0.0..=100.0).contains(&recluster_growth)),
+            ("recluster_noise", recluster_noise, "[0, 1]", (0.0..=1.0).contains(&recluster_noise)),
+            ("recluster_hours", recluster_hours, "[0, 8760]", (0.0..=8760.0).contains(&recluster_hours)),
         ];
         match rows.into_iter().find(|row| !row.3) {
             Some((field, received, range, _)) => Err(PolicyError { field, received, range }),

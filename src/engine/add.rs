@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::{Decision, decide};
 use crate::embed::Prepared;
 use crate::store::StoreError;
-use crate::types::{Generation, ImageId, PointOffset, Vectors};
+use crate::types::{ClusterId, Generation, ImageId, PointOffset, Vectors};
 
 use super::clusterings::Place;
 use super::collection::{Collection, Writer};
@@ -63,6 +63,8 @@ pub struct Added {
     pub new: bool,
     /// The decision it got.
     pub decision: Decision,
+    /// Its cluster in the active clustering, where that is followed.
+    pub cluster: Option<ClusterId>,
 }
 
 /// An answer that outlives the connection: what a repeated request gets. The decision is the one of the moment.
@@ -328,11 +330,14 @@ fn commit_group(writer: &Writer<'_>, mut group: Group) -> Result<(), StoreError>
     group.batch.put_state(&saved)?;
     collection.store.commit(group.batch)?;
     let near = nearest_of_new(&read(&collection.state), &group.new);
-    writer.publish(|state| {
-        push_rows(state, &group.new, near);
+    let offsets = writer.publish(|state| {
         state.generation = group.generation;
         state.sources += group.new_sources;
+        push_rows(state, &group.new, near)
     });
+    if !offsets.is_empty() {
+        collection.follow_added(writer, &offsets);
+    }
     tracing::debug!(images = group.new.len(), generation = group.generation.0, "group stored");
     Ok(())
 }
@@ -348,8 +353,8 @@ fn nearest_of_new(state: &State, new: &[(Row, Box<Prepared>)]) -> NearRows {
     state.evidence.nearest(&queries, &ids)
 }
 
-/// Appends rows to everything that is kept by row, and decides them.
-fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows) {
+/// Appends rows to everything that is kept by row, and decides them; answers where they are.
+fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows) -> Vec<PointOffset> {
     let mut offsets = Vec::with_capacity(new.len());
     for ((row, prepared), near) in new.iter().zip(near) {
         let offset = state.rows.all().len() as PointOffset;
@@ -370,6 +375,7 @@ fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows) {
     if let Err(error) = state.index.insert(&state.vectors, &offsets) {
         tracing::error!(%error, images = offsets.len(), "images are not in the index");
     }
+    offsets
 }
 
 fn answer(collection: &Collection, placed: Vec<Placed>) {
@@ -378,6 +384,7 @@ fn answer(collection: &Collection, placed: Vec<Placed>) {
         let offset = snapshot.rows.offset(&image);
         let decision =
             offset.map_or(Decision::UNJUDGED, |offset| snapshot.derived.decisions[offset as usize]);
-        reply(Ok(Added { image, new, decision }));
+        let cluster = offset.and_then(|offset| snapshot.cluster_of(offset));
+        reply(Ok(Added { image, new, decision, cluster }));
     }
 }

@@ -17,6 +17,7 @@ use crate::types::{Generation, ImageId, PointOffset, Vectors};
 use super::clusterings::{Places, places};
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, NearRows};
+use super::live::Followed;
 use super::lock::{lock, now_ms, read, write};
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
 use super::requests::RequestKey;
@@ -47,6 +48,8 @@ pub struct Collection {
     /// Threads that cluster. A pool of their own: what holds the state to change it may wait for the common one, and
     /// while a clustering has all of that, verdicts and adds would wait too.
     pub(super) pool: Arc<rayon::ThreadPool>,
+    /// The active clustering as it is followed; locked with the writer's turn.
+    pub(super) followed: Mutex<Option<Followed>>,
 }
 
 /// The right to change a collection, held by one thread at a time.
@@ -91,6 +94,7 @@ impl Collection {
             next_clustering: saved.next_clustering.max(1),
             next_cluster: saved.next_cluster.max(1),
             derived: Arc::new(Derived::default()),
+            live: None,
             compactions: 0,
         };
         let fingerprints = store.fingerprints()?;
@@ -105,6 +109,7 @@ impl Collection {
             suggesting: Mutex::new(()),
             closed: AtomicBool::new(false),
             pool,
+            followed: Mutex::new(None),
         };
         collection.derive_active()?;
         Ok(collection)

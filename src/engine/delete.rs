@@ -110,8 +110,9 @@ impl Collection {
         if rows < ROWS_MIN || count * 2 > rows {
             return;
         }
-        if let Err(error) = writer.publish(|state| state.compact(self.keeping)) {
-            tracing::error!(%error, "rows of deleted images were not dropped");
+        match writer.publish(|state| state.compact(self.keeping)) {
+            Ok(kept) => self.follow_compacted(&kept),
+            Err(error) => tracing::error!(%error, "rows of deleted images were not dropped"),
         }
     }
 }
@@ -125,7 +126,7 @@ fn delete_step(
     let collection = writer.collection;
     let mut batch = writer.batch();
     let mut saved = writer.saved_state();
-    let mut images = Vec::new();
+    let (mut images, mut offsets) = (Vec::new(), Vec::new());
     let mut sources = 0;
     {
         let state = read(&collection.state);
@@ -141,6 +142,7 @@ fn delete_step(
             };
             batch.delete_image(state.rows.get(offset).generation, image);
             images.push(*image);
+            offsets.push(offset);
             saved.generation = saved.generation.next();
             if state.labels.get(image).is_some() {
                 batch.put_fingerprint(image, state.vectors.row(offset as usize));
@@ -159,6 +161,7 @@ fn delete_step(
         state.sources -= sources;
         state.forget(&images, saved.generation);
     });
+    collection.follow_removed(writer, &offsets);
     Ok(())
 }
 
@@ -179,8 +182,8 @@ impl State {
         decide_all(&self.rows, &self.labels, &self.policy, derived);
     }
 
-    /// Moves the rows that are left together.
-    fn compact(&mut self, keeping: Keeping) -> Result<(), IndexError> {
+    /// Moves the rows that are left together; answers where they were.
+    fn compact(&mut self, keeping: Keeping) -> Result<Vec<PointOffset>, IndexError> {
         let kept: Vec<_> = self.rows.alive().map(|(offset, row)| (offset, *row)).collect();
         let offsets: Vec<_> = kept.iter().map(|(offset, _)| *offset).collect();
         let vectors = self.vectors.gather(&offsets);
@@ -195,6 +198,9 @@ impl State {
         self.derived = Arc::new(Derived { places, near, votes: derived.votes.clone(), decisions });
         (self.rows, self.vectors, self.index) = (Arc::new(rows), vectors, index);
         self.compactions += 1;
-        Ok(())
+        if let Some(live) = self.live.as_mut() {
+            Arc::make_mut(live).keep(&offsets);
+        }
+        Ok(offsets)
     }
 }

@@ -10,6 +10,7 @@ use super::clusterings::{ClusteringHead, MemberRecord, ReachabilityRecord};
 use super::collection::Collection;
 use super::error::EngineError;
 use super::filter::Filter;
+use super::live::LiveView;
 use super::lock::read;
 use super::persist::ImageRecord;
 use super::state::count_kinds;
@@ -95,6 +96,8 @@ pub struct Stats {
     pub clusterings: usize,
     /// The active one.
     pub active: Option<Arc<ClusteringHead>>,
+    /// The active clustering as it is now, where it is followed.
+    pub live: Option<Arc<LiveView>>,
     /// The index in use.
     pub index: IndexKind,
     /// Bytes that embeddings take in memory.
@@ -110,7 +113,7 @@ impl Collection {
         let snapshot = self.snapshot();
         let offset = snapshot.rows.stored(image)?;
         let header = self.store.header(image)?.ok_or_else(|| EngineError::not_found("image", image))?;
-        let cluster = snapshot.derived.places[offset as usize].cluster();
+        let cluster = snapshot.cluster_of(offset);
         let embedding = with_embedding.then(|| self.embedding(image)).flatten();
         Ok(ImageView { image: *image, header, cluster, embedding })
     }
@@ -170,7 +173,7 @@ impl Collection {
                 continue;
             };
             let embedding = with_embeddings.then(|| self.embedding(&row.image)).flatten();
-            let cluster = snapshot.derived.places[offset].cluster();
+            let cluster = snapshot.cluster_of(offset as PointOffset);
             bytes += estimated_bytes(&header) + embedding.as_ref().map_or(0, |values| values.len() * 4);
             found.images.push(ImageView { image: row.image, header, cluster, embedding });
         }
@@ -310,6 +313,7 @@ impl Collection {
             events: state.events,
             clusterings: state.heads.len(),
             active: state.active_head().map(Arc::clone),
+            live: state.live().map(Arc::clone),
             index: state.index.kind(),
             vector_bytes: vector_bytes(&state.vectors),
         }

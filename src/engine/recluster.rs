@@ -54,12 +54,14 @@ pub struct Suggestion {
 }
 
 /// The images of one generation in the order of their ids, as an algorithm wants them.
-struct Data {
+pub(super) struct Data {
     generation: Generation,
-    ids: Vec<ImageId>,
-    offsets: Vec<PointOffset>,
-    vectors: Vectors,
+    pub(super) ids: Vec<ImageId>,
+    pub(super) offsets: Vec<PointOffset>,
+    pub(super) vectors: Vectors,
     approximate: bool,
+    /// How often rows had been renumbered.
+    pub(super) compactions: u64,
 }
 
 /// Neighbours that the collection's index proposes.
@@ -114,6 +116,12 @@ impl Collection {
         operation.progress("storing", 0, 0);
         let seconds = started.elapsed().as_secs_f64();
         let head = self.keep_clustering(request, &data, &outcome, &summaries, seconds)?;
+        // The result stands; what is not followed now is in a moment, by whoever keeps the collection up.
+        operation.progress("following", 0, 0);
+        drop(data);
+        if let Err(error) = self.begin_to_follow(&cancelled) {
+            tracing::warn!(%error, collection = self.name(), "the clustering is not followed yet");
+        }
         Ok(OperationResult::Clustering(Box::new(head), request.activate))
     }
 
@@ -158,7 +166,7 @@ impl Collection {
         IndexCandidates { collection: self, data, rows }
     }
 
-    fn data(&self) -> Data {
+    pub(super) fn data(&self) -> Data {
         let state = read(&self.state);
         let mut rows: Vec<(ImageId, PointOffset)> =
             state.rows.alive().map(|(offset, row)| (row.image, offset)).collect();
@@ -170,6 +178,7 @@ impl Collection {
             ids,
             offsets,
             approximate: state.index.kind() == IndexKind::Hnsw,
+            compactions: state.compactions,
         }
     }
 
@@ -232,7 +241,7 @@ impl Collection {
             state.heads.insert(kept.id, kept);
             if let Some((event, hash, _)) = activation {
                 (state.events, state.last_hash) = (event, hash);
-                state.active = saved.active;
+                state.follow_only(saved.active);
             }
             if let Some(derived) = derived {
                 state.derived = Arc::new(derived);
@@ -291,7 +300,7 @@ impl Collection {
         self.store.commit(batch)?;
         writer.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
-            state.active = Some(head.id);
+            state.follow_only(Some(head.id));
             state.derived = Arc::new(derived);
         });
         Ok(head)

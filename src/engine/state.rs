@@ -12,6 +12,7 @@ use crate::types::{ClusterId, Generation, ImageId, PointOffset, Vectors};
 use super::clusterings::{ClusteringHead, Place};
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, Near, NearRows, nearer};
+use super::live::LiveView;
 
 /// One stored image, by offset.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +119,8 @@ pub(super) struct State {
     pub(super) next_clustering: u64,
     pub(super) next_cluster: u64,
     pub(super) derived: Arc<Derived>,
+    /// The active clustering followed through adds and deletes, where it is by DBSCAN.
+    pub(super) live: Option<Arc<LiveView>>,
     /// How often rows were renumbered since the start.
     pub(super) compactions: u64,
 }
@@ -134,6 +137,17 @@ pub(super) struct Snapshot {
     pub(super) policy_version: u64,
     pub(super) policy_ms: i64,
     pub(super) active: Option<Arc<ClusteringHead>>,
+    pub(super) live: Option<Arc<LiveView>>,
+}
+
+impl Snapshot {
+    /// A row's cluster in the active clustering: where that is followed, as it is now.
+    pub(super) fn cluster_of(&self, offset: PointOffset) -> Option<ClusterId> {
+        match &self.live {
+            Some(live) => live.label(offset),
+            None => self.derived.places[offset as usize].cluster(),
+        }
+    }
 }
 
 impl State {
@@ -149,6 +163,7 @@ impl State {
             policy_version: self.policy_version,
             policy_ms: self.policy_ms,
             active: self.active_head().map(Arc::clone),
+            live: self.live().map(Arc::clone),
         }
     }
 

@@ -1,4 +1,5 @@
-//! What a collection needs and nobody waits for: the index that it has outgrown, built anew beside the one in use.
+//! What a collection needs and nobody waits for: the index that it has outgrown, built anew beside the one in use, and
+//! the clustering that is to be followed after a start.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +45,9 @@ impl Upkeep {
                 for collection in open {
                     if let Err(error) = collection.renew_index(&stop) {
                         tracing::error!(%error, collection = collection.name(), "the index was not renewed");
+                    }
+                    if let Err(error) = collection.begin_to_follow(&|| stop.load(Ordering::Relaxed)) {
+                        tracing::error!(%error, collection = collection.name(), "the clustering is not followed");
                     }
                 }
             }

@@ -77,7 +77,7 @@ impl AdminService for Admin {
             Ok((collection.stats(), shared.engine.disk_bytes()?, shared.engine.waiting_images()))
         })
         .await?;
-        let active = stats.active.as_deref();
+        let (active, live) = (stats.active.as_deref(), stats.live.as_deref());
         Ok(Response::new(proto::GetStatsResponse {
             images: stats.images,
             sources: stats.sources,
@@ -93,6 +93,9 @@ impl AdminService for Admin {
             clusterings: stats.clusterings as u32,
             active_clustering_id: active.map_or(0, |head| head.id),
             clustering_generation: active.map_or(0, |head| head.generation.0),
+            live_generation: live.map_or(0, |live| live.generation.0),
+            live_clusters: live.map_or(0, |live| live.sizes.len() as u32),
+            live_noise: live.map_or(0, |live| live.noise),
             clusters: active.map_or(0, |head| head.clusters.len() as u32),
             noise: active.map_or(0, |head| head.noise),
             index: stats.index.name().to_owned(),

@@ -7,7 +7,7 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::engine::{
-    Collection, Engine, EngineError, MemberRecord, ReachabilityRecord, ReclusterRequest, RequestKey,
+    Collection, Engine, EngineError, LiveView, MemberRecord, ReachabilityRecord, ReclusterRequest, RequestKey,
 };
 use crate::proto;
 use crate::proto::clustering_service_server::ClusteringService;
@@ -162,6 +162,52 @@ impl ClusteringService for Clusterings {
         Ok(Response::new(proto::ListMembersResponse { members, next_page_token }))
     }
 
+    async fn list_live_clusters(
+        &self,
+        request: Request<proto::ListLiveClustersRequest>,
+    ) -> Result<Response<proto::ListLiveClustersResponse>, Status> {
+        let mut request = request.into_inner();
+        let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let page = Page::of("ListLiveClusters", &request, size, &token)?;
+        let collection = self.collection(&request.collection)?;
+        let view = blocking(move || collection.live()).await?;
+        check_generation(&page, &view)?;
+        let mut all: Vec<_> =
+            view.sizes.iter().map(|(id, &size)| proto::LiveCluster { cluster_id: id.0, size }).collect();
+        all.sort_by_key(|cluster| (std::cmp::Reverse(cluster.size), cluster.cluster_id));
+        let (clusters, next_page_token) = page.cut(view.generation.0, all);
+        let lineage = if page.position.is_none() {
+            view.lineage.iter().map(convert::lineage_event).collect()
+        } else {
+            Vec::new()
+        };
+        Ok(Response::new(proto::ListLiveClustersResponse {
+            clusters,
+            next_page_token,
+            clustering_id: view.clustering,
+            generation: view.generation.0,
+            noise: view.noise,
+            lineage,
+        }))
+    }
+
+    async fn list_live_members(
+        &self,
+        request: Request<proto::ListLiveMembersRequest>,
+    ) -> Result<Response<proto::ListLiveMembersResponse>, Status> {
+        let mut request = request.into_inner();
+        let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let page = Page::of("ListLiveMembers", &request, size, &token)?;
+        let collection = self.collection(&request.collection)?;
+        let cluster = request.cluster_id.map(ClusterId);
+        let (view, all) = blocking(move || collection.live_members(cluster)).await?;
+        check_generation(&page, &view)?;
+        let (members, next_page_token) = page.cut(view.generation.0, all);
+        let image_ids = members.iter().map(ToString::to_string).collect();
+        let generation = view.generation.0;
+        Ok(Response::new(proto::ListLiveMembersResponse { image_ids, next_page_token, generation }))
+    }
+
     async fn get_reachability(
         &self,
         request: Request<proto::GetReachabilityRequest>,
@@ -187,6 +233,22 @@ struct GivenUp(Arc<AtomicBool>);
 impl Drop for GivenUp {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A listing of what changes all the time goes on only with the generation that it began with.
+fn check_generation(page: &Page, view: &LiveView) -> Result<(), Status> {
+    match page.position {
+        Some(position) if position.generation != view.generation.0 => {
+            Err(status(EngineError::Precondition {
+                reason: "GENERATION_MISMATCH",
+                message: format!(
+                    "the listing began at generation {}, it is {} now: begin again",
+                    position.generation, view.generation.0
+                ),
+            }))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -6,6 +6,7 @@ mod generate;
 mod large;
 mod lineage;
 mod linfa_oracle;
+mod live;
 mod partition;
 mod summary;
 

@@ -20,8 +20,10 @@ mod clusterings;
 mod decisions;
 mod decisions_rules;
 mod durability;
+mod live;
 mod pipeline;
 mod requests;
+mod schedule;
 mod suggest;
 mod wire;
 

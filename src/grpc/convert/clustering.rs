@@ -1,7 +1,7 @@
 //! Clusterings, clusters and parameters.
 
 use crate::cluster::{EpsLook, Extraction, KMeansStart, OpticsLook, Parameters, RedFlag};
-use crate::engine::{ClusterHead, ClusteringHead, Suggestion};
+use crate::engine::{ClusterHead, ClusteringHead, LineageChange, LineageEvent, Suggestion};
 use crate::proto;
 use crate::proto::optics_parameters::Extraction as ProtoExtraction;
 use crate::proto::parameters::Algorithm;
@@ -117,6 +117,23 @@ pub(in crate::grpc) fn clustering(
         seconds: head.seconds,
         k_distances: if with_curve { head.k_distances.clone() } else { Vec::new() },
         knee: head.knee.filter(|_| with_curve).map(f64::from),
+    }
+}
+
+/// Something that happened to a cluster that is followed.
+pub(in crate::grpc) fn lineage_event(event: &LineageEvent) -> proto::LineageEvent {
+    let (change, other) = match event.change {
+        LineageChange::Appeared => (proto::LineageChange::Appeared, None),
+        LineageChange::Vanished => (proto::LineageChange::Vanished, None),
+        LineageChange::MergedInto(other) => (proto::LineageChange::Merged, Some(other)),
+        LineageChange::SplitFrom(other) => (proto::LineageChange::Split, Some(other)),
+    };
+    proto::LineageEvent {
+        generation: event.generation.0,
+        time: Some(timestamp(event.at_ms)),
+        cluster_id: event.cluster.0,
+        change: change.into(),
+        other_cluster_id: other.map(|cluster| cluster.0),
     }
 }
 

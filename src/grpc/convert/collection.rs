@@ -45,6 +45,9 @@ pub(in crate::grpc) fn policy((policy, version, update_ms): (Policy, u64, i64)) 
         inheritance_agreement: Some(policy.inheritance_agreement),
         answer_in_review: answer.into(),
         precision_weight: Some(policy.precision_weight),
+        recluster_growth: Some(policy.recluster_growth),
+        recluster_noise: Some(policy.recluster_noise),
+        recluster_hours: Some(policy.recluster_hours),
         update_time: Some(timestamp(update_ms)),
     }
 }
@@ -71,6 +74,9 @@ pub(in crate::grpc) fn policy_from(
         answer_in_review: _,
         precision_weight,
         update_time: _,
+        recluster_growth,
+        recluster_noise,
+        recluster_hours,
     } = *new;
     Ok(move |old: Policy| Policy {
         standing_margin: standing_margin.unwrap_or(old.standing_margin),
@@ -79,5 +85,8 @@ pub(in crate::grpc) fn policy_from(
         inheritance_agreement: inheritance_agreement.unwrap_or(old.inheritance_agreement),
         answer_in_review: answer.unwrap_or(old.answer_in_review),
         precision_weight: precision_weight.unwrap_or(old.precision_weight),
+        recluster_growth: recluster_growth.unwrap_or(old.recluster_growth),
+        recluster_noise: recluster_noise.unwrap_or(old.recluster_noise),
+        recluster_hours: recluster_hours.unwrap_or(old.recluster_hours),
     })
 }

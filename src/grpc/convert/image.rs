@@ -92,6 +92,7 @@ pub(in crate::grpc) fn outcome(
                 status: status.into(),
                 image_id: added.image.to_string(),
                 decision: Some(basic_decision(&added.image, added.decision)),
+                cluster_id: added.cluster.map(|cluster| cluster.0),
                 ..Default::default()
             }
         }
@@ -104,7 +105,7 @@ pub(in crate::grpc) fn outcome(
                 cause: cause(&error).into(),
                 detail: error.to_string(),
                 image_id: id,
-                decision: None,
+                ..Default::default()
             }
         }
     }

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tonic::Status;
 
 use super::Served;
-use crate::support::{Api, TestDaemon, header, id_of, ids_filter, image_message, k_means, picture};
+use crate::live::check_live;
+use crate::support::{Api, TestDaemon, dbscan, header, id_of, ids_filter, image_message, k_means, picture};
 
 const KILLS: u64 = 20;
 /// Acknowledged words between two kills.
@@ -207,11 +208,15 @@ async fn stream(api: Api, notes: Notes, mut rng: ChaCha8Rng) -> Result<(), Statu
 
 /// Clusters, and judges clusters, until the daemon is gone.
 async fn cluster(api: Api, notes: Notes) -> Result<(), Status> {
+    let mut turn = 0u32;
     loop {
         if api.admin().get_stats(proto::GetStatsRequest::default()).await?.into_inner().images < 10 {
             continue;
         }
-        let parameters = proto::Parameters { algorithm: Some(k_means(5)) };
+        // One that is followed through what comes, and one that is not.
+        turn += 1;
+        let algorithm = if turn.is_multiple_of(2) { k_means(5) } else { dbscan(0.05) };
+        let parameters = proto::Parameters { algorithm: Some(algorithm) };
         let name = match api.start_recluster(Some(parameters)).await {
             // Deleted meanwhile, down to fewer than five.
             Err(status) if status.code() == tonic::Code::InvalidArgument => continue,
@@ -222,7 +227,8 @@ async fn cluster(api: Api, notes: Notes) -> Result<(), Status> {
         };
         notes.with(|model| model.clusterings.push(made.clustering_id));
         let request = proto::ListClustersRequest { clustering_id: made.clustering_id, ..Default::default() };
-        let first = api.clusterings().list_clusters(request).await?.into_inner().clusters.remove(0);
+        let clusters = api.clusterings().list_clusters(request).await?.into_inner().clusters;
+        let Some(first) = clusters.into_iter().next() else { continue };
         notes.with(|model| model.asked_verdicts += 1);
         api.judge_cluster(Side::Keep, Some(first.cluster_id), &[]).await?;
         notes.with(Model::acknowledge_verdict);
@@ -301,6 +307,7 @@ async fn nothing_acknowledged_is_lost_to_kills() {
         let mut served = Served::start(folder.path(), durability).await;
         let mut model = std::mem::take(&mut *notes.model.lock().unwrap());
         check(&served.api, &mut model, round).await;
+        check_live(&served.api).await;
         *notes.model.lock().unwrap() = model;
         let mut callers = tokio::task::JoinSet::new();
         for _ in 0..3 {
