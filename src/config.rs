@@ -49,7 +49,7 @@ pub struct ServeArgs {
     /// Largest image file, in MiB, 1 to 64 [default: 64]
     #[arg(long, env = "CULLD_IMAGE_MIB_MAX", value_name = "MIB")]
     pub image_mib_max: Option<u64>,
-    /// Largest image, in megapixels, 1 to 1,000 [default: 100]
+    /// Largest image, in megapixels, 1 to 1,000; a side has 65,535 pixels at most, whatever this is [default: 100]
     #[arg(long, env = "CULLD_IMAGE_MEGAPIXELS_MAX", value_name = "MP")]
     pub image_megapixels_max: Option<u64>,
     /// Longest time to decode one image, in seconds, 1 to 600 [default: 10]

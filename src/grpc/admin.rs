@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use crate::decode::SIDE_MAX;
 use crate::engine::{EngineError, Operation, OperationStatus};
 use crate::proto;
 use crate::proto::admin_service_server::AdminService;
@@ -53,6 +54,7 @@ impl AdminService for Admin {
             page_size_max: PAGE_SIZE_MAX,
             collections_max: config.collections_max as u32,
             clusterings_kept: config.clusterings_kept as u32,
+            image_side_px_max: SIDE_MAX,
         };
         Ok(Response::new(proto::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),

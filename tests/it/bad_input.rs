@@ -111,6 +111,8 @@ fn images() -> Vec<(&'static str, Vec<u8>, AddStatus, AddCause)> {
     let deep = image::ImageBuffer::from_fn(30, 20, |x, y| Luma([(x * 2000 + y * 100) as u16]));
     let deep = encoded(&DynamicImage::ImageLuma16(deep), ImageFormat::Png);
     let huge = decode::png(20_000, 20_000, 8, 2, &[], &[0; 9]);
+    let flat = decode::png(100_000_000, 1, 8, 0, &[], &[0; 9]);
+    let tall = decode::png(1, 100_000_000, 8, 0, &[], &[0; 9]);
     let mut bomb = b"GIF89a\xFF\xFF\xFF\xFF\0\0\0".to_vec();
     bomb.extend(b",\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;");
     vec![
@@ -120,6 +122,8 @@ fn images() -> Vec<(&'static str, Vec<u8>, AddStatus, AddCause)> {
         ("a truncated JPEG", jpeg[..jpeg.len() / 2].to_vec(), rejected, AddCause::Corrupt),
         ("a decompression bomb", bomb, rejected, AddCause::TooManyPixels),
         ("20,000 x 20,000", huge, rejected, AddCause::TooManyPixels),
+        ("100,000,000 x 1", flat, rejected, AddCause::TooManyPixels),
+        ("1 x 100,000,000", tall, rejected, AddCause::TooManyPixels),
         ("a byte too many", vec![0; (1 << 20) + 1], rejected, AddCause::TooLarge),
         ("CMYK", decode::unhex(decode::CMYK_JPEG), added, AddCause::Unspecified),
         ("16 bits", deep, added, AddCause::Unspecified),

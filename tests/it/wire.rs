@@ -178,6 +178,7 @@ async fn the_daemon_says_what_bounds_a_caller() {
     let limits = info.limits.unwrap();
     assert_eq!((limits.unread_outcomes_max, limits.page_size_max), (256, 1000));
     assert_eq!((limits.image_bytes_max, limits.image_pixels_max), (64 << 20, 100_000_000));
+    assert_eq!(limits.image_side_px_max, 65_535);
     assert_eq!((info.index.as_str(), info.durability.as_str(), info.workers), ("auto", "process", 2));
     let space = info.embedding_space.unwrap();
     assert_eq!((space.dimension, space.id.len()), (64, 64));
