@@ -21,6 +21,7 @@ mod persist;
 mod query;
 mod recluster;
 mod requests;
+mod sources;
 mod state;
 mod verdict;
 

@@ -92,7 +92,7 @@ fn print(answer: &EvaluateResponse, out: &mut Output) {
         ));
     }
     if answer.unknown > 0 {
-        out.line(format!("{} labels name no stored image", answer.unknown));
+        out.line(format!("{} labels name no stored image, or several", answer.unknown));
     }
 }
 

@@ -300,7 +300,7 @@ fn note_source(
     image: &ImageId,
 ) -> Result<bool, EngineError> {
     let key = if source.key.is_empty() { image.to_string() } else { source.key };
-    let before = header.sources.iter().position(|known| known.key == key);
+    let before = header.sources.iter().position(|known| known.key == key && known.uri == source.uri);
     if before.is_none() && header.sources.len() >= SOURCES_MAX {
         let description = format!("the image has {SOURCES_MAX} sources already");
         return Err(EngineError::invalid("key", description));

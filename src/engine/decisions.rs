@@ -64,25 +64,6 @@ impl Collection {
         DecisionReader { collection: self, snapshot: self.snapshot() }
     }
 
-    /// The image last seen at a source.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub fn image_at(&self, source_key: &str) -> Result<Option<ImageId>, EngineError> {
-        let mut latest: Option<(i64, Generation, ImageId)> = None;
-        for image in self.store.images_at(source_key)? {
-            let Some(header) = self.store.header(&image)? else {
-                continue;
-            };
-            let seen = header.sources.iter().find(|source| source.key == source_key);
-            let Some(seen) = seen.map(|source| source.last_seen_ms) else {
-                continue;
-            };
-            latest = latest.max(Some((seen, header.generation, image)));
-        }
-        Ok(latest.map(|(_, _, image)| image))
-    }
-
     /// The policy in force, its version and when it was set.
     pub fn policy(&self) -> (Policy, u64, i64) {
         let state = read(&self.state);

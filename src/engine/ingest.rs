@@ -226,30 +226,3 @@ impl From<PrepareError> for AddError {
         }
     }
 }
-
-impl Collection {
-    /// Whether an image was seen at this source with this size and time already.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub(super) fn is_unchanged(
-        &self,
-        key: &str,
-        size: u64,
-        modified_ms: Option<i64>,
-    ) -> Result<bool, EngineError> {
-        let Some(image) = self.image_at(key)? else {
-            return Ok(false);
-        };
-        let Some(header) = self.store.header(&image)? else {
-            return Ok(false);
-        };
-        let same = |source: &super::persist::SourceRecord| {
-            source.key == key
-                && source.size == size
-                && modified_ms.is_some()
-                && source.modified_ms == modified_ms
-        };
-        Ok(header.sources.iter().any(same))
-    }
-}

@@ -21,6 +21,8 @@ use super::status::{blocking, invalid, status};
 
 /// Images of one batch at most.
 const BATCH_MAX: usize = 1000;
+/// Images told of a key that names several, at most.
+const AMBIGUOUS_IDS_MAX: usize = 10;
 /// Decisions of one message at most.
 const DECISIONS_MAX: usize = 500;
 /// Messages that wait for a slow reader at most.
@@ -156,15 +158,22 @@ fn batch(
         }
     }
     let view = request.view();
-    for key in request.source_keys {
-        let image = collection.image_at(&key)?;
-        match image.and_then(|image| Some((image, reader.get(&image)?))) {
-            Some(decided) => found.push(decided),
-            None => unknown.push(key),
+    let mut ambiguous = Vec::new();
+    for source_key in request.source_keys {
+        let mut images = collection.images_at(&source_key)?;
+        images.retain(|image| reader.get(image).is_some());
+        match images[..] {
+            [] => unknown.push(source_key),
+            [image] => found.extend(reader.get(&image).map(|decision| (image, decision))),
+            _ => {
+                let image_ids = images.iter().take(AMBIGUOUS_IDS_MAX).map(ToString::to_string).collect();
+                ambiguous.push(proto::AmbiguousKey { source_key, image_ids });
+            }
         }
     }
     let decisions = in_view(&reader, view, &found)?;
-    Ok(proto::BatchGetDecisionsResponse { decisions, unknown, generation: reader.generation().0 })
+    let generation = reader.generation().0;
+    Ok(proto::BatchGetDecisionsResponse { decisions, unknown, generation, ambiguous })
 }
 
 fn fetch(

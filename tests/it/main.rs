@@ -22,6 +22,7 @@ mod decisions_rules;
 mod durability;
 mod pipeline;
 mod requests;
+mod sources;
 mod wire;
 
 mod cli;
