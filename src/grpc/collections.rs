@@ -25,11 +25,9 @@ impl CollectionService for Collections {
         let (engine, request) = (Arc::clone(&self.0), request.into_inner());
         let key = RequestKey::of("CreateCollection", &request.request_id, &request.encode_to_vec())
             .map_err(status)?;
-        let collection =
-            blocking(move || engine.create_collection(&request.collection, key.as_ref())).await?;
-        Ok(Response::new(proto::CreateCollectionResponse {
-            collection: Some(convert::collection(&collection)),
-        }))
+        let made = blocking(move || engine.create_collection(&request.collection, key.as_ref())).await?;
+        let collection = Some(convert::new_collection(made));
+        Ok(Response::new(proto::CreateCollectionResponse { collection }))
     }
 
     async fn get_collection(
