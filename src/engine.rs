@@ -43,7 +43,7 @@ pub use self::add::{Added, GROUP_IMAGES_MAX, NewSource, SOURCES_MAX};
 pub use self::clusterings::{ClusterHead, ClusteringHead, MemberRecord, ReachabilityRecord};
 pub use self::collection::Collection;
 pub use self::collections::NewCollection;
-pub use self::decisions::{DecisionReader, Explanation, FullDecision};
+pub use self::decisions::{DecisionReader, Explanation, FullDecision, Look};
 pub use self::delete::Deleted;
 pub use self::error::EngineError;
 pub use self::evaluate::{EvaluateOptions, Evaluation, Named, TRUE_LABELS_MAX, TrueLabel};

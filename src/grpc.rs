@@ -7,6 +7,7 @@ mod clusterings;
 mod collections;
 mod convert;
 mod decisions;
+mod fetch;
 mod images;
 mod inflight;
 mod page;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
@@ -46,6 +47,10 @@ struct Shared {
     engine: Arc<Engine>,
     config: Config,
     inflight: Inflight,
+    /// A permit per stream of decisions.
+    fetches: Arc<Semaphore>,
+    /// A permit per image that a stream hands to the queue.
+    handing: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
     started_ms: i64,
 }
@@ -67,13 +72,15 @@ pub async fn serve(
         engine: Arc::clone(&engine),
         config: config.clone(),
         inflight: Inflight::new(config.inflight_bytes_max),
+        fetches: Arc::new(Semaphore::new(fetch::STREAMS_MAX)),
+        handing: Arc::new(Semaphore::new(add_stream::HANDING_MAX)),
         stopping: stopping.clone(),
         started_ms: now.map_or(0, |since| since.as_millis() as i64),
     });
     let images = ImageServiceServer::new(images::Images(Arc::clone(&shared)))
         .max_decoding_message_size(image_message_max)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let decisions = DecisionServiceServer::new(decisions::Decisions(Arc::clone(&engine)))
+    let decisions = DecisionServiceServer::new(decisions::Decisions(Arc::clone(&shared)))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let clusterings = ClusteringServiceServer::new(clusterings::Clusterings(Arc::clone(&engine)))

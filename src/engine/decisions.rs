@@ -52,6 +52,10 @@ pub struct Explanation {
     pub rules: Vec<String>,
 }
 
+/// One generation, to be looked at again.
+#[derive(Clone)]
+pub struct Look(Snapshot);
+
 /// A consistent look at all decisions.
 pub struct DecisionReader<'a> {
     collection: &'a Collection,
@@ -61,7 +65,17 @@ pub struct DecisionReader<'a> {
 impl Collection {
     /// Looks at the decisions of the moment.
     pub fn decisions(&self) -> DecisionReader<'_> {
-        DecisionReader { collection: self, snapshot: self.snapshot() }
+        self.decisions_of(&self.look())
+    }
+
+    /// The generation of the moment, for one who looks several times.
+    pub fn look(&self) -> Look {
+        Look(self.snapshot())
+    }
+
+    /// Looks at the decisions of a generation of this collection.
+    pub fn decisions_of(&self, look: &Look) -> DecisionReader<'_> {
+        DecisionReader { collection: self, snapshot: look.0.clone() }
     }
 
     /// The policy in force, its version and when it was set.

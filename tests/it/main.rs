@@ -20,6 +20,7 @@ mod clusterings;
 mod decisions;
 mod decisions_rules;
 mod durability;
+mod fetch;
 mod pipeline;
 mod requests;
 mod sources;
