@@ -295,12 +295,10 @@ fn a_full_queue_refuses_and_a_stopping_pipeline_answers_all() {
     pipeline.try_submit(third).unwrap();
     assert_eq!(pipeline.waiting(), 2);
     assert_eq!(pipeline.try_submit(job(b"x").0), Err(SubmitError::Overloaded { queue_max: 2 }));
-    let release = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        drop(hold);
-    });
+    pipeline.stop();
+    assert_eq!(pipeline.try_submit(job(b"x").0), Err(SubmitError::Stopped));
+    drop(hold);
     drop(pipeline);
-    release.join().unwrap();
     for result in [second_result, third_result] {
         assert_eq!(result.recv().unwrap(), Err(PrepareError::Stopped));
     }

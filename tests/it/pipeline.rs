@@ -413,11 +413,12 @@ async fn overload_is_told_with_a_time_to_retry() {
         config.queue_images_max = 1;
     })
     .await;
+    // Made before the first one calls, so that they call at once.
+    let pictures: Vec<Vec<u8>> = (0..32).map(|caller| png(&scene(600, 600, caller))).collect();
     let mut callers = tokio::task::JoinSet::new();
-    for caller in 0..32 {
+    for (caller, bytes) in pictures.into_iter().enumerate() {
         let api = daemon.at("");
         callers.spawn(async move {
-            let bytes = png(&scene(600, 600, caller));
             let mut refusals = 0;
             loop {
                 match api.add(&caller.to_string(), bytes.clone()).await {
