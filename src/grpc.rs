@@ -6,6 +6,7 @@ mod admin;
 mod clusterings;
 mod collections;
 mod convert;
+mod deadline;
 mod decisions;
 mod fetch;
 mod images;
@@ -31,6 +32,7 @@ use crate::proto::collection_service_server::CollectionServiceServer;
 use crate::proto::decision_service_server::DecisionServiceServer;
 use crate::proto::image_service_server::ImageServiceServer;
 
+use self::deadline::DeadlineLayer;
 use self::inflight::Inflight;
 
 /// Bytes of a message that carries an image beyond the image itself.
@@ -94,7 +96,7 @@ pub async fn serve(
     };
     let shutdown = drain_signal(stopping, reporter);
     Server::builder()
-        .timeout(config.request_time_max)
+        .layer(DeadlineLayer { limit: config.request_time_max })
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .add_service(health)

@@ -57,6 +57,7 @@ impl AdminService for Admin {
             clusterings_kept: config.clusterings_kept as u32,
             image_side_px_max: SIDE_MAX,
             fetch_streams_max: fetch::STREAMS_MAX as u32,
+            request_seconds_max: config.request_time_max.as_secs_f64(),
         };
         Ok(Response::new(proto::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -155,9 +156,12 @@ impl AdminService for Admin {
     ) -> Result<Response<proto::WaitOperationResponse>, Status> {
         let request = request.into_inner();
         let operation = self.operation(&request.name).await?;
+        // The answer has to be out before the call itself has taken too long.
+        let limit = self.0.config.request_time_max;
+        let wait_max = WAIT_MAX.min(limit - limit / 10);
         let timeout = match request.timeout.map(Duration::try_from) {
-            None => WAIT_DEFAULT,
-            Some(Ok(timeout)) => timeout.min(WAIT_MAX),
+            None => WAIT_DEFAULT.min(wait_max),
+            Some(Ok(timeout)) => timeout.min(wait_max),
             Some(Err(_)) => return Err(invalid("timeout", "must not be negative")),
         };
         let (mut watcher, mut stopping) = (operation.watch(), self.0.stopping.clone());
