@@ -127,6 +127,7 @@ impl CliError {
             Self::Usage(_) | Self::Config(_) | Self::Labels(_) => EXIT_USAGE,
             Self::Unreachable { .. } => EXIT_UNREACHABLE,
             Self::Call(status) if status.code() == Code::Unavailable || is_broken(status) => EXIT_UNREACHABLE,
+            Self::Call(status) if is_misuse(status) => EXIT_USAGE,
             Self::Interrupted { cause, .. } => cause.exit_code(),
             _ => EXIT_FAILED,
         }
@@ -152,6 +153,11 @@ impl From<Status> for CliError {
 /// Whether the connection broke: what the daemon says comes without a source.
 fn is_broken(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
+}
+
+/// Whether the daemon names the value that is out of range.
+fn is_misuse(status: &Status) -> bool {
+    status.code() == Code::InvalidArgument && status.get_details_bad_request().is_some()
 }
 
 /// A status with its details as a person reads it.

@@ -157,9 +157,35 @@ fn exit_codes_are_those_of_the_help() {
     let daemon = Daemon::start();
     daemon.run(["keep", "--cluster", "99"]).code(1);
     daemon.run(["stats", "--collection", "nowhere"]).code(1);
-    let refused = daemon.run(["policy", "set", "--standing-margin", "7"]).code(1);
-    assert!(refused.stderr().contains("standing_margin"), "{}", refused.stderr());
     daemon.run(["evaluate", "--labels", "/nowhere.csv", "--keep", "a"]).code(2);
+}
+
+/// Values out of range are wrong usage, whether this side knows the range or the daemon does.
+#[test]
+fn values_out_of_range_are_wrong_usage() {
+    let (folder, images) = two_colours();
+    let daemon = Daemon::start();
+    daemon.add(&images).code(0);
+    let check = |arguments: &[&str], named: &str| {
+        let refused = daemon.run(arguments).code(2).stderr();
+        assert!(refused.contains(named), "{arguments:?}: {refused}");
+    };
+    check(&["policy", "set", "--standing-margin", "7"], "standing_margin");
+    check(&["policy", "set", "--standing-margin", "-1"], "standing_margin");
+    check(&["recluster", "k-means", "--k", "0"], "parameters.k");
+    check(&["recluster", "dbscan", "--eps=-1"], "parameters.eps");
+    check(&["recluster", "dbscan", "--eps", "-1"], "parameters.eps");
+    check(&["recluster", "dbscan", "--eps", "nan"], "parameters.eps");
+    check(&["recluster", "dbscan", "--min-points", "5000"], "parameters.min_points");
+    check(&["recluster", "birch", "--threshold", "-0.5"], "parameters.threshold");
+    check(&["neighbours", "red-0.png", "-k", "5000"], "5000");
+    check(&["neighbours", "red-0.png", "-k", "0"], "0");
+    check(&["collections", "create", "A B"], "collection");
+    let labels = folder.path().join("labels.csv");
+    let labels = labels.to_str().unwrap();
+    for rate in [&["--rate-per-hour=-3"][..], &["--rate-per-hour", "-3"]] {
+        check(&[&["evaluate", "--labels", labels, "--keep", "red"], rate].concat(), "rate_per_hour");
+    }
 }
 
 #[test]
