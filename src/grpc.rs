@@ -37,6 +37,9 @@ use self::inflight::Inflight;
 
 /// Bytes of a message that carries an image beyond the image itself.
 const IMAGE_MESSAGE_OVERHEAD_BYTES: u64 = 1 << 20;
+/// A message may carry so many times the image that is allowed: an image too large is read to be told so by name, and
+/// only one beyond this breaks its call. Bytes are held as they arrive, so the slack costs nobody else.
+const IMAGE_MESSAGE_SLACK: u64 = 4;
 /// Bytes of any other message at most; 200,000 true labels by source key fit.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Streams of one connection at most.
@@ -68,7 +71,8 @@ pub async fn serve(
     config: &Config,
     stopping: watch::Receiver<bool>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let image_message_max = (config.image_bytes_max + IMAGE_MESSAGE_OVERHEAD_BYTES) as usize;
+    let image_message_max =
+        (config.image_bytes_max * IMAGE_MESSAGE_SLACK + IMAGE_MESSAGE_OVERHEAD_BYTES) as usize;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let shared = Arc::new(Shared {
         engine: Arc::clone(&engine),

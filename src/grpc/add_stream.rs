@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use crate::engine::{AddError, EngineError, Ingest, IngestTask};
 use crate::proto;
@@ -86,7 +86,7 @@ async fn read_images(
         };
         let image = match message {
             None => return End::Done,
-            Some(Err(error)) => return End::Error(error),
+            Some(Err(error)) => return End::Error(broken(error)),
             Some(Ok(proto::AddImagesRequest { message: Some(Message::Image(image)) })) => image,
             Some(Ok(_)) => {
                 return End::Error(invalid("message", "every message after the first must be an image"));
@@ -124,6 +124,14 @@ async fn read_images(
             return End::Error(status(EngineError::Internal("an image could not be queued".to_owned())));
         }
     }
+}
+
+/// Why a message could not be read. The transport knows no details.
+fn broken(error: Status) -> Status {
+    if error.code() == Code::OutOfRange {
+        return invalid("message", format!("is larger than any image may be: {}", error.message()));
+    }
+    error
 }
 
 async fn header(

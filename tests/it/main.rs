@@ -21,6 +21,7 @@ mod decisions;
 mod decisions_rules;
 mod durability;
 mod fetch;
+mod large;
 mod pipeline;
 mod requests;
 mod sources;
