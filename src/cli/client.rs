@@ -214,10 +214,13 @@ impl Client {
     pub(super) async fn thumbnails(&mut self, image_ids: &[String]) -> Result<Vec<Vec<u8>>, CliError> {
         let mut all = Vec::with_capacity(image_ids.len());
         for ids in image_ids.chunks(THUMBNAILS_PER_CALL) {
-            let request =
-                BatchGetThumbnailsRequest { collection: self.collection.clone(), image_ids: ids.to_vec() };
-            let answer = self.images.batch_get_thumbnails(request).await?.into_inner();
-            all.extend(answer.thumbnails.into_iter().map(|thumbnail| thumbnail.jpeg));
+            let mut image_ids = ids.to_vec();
+            while !image_ids.is_empty() {
+                let request = BatchGetThumbnailsRequest { collection: self.collection.clone(), image_ids };
+                let answer = self.images.batch_get_thumbnails(request).await?.into_inner();
+                all.extend(answer.thumbnails.into_iter().map(|thumbnail| thumbnail.jpeg));
+                image_ids = answer.remaining_image_ids;
+            }
         }
         Ok(all)
     }

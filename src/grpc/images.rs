@@ -131,11 +131,13 @@ impl ImageService for Images {
             ));
         }
         let images: Vec<ImageId> = convert::image_ids("image_ids", &request.image_ids)?;
-        let get = move |collection: Arc<Collection>| collection.thumbnails(&images);
-        let found = on_collection(&self.0.engine, request.collection, get).await?.into_iter();
+        let get = move |collection: Arc<Collection>| collection.thumbnails(&images, PAGE_BYTES_MAX);
+        let (found, looked_at) = on_collection(&self.0.engine, request.collection, get).await?;
+        let remaining_image_ids = request.image_ids.get(looked_at..).unwrap_or_default().to_vec();
         let thumbnail =
             |(image, jpeg): (ImageId, Vec<u8>)| proto::Thumbnail { image_id: image.to_string(), jpeg };
-        Ok(Response::new(proto::BatchGetThumbnailsResponse { thumbnails: found.map(thumbnail).collect() }))
+        let thumbnails = found.into_iter().map(thumbnail).collect();
+        Ok(Response::new(proto::BatchGetThumbnailsResponse { thumbnails, remaining_image_ids }))
     }
 
     async fn delete_images(
