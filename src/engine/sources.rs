@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::types::{Generation, ImageId};
 
+use super::add::NewSource;
 use super::collection::Collection;
 use super::error::EngineError;
 use super::persist::{ImageRecord, SourceRecord};
@@ -27,20 +28,22 @@ impl Collection {
         Ok(found.into_iter().map(|(_, _, image)| image).filter(|image| known.insert(*image)).collect())
     }
 
-    /// Whether the image last seen at this source had this size and time.
+    /// Whether the image last seen at this source had this size, and the same time and tags.
     ///
     /// # Errors
     /// The store fails.
     pub(super) fn is_unchanged(
         &self,
-        (key, uri): (&str, &str),
+        seen: &NewSource,
         size: u64,
-        modified_ms: Option<i64>,
     ) -> Result<bool, EngineError> {
         let mut last: Option<(i64, Generation, bool)> = None;
-        self.each_source(key, |_, header, source| {
-            let same = source.size == size && modified_ms.is_some() && source.modified_ms == modified_ms;
-            if source.uri == uri {
+        self.each_source(&seen.key, |_, header, source| {
+            let same = source.size == size
+                && seen.modified_ms.is_some()
+                && source.modified_ms == seen.modified_ms
+                && source.tags == seen.tags;
+            if source.uri == seen.uri {
                 last = last.max(Some((source.last_seen_ms, header.generation, same)));
             }
         })?;

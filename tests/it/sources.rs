@@ -71,3 +71,32 @@ async fn a_key_of_different_images_names_none_of_them() {
     add_at(&daemon, key, "file:///b/IMG_1.png", picture(3, 0)).await;
     check_key(&daemon, key, &[&third], &[]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_did_not_change_take_new_tags() {
+    let daemon = TestDaemon::with(|config| {
+        let root = config.data.parent().unwrap().join("pictures");
+        std::fs::create_dir(&root).unwrap();
+        std::fs::write(root.join("one.png"), picture(8, 0)).unwrap();
+        config.allowed_roots = vec![std::fs::canonicalize(root).unwrap()];
+    })
+    .await;
+    let root = std::fs::canonicalize(daemon.folder().join("pictures")).unwrap();
+    let id = id_of(&picture(8, 0));
+    let mut last_seen = None;
+    for (tags, is_news) in [(vec!["one"], true), (vec!["one"], false), (vec!["two"], true), (vec![], true)] {
+        let request = proto::ImportSourcesRequest {
+            paths: vec![root.to_str().unwrap().to_owned()],
+            tags: tags.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        };
+        let operation = daemon.images().import_sources(request).await.unwrap().into_inner().operation;
+        daemon.wait(&operation.unwrap().name).await.unwrap();
+        let source = daemon.image(&id).await.unwrap().sources.remove(0);
+        assert_eq!(source.tags, tags);
+        // What did not change is not even read.
+        assert!(is_news || source.last_seen_time == last_seen, "{tags:?}");
+        last_seen = source.last_seen_time;
+    }
+    assert_eq!(daemon.stats().await.sources, 1);
+}
