@@ -39,7 +39,7 @@ use crate::embed::{EmbeddingSpace, Job, Pipeline, PrepareError, Prepared, Submit
 use crate::index::{HnswParams, IndexChoice};
 use crate::store::{Durability, Store};
 
-pub use self::add::{Added, GROUP_IMAGES_MAX, NewSource, SOURCES_MAX};
+pub use self::add::{Added, GROUP_IMAGES_MAX, NewSource, SOURCES_MAX, TOO_MANY_SOURCES};
 pub use self::clusterings::{ClusterHead, ClusteringHead, MemberRecord, ReachabilityRecord};
 pub use self::collection::Collection;
 pub use self::collections::NewCollection;

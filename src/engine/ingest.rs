@@ -61,7 +61,9 @@ impl AddError {
     pub fn is_rejection(&self) -> bool {
         match self {
             Self::Decode(_) | Self::TooLarge { .. } | Self::Unreadable(_) | Self::InvalidSource(_) => true,
-            Self::Engine(error) => matches!(error, EngineError::Invalid { .. }),
+            Self::Engine(error) => {
+                matches!(error, EngineError::Invalid { .. } | EngineError::Precondition { .. })
+            }
             Self::Overloaded(_) | Self::Cancelled | Self::Stopping | Self::Internal(_) => false,
         }
     }

@@ -1,7 +1,7 @@
 //! A source is a key at a URI: where an image was seen, and what a key means that was seen in several places.
 
 use culld::proto;
-use culld::proto::AddStatus;
+use culld::proto::{AddCause, AddStatus};
 
 use crate::support::{Api, TestDaemon, id_of, new_image, picture};
 
@@ -99,4 +99,21 @@ async fn files_that_did_not_change_take_new_tags() {
         last_seen = source.last_seen_time;
     }
     assert_eq!(daemon.stats().await.sources, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_source_too_many_says_what_happened() {
+    let daemon = TestDaemon::start().await;
+    let copies = |from: u32, to: u32| (from..to).map(|copy| (copy.to_string(), picture(1, 0))).collect();
+    daemon.add_all(copies(0, 1000)).await.unwrap();
+    assert_eq!(daemon.stats().await.sources, 1000);
+    let outcome = daemon.add_all(copies(1000, 1001)).await.unwrap().remove("1000").unwrap();
+    assert_eq!((outcome.status(), outcome.cause()), (AddStatus::Rejected, AddCause::TooManySources));
+    assert!(outcome.detail.contains("is stored") && outcome.detail.contains("1000"), "{outcome:?}");
+    assert_eq!(outcome.image_id, id_of(&picture(1, 0)));
+    // A place that is known is no new one, and room is made by deleting.
+    assert_eq!(daemon.add("7", picture(1, 0)).await.unwrap().status(), AddStatus::AlreadyPresent);
+    let filter = proto::ImageFilter { source_prefix: "99".into(), ..Default::default() };
+    daemon.delete(filter).await.unwrap();
+    assert_eq!(daemon.add("1000", picture(1, 0)).await.unwrap().status(), AddStatus::AlreadyPresent);
 }
