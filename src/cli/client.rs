@@ -170,6 +170,15 @@ impl Client {
             .ok_or_else(|| CliError::Usage(format!("{image} is neither an image id nor the key of a source")))
     }
 
+    /// As [`Client::resolve`], of several.
+    pub(super) async fn resolve_all(&mut self, images: &[String]) -> Result<Vec<String>, CliError> {
+        let mut ids = Vec::with_capacity(images.len());
+        for image in images {
+            ids.push(self.resolve(image).await?);
+        }
+        Ok(ids)
+    }
+
     /// The error of a key that names several images: their ids, and where they lie.
     async fn ambiguous(&self, key: AmbiguousKey) -> Result<CliError, CliError> {
         let filter = ImageFilter { image_ids: key.image_ids.clone(), ..ImageFilter::default() };

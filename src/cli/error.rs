@@ -133,6 +133,12 @@ impl CliError {
         }
     }
 
+    /// Whether the daemon refused a call for what it asks, and would again.
+    pub(super) fn is_refusal(&self) -> bool {
+        let refusals = [Code::NotFound, Code::FailedPrecondition, Code::PermissionDenied];
+        matches!(self, Self::Call(status) if refusals.contains(&status.code()))
+    }
+
     /// A closure for `map_err` that names the file.
     pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::File { action, path: path.to_path_buf(), source }
@@ -181,6 +187,13 @@ fn plain(status: &Status) -> String {
         if !message.contains(&violation.description) {
             let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
         }
+    }
+    if status.code() == Code::NotFound
+        && let Some(missing) = details.resource_info().filter(|info| info.resource_type == "collection")
+    {
+        let name = printable(&missing.resource_name);
+        let _ =
+            write!(text, "\n  `culld collections` lists them, `culld collections create {name}` makes it");
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         let _ = write!(text, "\n  try again in {:.1} s", delay.as_secs_f64());

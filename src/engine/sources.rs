@@ -32,11 +32,7 @@ impl Collection {
     ///
     /// # Errors
     /// The store fails.
-    pub(super) fn is_unchanged(
-        &self,
-        seen: &NewSource,
-        size: u64,
-    ) -> Result<bool, EngineError> {
+    pub(super) fn is_unchanged(&self, seen: &NewSource, size: u64) -> Result<bool, EngineError> {
         let mut last: Option<(i64, Generation, bool)> = None;
         self.each_source(&seen.key, |_, header, source| {
             let same = source.size == size

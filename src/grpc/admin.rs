@@ -128,6 +128,9 @@ impl AdminService for Admin {
         let (engine, limit) = (Arc::clone(&self.0.engine), page.size + 1);
         let list = move || {
             let collection = Some(request.collection.as_str()).filter(|name| !name.is_empty());
+            if let Some(name) = collection {
+                engine.collection(name)?;
+            }
             Ok(engine.operations().list(collection, before, limit))
         };
         let mut found = blocking(list).await?;

@@ -261,10 +261,16 @@ fn names(api: &Api) -> Vec<Row<'_>> {
         let request = proto::GetStatsRequest { collection: nowhere.collection.clone() };
         nowhere.admin().get_stats(request).await
     };
+    let operations = proto::ListOperationsRequest { collection: "nowhere".into(), ..Default::default() };
     let elsewhere = api.at("nowhere");
     let judge_elsewhere = async move { elsewhere.judge(Side::Keep, &[NOBODY]).await };
     vec![
         ("an unknown collection", call(stats), NOT_FOUND),
+        (
+            "operations of an unknown collection",
+            call(async move { api.admin().list_operations(operations).await }),
+            NOT_FOUND,
+        ),
         ("a verdict in an unknown collection", call(judge_elsewhere), NOT_FOUND),
         ("an empty name", create(String::new()), invalid("collection")),
         ("a name with a slash", create("a/b".into()), invalid("collection")),

@@ -157,6 +157,11 @@ fn exit_codes_are_those_of_the_help() {
     let daemon = Daemon::start();
     daemon.run(["keep", "--cluster", "99"]).code(1);
     daemon.run(["stats", "--collection", "nowhere"]).code(1);
+    let (_folder, images) = two_colours();
+    let add = ["add".as_ref(), "--collection".as_ref(), "nope".as_ref(), images.as_os_str()];
+    let missing = daemon.run(add).code(1).stderr();
+    assert!(missing.contains("there is no collection \"nope\""), "{missing}");
+    assert!(!missing.contains("run it again"), "{missing}");
     daemon.run(["evaluate", "--labels", "/nowhere.csv", "--keep", "a"]).code(2);
 }
 

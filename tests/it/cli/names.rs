@@ -24,6 +24,10 @@ fn single_images_are_named_by_key_or_id() {
     daemon.run(["delete", "--source-prefix", "deep/"]).code(0);
     assert_eq!(daemon.run(["stats"]).code(0).json()["images"], 6);
     daemon.run(["delete"]).code(2);
+    let named = daemon.run(["delete", "--image", &id, "red-2.png"]).code(0).json();
+    assert_eq!(named["images"], 2);
+    daemon.run(["delete", "--image", "red-2.png"]).code(2);
+    assert_eq!(daemon.run(["decisions", "--image", "red-3.png"]).code(0).json()["counts"]["images"], 1);
 }
 
 #[cfg(unix)]
