@@ -19,6 +19,8 @@ use super::{Shared, convert, fetch};
 
 /// The longest wait for an operation.
 const WAIT_MAX: Duration = Duration::from_mins(5);
+/// The most that is kept of a call's time for its answer, when it waits.
+const WAIT_MARGIN_MAX: Duration = Duration::from_secs(10);
 /// The wait for an operation where none is said.
 const WAIT_DEFAULT: Duration = Duration::from_secs(30);
 /// The shortest time between two looks at an operation.
@@ -161,7 +163,7 @@ impl AdminService for Admin {
         let operation = self.operation(&request.name).await?;
         // The answer has to be out before the call itself has taken too long.
         let limit = self.0.config.request_time_max;
-        let wait_max = WAIT_MAX.min(limit - limit / 10);
+        let wait_max = WAIT_MAX.min(limit - (limit / 10).min(WAIT_MARGIN_MAX));
         let timeout = match request.timeout.map(Duration::try_from) {
             None => WAIT_DEFAULT.min(wait_max),
             Some(Ok(timeout)) => timeout.min(wait_max),

@@ -79,7 +79,7 @@ fn a_key_of_two_folders_is_told_apart() {
     assert!(refused.contains("A/IMG_1.png") && refused.contains("B/IMG_1.png"), "{refused}");
     daemon.run(["explain", "IMG_1.png"]).code(2);
     daemon.run(["discard", "--image", ids[0]]).code(0);
-    assert_eq!(daemon.run(["explain", ids[1]]).code(0).json()["reason"], "one-side-judged");
+    assert_eq!(daemon.run(["explain", ids[1]]).code(0).json()["reason"], "too-far");
     daemon.run(["keep", "--image", "same.png"]).code(0);
     // Adding again changes nothing, and each file is found where it lies.
     daemon.add(&folders[0]).code(0);
