@@ -53,7 +53,9 @@ pub use self::operations::{
     FailureKind, ImportSummary, Operation, OperationFailure, OperationResult, OperationStatus, Operations,
 };
 pub use self::persist::{ImageRecord, SourceRecord};
-pub use self::query::{ImagePage, ImageView, NEIGHBOURS_MAX, NeighbourQuery, Neighbours, PageBounds, Stats};
+pub use self::query::{
+    ImagePage, ImageView, NEIGHBOURS_MAX, NeighbourQuery, Neighbours, PageBounds, Stats, Thumbnails,
+};
 pub use self::recluster::ReclusterRequest;
 pub use self::requests::RequestKey;
 pub use self::verdict::{NewVerdict, Target, VerdictAnswer};

@@ -54,6 +54,9 @@ pub struct PageBounds {
     pub bytes_max: usize,
 }
 
+/// Images with their thumbnails, JPEG.
+pub type Thumbnails = Vec<(ImageId, Vec<u8>)>;
+
 /// Nearest to what.
 #[derive(Debug, Clone, PartialEq)]
 pub enum NeighbourQuery {
@@ -186,9 +189,9 @@ impl Collection {
         &self,
         images: &[ImageId],
         bytes_max: usize,
-    ) -> Result<(Vec<(ImageId, Vec<u8>)>, usize), EngineError> {
+    ) -> Result<(Thumbnails, usize), EngineError> {
         let rows = self.snapshot().rows;
-        let mut found = Vec::with_capacity(images.len());
+        let mut found = Thumbnails::with_capacity(images.len());
         let mut bytes = 0;
         for (looked_at, image) in images.iter().enumerate() {
             let Some(offset) = rows.offset(image) else {

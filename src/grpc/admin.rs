@@ -163,7 +163,7 @@ impl AdminService for Admin {
         let operation = self.operation(&request.name).await?;
         // The answer has to be out before the call itself has taken too long.
         let limit = self.0.config.request_time_max;
-        let wait_max = WAIT_MAX.min(limit - (limit / 10).min(WAIT_MARGIN_MAX));
+        let wait_max = WAIT_MAX.min(limit.saturating_sub(WAIT_MARGIN_MAX.min(limit / 10)));
         let timeout = match request.timeout.map(Duration::try_from) {
             None => WAIT_DEFAULT.min(wait_max),
             Some(Ok(timeout)) => timeout.min(wait_max),
