@@ -49,7 +49,7 @@ pub struct ServeArgs {
     /// Largest image file, in MiB, 1 to 64 [default: 64]
     #[arg(long, env = "CULLD_IMAGE_MIB_MAX", value_name = "MIB")]
     pub image_mib_max: Option<u64>,
-    /// Largest image, in megapixels, 1 to 1,000 [default: 100]
+    /// Largest image, in megapixels, 1 to 1,000; a side has 65,535 pixels at most, whatever this is [default: 100]
     #[arg(long, env = "CULLD_IMAGE_MEGAPIXELS_MAX", value_name = "MP")]
     pub image_megapixels_max: Option<u64>,
     /// Longest time to decode one image, in seconds, 1 to 600 [default: 10]
@@ -67,7 +67,7 @@ pub struct ServeArgs {
     /// Clusterings kept per collection beside the active one, 1 to 1,000 [default: 10]
     #[arg(long, env = "CULLD_CLUSTERINGS_KEPT", value_name = "N")]
     pub clusterings_kept: Option<usize>,
-    /// Longest unary call, in seconds, 1 to 3,600 [default: 310]
+    /// Longest unary call, in seconds, 1 to 3,600; a longer one ends with `DEADLINE_EXCEEDED` [default: 310]
     #[arg(long, env = "CULLD_REQUEST_SECONDS_MAX", value_name = "S")]
     pub request_seconds_max: Option<u64>,
     /// Longest wait for calls in flight when the daemon stops, in seconds, 0 to 600 [default: 30]

@@ -28,6 +28,10 @@ pub use self::thumbnail::{THUMBNAIL_EDGE_MAX, ThumbnailError, thumbnail};
 /// How a picture becomes pixels, for the identity of an embedding space: changes whenever the pixels might.
 pub const DECODING: &str = "jpeg-decoder 0.3 dct-scaled, image 0.25, exif, white";
 
+/// Longest side of a picture as stored, in pixels. What is resized in two passes holds one side of the picture times
+/// one of the result in between, which the number of pixels alone does not bound.
+pub const SIDE_MAX: u32 = 65_535;
+
 /// Pictures of more pixels than this are decoded one at a time, so that the memory of several workers does not add
 /// up: a progressive JPEG of 100 megapixels takes 1.2 GB while it is decoded.
 const LARGE_PIXELS: u64 = 25_000_000;
@@ -39,7 +43,7 @@ static LARGE_TURN: Mutex<()> = Mutex::new(());
 pub struct Limits {
     /// Longest file, in bytes.
     pub bytes_max: usize,
-    /// Most pixels as stored, before any scaling.
+    /// Most pixels as stored, before any scaling; a side has [`SIDE_MAX`] at most, whatever this is.
     pub pixels_max: u64,
     /// Longest time of decoding; looked at wherever a decoder asks for more bytes.
     pub decode_time_max: Duration,
@@ -108,8 +112,10 @@ pub enum DecodeError {
         /// The limit, in bytes.
         bytes_max: usize,
     },
-    /// The header announces more pixels than allowed.
-    #[error("the picture has {width} x {height} pixels, at most {pixels_max} pixels are allowed")]
+    /// The header announces more pixels than allowed, in all or on a side.
+    #[error(
+        "the picture has {width} x {height} pixels, at most {pixels_max} pixels and {SIDE_MAX} on a side are allowed"
+    )]
     TooManyPixels {
         /// Columns announced.
         width: u32,
@@ -198,7 +204,7 @@ fn admit(
     if pixels == 0 {
         return Err(DecodeError::Corrupt { format, detail: "it has no pixels".to_owned() });
     }
-    if pixels > limits.pixels_max {
+    if pixels > limits.pixels_max || width.max(height) > SIDE_MAX {
         return Err(DecodeError::TooManyPixels { width, height, pixels_max: limits.pixels_max });
     }
     Ok((pixels > LARGE_PIXELS).then(|| LARGE_TURN.lock().unwrap_or_else(PoisonError::into_inner)))

@@ -7,6 +7,7 @@
 mod add;
 mod clusterings;
 mod collection;
+mod collections;
 mod decisions;
 mod delete;
 mod error;
@@ -23,13 +24,14 @@ mod query;
 mod recluster;
 mod requests;
 mod schedule;
+mod sources;
 mod state;
 mod upkeep;
 mod verdict;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -40,10 +42,11 @@ use crate::embed::{EmbeddingSpace, Job, Pipeline, PrepareError, Prepared, Submit
 use crate::index::{HnswParams, IndexChoice};
 use crate::store::{Durability, Store};
 
-pub use self::add::{Added, GROUP_IMAGES_MAX, NewSource, SOURCES_MAX};
+pub use self::add::{Added, GROUP_IMAGES_MAX, NewSource, SOURCES_MAX, TOO_MANY_SOURCES};
 pub use self::clusterings::{ClusterHead, ClusteringHead, MemberRecord, ReachabilityRecord};
 pub use self::collection::Collection;
-pub use self::decisions::{DecisionReader, Explanation, FullDecision};
+pub use self::collections::NewCollection;
+pub use self::decisions::{DecisionReader, Explanation, FullDecision, Look};
 pub use self::delete::Deleted;
 pub use self::error::EngineError;
 pub use self::evaluate::{EvaluateOptions, Evaluation, Named, TRUE_LABELS_MAX, TrueLabel};
@@ -54,15 +57,17 @@ pub use self::operations::{
     FailureKind, ImportSummary, Operation, OperationFailure, OperationResult, OperationStatus, Operations,
 };
 pub use self::persist::{ImageRecord, SourceRecord};
-pub use self::query::{ImagePage, ImageView, NEIGHBOURS_MAX, NeighbourQuery, Neighbours, PageBounds, Stats};
+pub use self::query::{
+    ImagePage, ImageView, NEIGHBOURS_MAX, NeighbourQuery, Neighbours, PageBounds, Stats, Thumbnails,
+};
 pub use self::recluster::{ReclusterRequest, Suggestion};
 pub use self::requests::RequestKey;
 pub use self::verdict::{NewVerdict, Target, VerdictAnswer};
 
 use self::add::Adder;
 use self::collection::Keeping;
-use self::lock::{now_ms, read, write};
-use self::persist::{CollectionRecord, Persist};
+use self::lock::read;
+use self::persist::Persist;
 use self::upkeep::Upkeep;
 
 /// The collection that always exists.
@@ -104,6 +109,8 @@ pub struct Engine {
     image_bytes_max: u64,
     collections_max: usize,
     collections: Arc<RwLock<BTreeMap<String, Open>>>,
+    /// Held by the one who makes or deletes a collection.
+    changing: Mutex<()>,
     upkeep: Upkeep,
     /// Threads that cluster, shared by all collections.
     pool: Arc<rayon::ThreadPool>,
@@ -140,35 +147,16 @@ impl Engine {
             collections_max: parts.collections_max,
             upkeep: Upkeep::start(Arc::clone(&collections))?,
             collections,
+            changing: Mutex::new(()),
             pool: Arc::new(recluster::clustering_pool()?),
             next_number: AtomicU32::new(1),
             operations,
             threads: Mutex::new(Vec::new()),
             persist,
         };
-        for (number, record) in engine.persist.collections()? {
-            engine.next_number.fetch_max(number + 1, Ordering::Relaxed);
-            if record.deleted {
-                engine.persist.collection(number).delete_all()?;
-                continue;
-            }
-            let open = engine.open_collection(number, record)?;
-            write(&engine.collections).insert(open.collection.name().to_owned(), open);
-        }
-        if engine.get(DEFAULT_COLLECTION).is_err() {
-            engine.create_collection(DEFAULT_COLLECTION, None)?;
-        }
+        engine.open_collections()?;
         engine.purge_requests()?;
         Ok(engine)
-    }
-
-    fn open_collection(&self, number: u32, record: CollectionRecord) -> Result<Open, EngineError> {
-        let store = self.persist.collection(number);
-        let index_folder = self.index_folder.as_ref().map(|folder| folder.join(number.to_string()));
-        let collection =
-            Arc::new(Collection::open(record, store, self.keeping, index_folder, Arc::clone(&self.pool))?);
-        let adder = Adder::start(Arc::clone(&collection))?;
-        Ok(Open { number, collection, adder })
     }
 
     fn get(&self, name: &str) -> Result<Open, EngineError> {
@@ -263,77 +251,6 @@ impl Engine {
                 self.space().id()
             ),
         })
-    }
-
-    /// Makes an empty collection.
-    ///
-    /// # Errors
-    /// A name that is taken or not allowed, too many collections, or a store that fails.
-    pub fn create_collection(
-        &self,
-        name: &str,
-        request: Option<&RequestKey>,
-    ) -> Result<Arc<Collection>, EngineError> {
-        check_name(name)?;
-        let mut collections = write(&self.collections);
-        if let Some(Created { name }) = self.persist.daemon().replay(request)? {
-            let found = collections.get(&name).map(|open| Arc::clone(&open.collection));
-            return found.ok_or_else(|| EngineError::not_found("collection", name));
-        }
-        if collections.contains_key(name) {
-            return Err(EngineError::AlreadyExists { what: "collection", name: name.to_owned() });
-        }
-        if collections.len() >= self.collections_max {
-            let message = format!("there are {} collections, which is the limit", collections.len());
-            return Err(EngineError::Exhausted { message, retry_after: None });
-        }
-        let open = self.make_collection(name, request)?;
-        let collection = Arc::clone(&open.collection);
-        collections.insert(name.to_owned(), open);
-        Ok(collection)
-    }
-
-    fn make_collection(&self, name: &str, request: Option<&RequestKey>) -> Result<Open, EngineError> {
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let (name, space) = (name.to_owned(), self.space().clone());
-        let record = CollectionRecord { name: name.clone(), created_ms: now_ms(), space, deleted: false };
-        let store = self.persist.collection(number);
-        let mut batch = store.batch();
-        batch.put_collection(&record)?;
-        batch.remember_for_daemon(request, &Created { name })?;
-        store.commit(batch)?;
-        self.open_collection(number, record)
-    }
-
-    /// Deletes a collection with everything in it; the default one is made anew, empty. Answers its images.
-    ///
-    /// # Errors
-    /// An unknown collection, or a store that fails.
-    pub fn delete_collection(&self, name: &str, request: Option<&RequestKey>) -> Result<u64, EngineError> {
-        let name = if name.is_empty() { DEFAULT_COLLECTION } else { name };
-        let mut collections = write(&self.collections);
-        if let Some(images) = self.persist.daemon().replay(request)? {
-            return Ok(images);
-        }
-        let open =
-            collections.get(name).cloned().ok_or_else(|| EngineError::not_found("collection", name))?;
-        self.operations.cancel_all(Some(name));
-        open.collection.close();
-        let images = open.collection.count();
-        let store = self.persist.collection(open.number);
-        let mut batch = store.batch();
-        batch.put_collection(&CollectionRecord { deleted: true, ..open.collection.record.clone() })?;
-        batch.remember_for_daemon(request, &images)?;
-        store.commit(batch)?;
-        collections.remove(name);
-        if name == DEFAULT_COLLECTION {
-            collections.insert(name.to_owned(), self.make_collection(name, None)?);
-        }
-        drop(collections);
-        if let Err(error) = store.delete_all() {
-            tracing::error!(%error, collection = name, "the rest of a deleted collection goes at the next start");
-        }
-        Ok(images)
     }
 
     /// Starts clustering a collection.
@@ -477,23 +394,6 @@ impl Engine {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Created {
-    name: String,
-}
-
-#[derive(Serialize, Deserialize)]
 struct Started {
     operation: u64,
-}
-
-fn check_name(name: &str) -> Result<(), EngineError> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
-    let first = name.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    if first && name.len() <= NAME_CHARACTERS_MAX && name.chars().all(allowed) {
-        return Ok(());
-    }
-    let description = format!(
-        "must be 1 to {NAME_CHARACTERS_MAX} characters of a-z, 0-9, '-' and '_', starting with a letter or digit"
-    );
-    Err(EngineError::invalid("collection", description))
 }

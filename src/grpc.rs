@@ -6,7 +6,9 @@ mod admin;
 mod clusterings;
 mod collections;
 mod convert;
+mod deadline;
 mod decisions;
+mod fetch;
 mod images;
 mod inflight;
 mod page;
@@ -16,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
@@ -30,10 +32,14 @@ use crate::proto::collection_service_server::CollectionServiceServer;
 use crate::proto::decision_service_server::DecisionServiceServer;
 use crate::proto::image_service_server::ImageServiceServer;
 
+use self::deadline::DeadlineLayer;
 use self::inflight::Inflight;
 
 /// Bytes of a message that carries an image beyond the image itself.
 const IMAGE_MESSAGE_OVERHEAD_BYTES: u64 = 1 << 20;
+/// A message may carry so many times the image that is allowed: an image too large is read to be told so by name, and
+/// only one beyond this breaks its call. Bytes are held as they arrive, so the slack costs nobody else.
+const IMAGE_MESSAGE_SLACK: u64 = 4;
 /// Bytes of any other message at most; 200,000 true labels by source key fit.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Streams of one connection at most.
@@ -46,6 +52,10 @@ struct Shared {
     engine: Arc<Engine>,
     config: Config,
     inflight: Inflight,
+    /// A permit per stream of decisions.
+    fetches: Arc<Semaphore>,
+    /// A permit per image that a stream hands to the queue.
+    handing: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
     started_ms: i64,
 }
@@ -61,19 +71,22 @@ pub async fn serve(
     config: &Config,
     stopping: watch::Receiver<bool>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let image_message_max = (config.image_bytes_max + IMAGE_MESSAGE_OVERHEAD_BYTES) as usize;
+    let image_message_max =
+        (config.image_bytes_max * IMAGE_MESSAGE_SLACK + IMAGE_MESSAGE_OVERHEAD_BYTES) as usize;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let shared = Arc::new(Shared {
         engine: Arc::clone(&engine),
         config: config.clone(),
         inflight: Inflight::new(config.inflight_bytes_max),
+        fetches: Arc::new(Semaphore::new(fetch::STREAMS_MAX)),
+        handing: Arc::new(Semaphore::new(add_stream::HANDING_MAX)),
         stopping: stopping.clone(),
         started_ms: now.map_or(0, |since| since.as_millis() as i64),
     });
     let images = ImageServiceServer::new(images::Images(Arc::clone(&shared)))
         .max_decoding_message_size(image_message_max)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let decisions = DecisionServiceServer::new(decisions::Decisions(Arc::clone(&engine)))
+    let decisions = DecisionServiceServer::new(decisions::Decisions(Arc::clone(&shared)))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let clusterings = ClusteringServiceServer::new(clusterings::Clusterings(Arc::clone(&engine)))
@@ -87,7 +100,7 @@ pub async fn serve(
     };
     let shutdown = drain_signal(stopping, reporter);
     Server::builder()
-        .timeout(config.request_time_max)
+        .layer(DeadlineLayer { limit: config.request_time_max })
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .add_service(health)

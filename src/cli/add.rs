@@ -21,7 +21,8 @@ use crate::proto::{ImportResult, ImportSourcesRequest};
 /// Example: culld add --tag spring ~/pictures
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
-    /// Files and directories; a picture's source key is its path below the directory named
+    /// Files and directories; a picture's source key is its path below the directory named. Pictures of one key in
+    /// different places are kept apart
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Tag for every picture's source; may be repeated

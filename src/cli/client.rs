@@ -6,7 +6,7 @@ use std::time::Duration;
 use tonic::transport::{Channel, Endpoint};
 
 use super::error::CliError;
-use super::progress;
+use super::{progress, words};
 use crate::proto::admin_service_client::AdminServiceClient;
 use crate::proto::clustering_service_client::ClusteringServiceClient;
 use crate::proto::collection_service_client::CollectionServiceClient;
@@ -14,8 +14,8 @@ use crate::proto::decision_service_client::DecisionServiceClient;
 use crate::proto::image_service_client::ImageServiceClient;
 use crate::proto::operation::Result as OperationResult;
 use crate::proto::{
-    BatchGetDecisionsRequest, BatchGetThumbnailsRequest, Cluster, Clustering, Decision, DecisionView,
-    GetClusteringRequest, GetReachabilityRequest, Image, ImageFilter, ListClusteringsRequest,
+    AmbiguousKey, BatchGetDecisionsRequest, BatchGetThumbnailsRequest, Cluster, Clustering, Decision,
+    DecisionView, GetClusteringRequest, GetReachabilityRequest, Image, ImageFilter, ListClusteringsRequest,
     ListClustersRequest, ListImagesRequest, ListMembersRequest, Member, Operation, ReachabilityPoint,
     WaitOperationRequest, WatchOperationRequest,
 };
@@ -161,10 +161,44 @@ impl Client {
             ..BatchGetDecisionsRequest::default()
         };
         let answer = self.decisions.batch_get_decisions(request).await?.into_inner();
+        if let Some(ambiguous) = answer.ambiguous.into_iter().next() {
+            return Err(self.ambiguous(ambiguous).await?);
+        }
         let decision = answer.decisions.into_iter().next();
         decision
             .map(|decision| decision.image_id)
             .ok_or_else(|| CliError::Usage(format!("{image} is neither an image id nor the key of a source")))
+    }
+
+    /// As [`Client::resolve`], of several.
+    pub(super) async fn resolve_all(&mut self, images: &[String]) -> Result<Vec<String>, CliError> {
+        let mut ids = Vec::with_capacity(images.len());
+        for image in images {
+            ids.push(self.resolve(image).await?);
+        }
+        Ok(ids)
+    }
+
+    /// The error of a key that names several images: their ids, and where they lie.
+    async fn ambiguous(&self, key: AmbiguousKey) -> Result<CliError, CliError> {
+        let filter = ImageFilter { image_ids: key.image_ids.clone(), ..ImageFilter::default() };
+        let mut places = HashMap::new();
+        let mut pages = self.image_pages(Some(filter), false);
+        while let Some(images) = pages.next().await? {
+            for image in images {
+                let source = image.sources.into_iter().rfind(|source| source.key == key.source_key);
+                places.insert(image.image_id, source.map(|source| source.uri).unwrap_or_default());
+            }
+        }
+        let lines = key.image_ids.iter().map(|id| {
+            let place = places.get(id).map_or("", String::as_str);
+            format!("\n  {id}  {}", words::printable(place)).trim_end().to_owned()
+        });
+        Ok(CliError::Usage(format!(
+            "{} is the key of different pictures; name the one you mean by its id:{}",
+            words::printable(&key.source_key),
+            lines.collect::<String>()
+        )))
     }
 
     /// The decisions of at most 1,000 images, by image id.
@@ -189,10 +223,13 @@ impl Client {
     pub(super) async fn thumbnails(&mut self, image_ids: &[String]) -> Result<Vec<Vec<u8>>, CliError> {
         let mut all = Vec::with_capacity(image_ids.len());
         for ids in image_ids.chunks(THUMBNAILS_PER_CALL) {
-            let request =
-                BatchGetThumbnailsRequest { collection: self.collection.clone(), image_ids: ids.to_vec() };
-            let answer = self.images.batch_get_thumbnails(request).await?.into_inner();
-            all.extend(answer.thumbnails.into_iter().map(|thumbnail| thumbnail.jpeg));
+            let mut image_ids = ids.to_vec();
+            while !image_ids.is_empty() {
+                let request = BatchGetThumbnailsRequest { collection: self.collection.clone(), image_ids };
+                let answer = self.images.batch_get_thumbnails(request).await?.into_inner();
+                all.extend(answer.thumbnails.into_iter().map(|thumbnail| thumbnail.jpeg));
+                image_ids = answer.remaining_image_ids;
+            }
         }
         Ok(all)
     }

@@ -63,15 +63,16 @@ pub(super) async fn run(
     mut client: Client,
     out: &mut Output,
 ) -> Result<Outcome, CliError> {
+    let filter = args.filter.resolve(&mut client).await?;
     if let Some(path) = &args.csv {
-        let counts = write_csv(&mut client, args.filter.into(), path).await?;
+        let counts = write_csv(&mut client, filter, path).await?;
         counts.print(out);
         out.object(&counts.json());
         return Ok(Outcome::Done);
     }
     let mut counts = Counts::default();
     out.begin_list("decisions");
-    let mut answers = fetch(&mut client, args.filter.into()).await?;
+    let mut answers = fetch(&mut client, filter).await?;
     while let Some(answer) = answers.message().await?
         && !out.is_closed()
     {

@@ -34,7 +34,7 @@ pub(super) async fn run(args: DeleteArgs, mut client: Client, out: &mut Output) 
     }
     let request = DeleteImagesRequest {
         collection: client.collection.clone(),
-        filter: Some(args.filter.into()),
+        filter: Some(args.filter.resolve(&mut client).await?),
         validate_only: args.dry_run,
         request_id: String::new(),
         actor: client.actor.clone(),

@@ -127,9 +127,16 @@ impl CliError {
             Self::Usage(_) | Self::Config(_) | Self::Labels(_) => EXIT_USAGE,
             Self::Unreachable { .. } => EXIT_UNREACHABLE,
             Self::Call(status) if status.code() == Code::Unavailable || is_broken(status) => EXIT_UNREACHABLE,
+            Self::Call(status) if is_misuse(status) => EXIT_USAGE,
             Self::Interrupted { cause, .. } => cause.exit_code(),
             _ => EXIT_FAILED,
         }
+    }
+
+    /// Whether the daemon refused a call for what it asks, and would again.
+    pub(super) fn is_refusal(&self) -> bool {
+        let refusals = [Code::NotFound, Code::FailedPrecondition, Code::PermissionDenied];
+        matches!(self, Self::Call(status) if refusals.contains(&status.code()))
     }
 
     /// A closure for `map_err` that names the file.
@@ -154,6 +161,11 @@ fn is_broken(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
 }
 
+/// Whether the daemon names the value that is out of range.
+fn is_misuse(status: &Status) -> bool {
+    status.code() == Code::InvalidArgument && status.get_details_bad_request().is_some()
+}
+
 /// A status with its details as a person reads it.
 fn plain(status: &Status) -> String {
     let details = status.get_error_details();
@@ -175,6 +187,13 @@ fn plain(status: &Status) -> String {
         if !message.contains(&violation.description) {
             let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
         }
+    }
+    if status.code() == Code::NotFound
+        && let Some(missing) = details.resource_info().filter(|info| info.resource_type == "collection")
+    {
+        let name = printable(&missing.resource_name);
+        let _ =
+            write!(text, "\n  `culld collections` lists them, `culld collections create {name}` makes it");
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         let _ = write!(text, "\n  try again in {:.1} s", delay.as_secs_f64());

@@ -21,6 +21,7 @@ use crate::proto::{EvaluateRequest, EvaluateResponse};
 ///
 /// Example: culld evaluate --labels labels.csv --keep cat,dog
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 pub(super) struct EvaluateArgs {
     /// CSV file with the columns `file` and `class`
     #[arg(long, value_name = "FILE")]
@@ -92,7 +93,7 @@ fn print(answer: &EvaluateResponse, out: &mut Output) {
         ));
     }
     if answer.unknown > 0 {
-        out.line(format!("{} labels name no stored image", answer.unknown));
+        out.line(format!("{} labels name no stored image, or several", answer.unknown));
     }
 }
 

@@ -3,6 +3,8 @@
 use clap::{Args, ValueEnum};
 use prost_types::Timestamp;
 
+use super::client::Client;
+use super::error::CliError;
 use crate::proto::{DecisionKind, ImageFilter};
 
 /// A decision, as typed.
@@ -29,8 +31,8 @@ impl From<DecisionWord> for DecisionKind {
 /// Selects images: what is given must all hold.
 #[derive(Debug, Clone, Args)]
 pub(super) struct FilterArgs {
-    /// One of these image ids
-    #[arg(long, value_name = "ID", num_args = 1..)]
+    /// One of these pictures: ids or source keys
+    #[arg(long, value_name = "IMAGE", num_args = 1..)]
     image: Vec<String>,
     /// Has a source whose key starts so
     #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
@@ -71,6 +73,12 @@ impl From<FilterArgs> for ImageFilter {
 }
 
 impl FilterArgs {
+    /// The filter, with pictures that are named by key told by id.
+    pub(super) async fn resolve(mut self, client: &mut Client) -> Result<ImageFilter, CliError> {
+        self.image = client.resolve_all(&self.image).await?;
+        Ok(self.into())
+    }
+
     /// Whether nothing is given, so that every image would be selected.
     pub(super) fn is_empty(&self) -> bool {
         ImageFilter::from(self.clone()) == ImageFilter::default()

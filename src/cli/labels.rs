@@ -123,29 +123,23 @@ impl Labels {
     }
 
     /// The labels as the API takes them. A row means the source of that key; where there is none, the source whose
-    /// key ends in that file name, if it is the only one. What means no stored image is left to the daemon to count.
+    /// key ends in that file name, if it is the only one. What means no stored image, or several, is left to the daemon
+    /// to count.
     pub(super) async fn resolve(&self, client: &Client) -> Result<Vec<TrueLabel>, CliError> {
-        let mut by_key = HashMap::new();
+        let mut by_key: HashMap<String, Option<String>> = HashMap::new();
         let mut by_name: HashMap<String, Option<String>> = HashMap::new();
         let mut pages = client.image_pages(None, false);
         while let Some(images) = pages.next().await? {
             for image in images {
                 for source in image.sources {
                     let name = source.key.rsplit('/').next().unwrap_or_default().to_string();
-                    by_name
-                        .entry(name)
-                        .and_modify(|known| {
-                            if known.as_ref() != Some(&image.image_id) {
-                                *known = None;
-                            }
-                        })
-                        .or_insert_with(|| Some(image.image_id.clone()));
-                    by_key.insert(source.key, image.image_id.clone());
+                    note_name(&mut by_name, name, &image.image_id);
+                    note_name(&mut by_key, source.key, &image.image_id);
                 }
             }
         }
         let label = |(file, needed): &(String, bool)| {
-            let id = by_key.get(file).or_else(|| by_name.get(file).and_then(Option::as_ref));
+            let id = by_key.get(file).or_else(|| by_name.get(file)).and_then(Option::as_ref);
             let image = match id {
                 Some(id) => true_label::Image::ImageId(id.clone()),
                 None => true_label::Image::SourceKey(file.clone()),
@@ -153,6 +147,14 @@ impl Labels {
             TrueLabel { image: Some(image), needed: *needed }
         };
         Ok(self.rows.iter().map(label).collect())
+    }
+}
+
+/// Notes which image a name means; of several images, none.
+fn note_name(names: &mut HashMap<String, Option<String>>, name: String, image_id: &String) {
+    let known = names.entry(name).or_insert_with(|| Some(image_id.clone()));
+    if known.as_ref() != Some(image_id) {
+        *known = None;
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct NeighboursArgs {
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// How many, 1 to 1,000
-    #[arg(short, long, default_value_t = 10)]
+    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     k: u32,
     /// Scan all vectors even where an approximate index is in use
     #[arg(long)]

@@ -31,6 +31,7 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)]
 #[group(required = true, multiple = true)]
 struct SetArgs {
     /// By how much nearer (cosine distance, 0 to 2) the winning side must be for a standing verdict

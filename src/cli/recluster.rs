@@ -79,6 +79,7 @@ enum AlgorithmArgs {
         k: Option<u32>,
     },
     /// DBSCAN
+    #[command(allow_negative_numbers = true)]
     Dbscan {
         /// Neighbourhood radius, cosine distance, 0 to 2 [default: the knee of the k-distance curve]
         #[arg(long)]
@@ -88,6 +89,7 @@ enum AlgorithmArgs {
         min_points: Option<u32>,
     },
     /// OPTICS
+    #[command(allow_negative_numbers = true)]
     Optics {
         /// As for DBSCAN
         #[arg(long)]
@@ -103,6 +105,7 @@ enum AlgorithmArgs {
         eps: Option<f64>,
     },
     /// BIRCH
+    #[command(allow_negative_numbers = true)]
     Birch {
         /// The radius that a leaf subcluster may have, above 0 to 2 [default: 0.5, or 0.7 of the radius of all the data where that is less]
         #[arg(long)]

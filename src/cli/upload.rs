@@ -191,6 +191,8 @@ pub(super) async fn add(
     let mut summary = Summary::default();
     match gather(outcomes, refused, &sent, &mut summary, bar).await {
         Ok(()) => Ok(summary),
+        // Nothing was begun, and trying again won't help.
+        Err(cause) if cause.is_refusal() => Err(cause),
         Err(cause) => {
             let stored = summary.added + summary.already_present;
             Err(CliError::Interrupted { stored, cause: Box::new(cause) })

@@ -103,7 +103,7 @@ async fn set(
         collection: client.collection.clone(),
         side: side.into(),
         target: None,
-        exception_image_ids: resolve_all(&mut client, &except).await?,
+        exception_image_ids: client.resolve_all(&except).await?,
         duplicate_of_image_id,
         note,
         actor: client.actor.clone(),
@@ -117,7 +117,7 @@ async fn set(
         targets.push(("noise".into(), cluster(None)));
     }
     if !what.image.is_empty() {
-        let image_ids = resolve_all(&mut client, &what.image).await?;
+        let image_ids = client.resolve_all(&what.image).await?;
         targets.push((format!("{} images", image_ids.len()), Target::Images(ImagesTarget { image_ids })));
     }
     let mut verdicts = Vec::new();
@@ -129,14 +129,6 @@ async fn set(
     }
     out.object(&json!({"side": words::side(side), "verdicts": verdicts}));
     Ok(Outcome::Done)
-}
-
-async fn resolve_all(client: &mut Client, images: &[String]) -> Result<Vec<String>, CliError> {
-    let mut ids = Vec::with_capacity(images.len());
-    for image in images {
-        ids.push(client.resolve(image).await?);
-    }
-    Ok(ids)
 }
 
 fn describe(side: Side, name: &str, answer: &SetVerdictResponse) -> String {

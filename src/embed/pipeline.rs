@@ -173,6 +173,12 @@ impl Pipeline {
         }
     }
 
+    /// Takes no more jobs; those that wait end as [`PrepareError::Stopped`]. Does not wait for the workers.
+    pub fn stop(&self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.queue.close();
+    }
+
     /// Takes no more jobs, finishes those that wait, and returns when the workers are gone.
     pub fn drain(mut self) {
         self.join();
@@ -190,7 +196,7 @@ impl Pipeline {
 
 impl Drop for Pipeline {
     fn drop(&mut self) {
-        self.shared.stopping.store(true, Ordering::Release);
+        self.stop();
         self.join();
     }
 }

@@ -7,6 +7,9 @@ use super::EmbedError;
 use super::spec::{Geometry, Interpolation, Layout, ModelSpec};
 use crate::decode::DecodedImage;
 
+/// Bytes between the two passes of a resize at most, about. No picture reaches it with an input of 224 pixels.
+const BETWEEN_BYTES_MAX: u64 = 64 << 20;
+
 /// One picture as a model takes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PixelTensor {
@@ -30,7 +33,8 @@ pub fn preprocess(image: &DecodedImage, spec: &ModelSpec) -> Result<PixelTensor,
         Interpolation::Bicubic => FilterType::CatmullRom,
         Interpolation::Lanczos => FilterType::Lanczos3,
     };
-    let mut options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+    let resize = ResizeAlg::Convolution(filter);
+    let mut options = ResizeOptions::new().resize_alg(resize);
     if spec.geometry == Geometry::Crop {
         let edge = width.min(height) * spec.crop_fraction;
         options = options.crop((width - edge) / 2.0, (height - edge) / 2.0, edge, edge);
@@ -42,9 +46,26 @@ pub fn preprocess(image: &DecodedImage, spec: &ModelSpec) -> Result<PixelTensor,
     };
     let source = ImageRef::new(image.width, image.height, &image.rgb, PixelType::U8x3)
         .map_err(|error| failed(error.to_string()))?;
+    let mut resizer = Resizer::new();
     let mut square = Image::new(spec.input_size, spec.input_size, PixelType::U8x3);
-    Resizer::new().resize(&source, &mut square, &options).map_err(|error| failed(error.to_string()))?;
+    let resized = if narrows_first(image, spec) {
+        let mut narrow = Image::new(spec.input_size, image.height, PixelType::U8x3);
+        resizer
+            .resize(&source, &mut narrow, &options)
+            .and_then(|()| resizer.resize(&narrow, &mut square, &options))
+    } else {
+        resizer.resize(&source, &mut square, &options)
+    };
+    resized.map_err(|error| failed(error.to_string()))?;
     Ok(normalise(square.buffer(), spec))
+}
+
+/// Whether the width has to be resized before the height. The resizer does the height first, and holds the whole width
+/// times the input's height in between: 200 MB for a flat picture and the largest input. The other way round is
+/// never more than the limit, since pictures have few pixels on their shorter side. A crop is a square of that side.
+fn narrows_first(image: &DecodedImage, spec: &ModelSpec) -> bool {
+    let between = u64::from(image.width) * u64::from(spec.input_size) * 3;
+    spec.geometry == Geometry::Squash && image.width > image.height && between > BETWEEN_BYTES_MAX
 }
 
 /// Normalises RGB bytes of the input's size.

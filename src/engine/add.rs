@@ -27,6 +27,8 @@ pub const GROUP_IMAGES_MAX: usize = 64;
 pub(super) const WAITING_IMAGES_MAX: usize = 128;
 /// Sources of one image at most.
 pub const SOURCES_MAX: usize = 1000;
+/// The reason of one source too many.
+pub const TOO_MANY_SOURCES: &str = "TOO_MANY_SOURCES";
 
 /// Where an image was seen, as the caller says it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -301,10 +303,13 @@ fn note_source(
     image: &ImageId,
 ) -> Result<bool, EngineError> {
     let key = if source.key.is_empty() { image.to_string() } else { source.key };
-    let before = header.sources.iter().position(|known| known.key == key);
+    let before = header.sources.iter().position(|known| known.key == key && known.uri == source.uri);
     if before.is_none() && header.sources.len() >= SOURCES_MAX {
-        let description = format!("the image has {SOURCES_MAX} sources already");
-        return Err(EngineError::invalid("key", description));
+        let message = format!(
+            "the image is stored, and has {SOURCES_MAX} sources already, which is the limit: this one is not noted; \
+             delete some of them by their prefix, or go without"
+        );
+        return Err(EngineError::Precondition { reason: TOO_MANY_SOURCES, message });
     }
     let first_seen_ms = match before {
         Some(at) => header.sources.remove(at).first_seen_ms,

@@ -52,6 +52,10 @@ pub struct Explanation {
     pub rules: Vec<String>,
 }
 
+/// One generation, to be looked at again.
+#[derive(Clone)]
+pub struct Look(Snapshot);
+
 /// A consistent look at all decisions.
 pub struct DecisionReader<'a> {
     collection: &'a Collection,
@@ -61,26 +65,17 @@ pub struct DecisionReader<'a> {
 impl Collection {
     /// Looks at the decisions of the moment.
     pub fn decisions(&self) -> DecisionReader<'_> {
-        DecisionReader { collection: self, snapshot: self.snapshot() }
+        self.decisions_of(&self.look())
     }
 
-    /// The image last seen at a source.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub fn image_at(&self, source_key: &str) -> Result<Option<ImageId>, EngineError> {
-        let mut latest: Option<(i64, Generation, ImageId)> = None;
-        for image in self.store.images_at(source_key)? {
-            let Some(header) = self.store.header(&image)? else {
-                continue;
-            };
-            let seen = header.sources.iter().find(|source| source.key == source_key);
-            let Some(seen) = seen.map(|source| source.last_seen_ms) else {
-                continue;
-            };
-            latest = latest.max(Some((seen, header.generation, image)));
-        }
-        Ok(latest.map(|(_, _, image)| image))
+    /// The generation of the moment, for one who looks several times.
+    pub fn look(&self) -> Look {
+        Look(self.snapshot())
+    }
+
+    /// Looks at the decisions of a generation of this collection.
+    pub fn decisions_of(&self, look: &Look) -> DecisionReader<'_> {
+        DecisionReader { collection: self, snapshot: look.0.clone() }
     }
 
     /// The policy in force, its version and when it was set.

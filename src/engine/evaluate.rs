@@ -24,7 +24,7 @@ pub struct TrueLabel {
 pub enum Named {
     /// By id.
     Id(ImageId),
-    /// By the key of a source: the image last seen there.
+    /// By the key of a source: the image last seen there, unless the key has different images in different places.
     SourceKey(String),
 }
 
@@ -54,7 +54,7 @@ pub struct Evaluation {
     pub rates: Rates,
     /// The share of these images decided without review.
     pub decided_share: f64,
-    /// Labels that named no stored image.
+    /// Labels that named no stored image, or several.
     pub unknown: u64,
 }
 
@@ -78,7 +78,11 @@ impl Collection {
         for label in labels {
             let image = match &label.image {
                 Named::Id(image) => Some(*image),
-                Named::SourceKey(key) => self.image_at(key)?,
+                // A key of different images says of none what it is.
+                Named::SourceKey(key) => match self.images_at(key)?[..] {
+                    [image] => Some(image),
+                    _ => None,
+                },
             };
             match image.filter(|image| reader.get(image).is_some()) {
                 Some(image) => drop(truth.insert(image, label.needed)),

@@ -109,7 +109,7 @@ struct Import<'a> {
     summary: ImportSummary,
 }
 
-/// Adds every file under the paths; what is there with the same size and time is not read again.
+/// Adds every file under the paths; what is there with the same size, time and tags is not read again.
 pub(super) fn import(
     ingest: &Ingest,
     paths: &[PathBuf],
@@ -143,13 +143,14 @@ pub(super) fn import(
 
 impl Import<'_> {
     fn add(&mut self, path: PathBuf, sender: &Sender<Answer>) -> Result<(), EngineError> {
-        let key = file_uri::key(&path);
         let metadata = fs::metadata(&path);
         let size = metadata.as_ref().map_or(0, fs::Metadata::len);
         let modified = metadata.ok().and_then(|metadata| metadata.modified().ok());
         let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         let modified_ms = modified.map(|since| since.as_millis() as i64);
-        if self.ingest.collection().is_unchanged(&key, size, modified_ms)? {
+        let (key, uri) = (file_uri::key(&path), file_uri::encode(&path));
+        let source = NewSource { key, uri, modified_ms, tags: self.tags.to_vec() };
+        if self.ingest.collection().is_unchanged(&source, size)? {
             self.summary.files += 1;
             self.summary.already_present += 1;
             return Ok(());
@@ -166,8 +167,6 @@ impl Import<'_> {
             Ok(read) => {
                 let (sender, bytes) = (sender.clone(), read.len() as u64);
                 self.inflight_bytes += bytes;
-                let uri = file_uri::encode(&path);
-                let source = NewSource { key, uri, modified_ms, tags: self.tags.to_vec() };
                 // A closed channel means that the import is over, and nobody counts any more.
                 let reply = Box::new(move |result| drop(sender.send(Answer { path, bytes, result })));
                 self.ingest.add(IngestTask {

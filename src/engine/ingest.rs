@@ -61,7 +61,9 @@ impl AddError {
     pub fn is_rejection(&self) -> bool {
         match self {
             Self::Decode(_) | Self::TooLarge { .. } | Self::Unreadable(_) | Self::InvalidSource(_) => true,
-            Self::Engine(error) => matches!(error, EngineError::Invalid { .. }),
+            Self::Engine(error) => {
+                matches!(error, EngineError::Invalid { .. } | EngineError::Precondition { .. })
+            }
             Self::Overloaded(_) | Self::Cancelled | Self::Stopping | Self::Internal(_) => false,
         }
     }
@@ -224,32 +226,5 @@ impl From<PrepareError> for AddError {
                 Self::Internal(error.to_string())
             }
         }
-    }
-}
-
-impl Collection {
-    /// Whether an image was seen at this source with this size and time already.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub(super) fn is_unchanged(
-        &self,
-        key: &str,
-        size: u64,
-        modified_ms: Option<i64>,
-    ) -> Result<bool, EngineError> {
-        let Some(image) = self.image_at(key)? else {
-            return Ok(false);
-        };
-        let Some(header) = self.store.header(&image)? else {
-            return Ok(false);
-        };
-        let same = |source: &super::persist::SourceRecord| {
-            source.key == key
-                && source.size == size
-                && modified_ms.is_some()
-                && source.modified_ms == modified_ms
-        };
-        Ok(header.sources.iter().any(same))
     }
 }

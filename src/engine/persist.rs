@@ -299,7 +299,7 @@ impl CollectionStore {
         Ok(found)
     }
 
-    /// Images ever seen at a source.
+    /// Images with a source of this key.
     pub(super) fn images_at(&self, source_key: &str) -> Result<Vec<ImageId>, EngineError> {
         let mut found = Vec::new();
         scan(self.store(), &Keys::images_at(self.number, source_key), |suffix, (): ()| {
@@ -415,12 +415,12 @@ impl Batch {
         self.inner.put_embedding(&Keys::fingerprint(self.number, image), embedding);
     }
 
-    /// Notes that an image was seen at a source.
+    /// Notes that an image has a source of this key.
     pub(super) fn put_source_key(&mut self, source_key: &str, image: &ImageId) -> Result<(), StoreError> {
         self.inner.put(&Keys::image_at(self.number, source_key, image), &())
     }
 
-    /// Forgets that an image was seen at a source.
+    /// Forgets that an image has sources of this key: all of them go together.
     pub(super) fn delete_source_key(&mut self, source_key: &str, image: &ImageId) {
         self.inner.delete(&Keys::image_at(self.number, source_key, image));
     }

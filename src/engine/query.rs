@@ -55,6 +55,9 @@ pub struct PageBounds {
     pub bytes_max: usize,
 }
 
+/// Images with their thumbnails, JPEG.
+pub type Thumbnails = Vec<(ImageId, Vec<u8>)>;
+
 /// Nearest to what.
 #[derive(Debug, Clone, PartialEq)]
 pub enum NeighbourQuery {
@@ -180,21 +183,34 @@ impl Collection {
         Ok(found)
     }
 
-    /// Thumbnails of stored images; unknown ids are left out.
+    /// Thumbnails of stored images, and how many of the ids were looked at until the answer was full: as many as fit
+    /// into so many bytes, at least one. Unknown ids are left out.
     ///
     /// # Errors
     /// The store fails.
-    pub fn thumbnails(&self, images: &[ImageId]) -> Result<Vec<(ImageId, Vec<u8>)>, EngineError> {
+    pub fn thumbnails(
+        &self,
+        images: &[ImageId],
+        bytes_max: usize,
+    ) -> Result<(Thumbnails, usize), EngineError> {
         let rows = self.snapshot().rows;
-        let mut found = Vec::with_capacity(images.len());
-        for image in images {
+        let mut found = Thumbnails::with_capacity(images.len());
+        let mut bytes = 0;
+        for (looked_at, image) in images.iter().enumerate() {
             let Some(offset) = rows.offset(image) else {
                 continue;
             };
             let came = rows.get(offset).generation;
-            found.extend(self.store.thumbnail(came, image)?.map(|jpeg| (*image, jpeg)));
+            let Some(jpeg) = self.store.thumbnail(came, image)? else {
+                continue;
+            };
+            bytes += size_of::<ImageId>() + jpeg.len();
+            if bytes > bytes_max && !found.is_empty() {
+                return Ok((found, looked_at));
+            }
+            found.push((*image, jpeg));
         }
-        Ok(found)
+        Ok((found, images.len()))
     }
 
     /// The nearest images; `exact` scans all vectors whatever the index.

@@ -6,18 +6,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use crate::engine::{AddError, EngineError, Ingest, IngestTask};
 use crate::proto;
 use crate::proto::add_images_request::Message;
 
 use super::images::id_of;
-use super::status::{invalid, status};
+use super::status::{blocking, invalid, status};
 use super::{Shared, convert};
 
 /// Outcomes that a caller may leave unread before the daemon stops reading its images.
 pub(super) const UNREAD_OUTCOMES_MAX: usize = 256;
+
+/// Images that streams hand to the queue at a time at most, each on a thread that waits while the queue is full: the
+/// other threads are for everybody else.
+pub(super) const HANDING_MAX: usize = 64;
 
 type Outcome = Result<proto::AddImagesResponse, Status>;
 
@@ -82,7 +86,7 @@ async fn read_images(
         };
         let image = match message {
             None => return End::Done,
-            Some(Err(error)) => return End::Error(error),
+            Some(Err(error)) => return End::Error(broken(error)),
             Some(Ok(proto::AddImagesRequest { message: Some(Message::Image(image)) })) => image,
             Some(Ok(_)) => {
                 return End::Error(invalid("message", "every message after the first must be an image"));
@@ -101,6 +105,9 @@ async fn read_images(
                 continue;
             }
         };
+        let Ok(hand) = Arc::clone(&shared.handing).acquire_owned().await else {
+            return End::Gone;
+        };
         let (ingest, pending, cancelled) = (ingest.clone(), pending.clone(), Arc::clone(cancelled));
         let queued = tokio::task::spawn_blocking(move || {
             let id = id_of(&bytes);
@@ -111,11 +118,20 @@ async fn read_images(
             });
             let cancelled = Some(cancelled);
             ingest.add(IngestTask { bytes: bytes.into(), source, request: None, cancelled, reply });
+            drop(hand);
         });
         if queued.await.is_err() {
             return End::Error(status(EngineError::Internal("an image could not be queued".to_owned())));
         }
     }
+}
+
+/// Why a message could not be read. The transport knows no details.
+fn broken(error: Status) -> Status {
+    if error.code() == Code::OutOfRange {
+        return invalid("message", format!("is larger than any image may be: {}", error.message()));
+    }
+    error
 }
 
 async fn header(
@@ -125,7 +141,8 @@ async fn header(
     let first = messages.next().await.transpose()?;
     match first.and_then(|first| first.message) {
         Some(Message::Header(header)) => {
-            let ingest = shared.engine.ingest(&header.collection).map_err(status)?;
+            let engine = Arc::clone(&shared.engine);
+            let ingest = blocking(move || engine.ingest(&header.collection)).await?;
             Ok((ingest, header.tags))
         }
         Some(Message::Image(_)) | None => Err(invalid("message", "the first message must be a header")),

@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+use crate::decode::SIDE_MAX;
 use crate::engine::{EngineError, Operation, OperationStatus};
 use crate::proto;
 use crate::proto::admin_service_server::AdminService;
@@ -14,10 +15,12 @@ use crate::proto::admin_service_server::AdminService;
 use super::add_stream::UNREAD_OUTCOMES_MAX;
 use super::page::{PAGE_SIZE_MAX, Page, Position};
 use super::status::{blocking, invalid, status};
-use super::{Shared, convert};
+use super::{Shared, convert, fetch};
 
 /// The longest wait for an operation.
 const WAIT_MAX: Duration = Duration::from_mins(5);
+/// The most that is kept of a call's time for its answer, when it waits.
+const WAIT_MARGIN_MAX: Duration = Duration::from_secs(10);
 /// The wait for an operation where none is said.
 const WAIT_DEFAULT: Duration = Duration::from_secs(30);
 /// The shortest time between two looks at an operation.
@@ -27,11 +30,12 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) struct Admin(pub(super) Arc<Shared>);
 
 impl Admin {
-    fn operation(&self, name: &str) -> Result<Arc<Operation>, Status> {
+    async fn operation(&self, name: &str) -> Result<Arc<Operation>, Status> {
         let number = name.strip_prefix("operations/").and_then(|number| number.parse().ok());
         let number =
             number.ok_or_else(|| invalid("name", format!("{name:?} is not \"operations/\" and a number")))?;
-        self.0.engine.operations().get(number).map_err(status)
+        let engine = Arc::clone(&self.0.engine);
+        blocking(move || engine.operations().get(number)).await
     }
 }
 
@@ -53,6 +57,9 @@ impl AdminService for Admin {
             page_size_max: PAGE_SIZE_MAX,
             collections_max: config.collections_max as u32,
             clusterings_kept: config.clusterings_kept as u32,
+            image_side_px_max: SIDE_MAX,
+            fetch_streams_max: fetch::STREAMS_MAX as u32,
+            request_seconds_max: config.request_time_max.as_secs_f64(),
         };
         Ok(Response::new(proto::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -72,8 +79,9 @@ impl AdminService for Admin {
         request: Request<proto::GetStatsRequest>,
     ) -> Result<Response<proto::GetStatsResponse>, Status> {
         let shared = Arc::clone(&self.0);
-        let collection = shared.engine.collection(&request.into_inner().collection).map_err(status)?;
+        let name = request.into_inner().collection;
         let (stats, disk_bytes, queued) = blocking(move || {
+            let collection = shared.engine.collection(&name)?;
             Ok((collection.stats(), shared.engine.disk_bytes()?, shared.engine.waiting_images()))
         })
         .await?;
@@ -110,7 +118,7 @@ impl AdminService for Admin {
         &self,
         request: Request<proto::GetOperationRequest>,
     ) -> Result<Response<proto::GetOperationResponse>, Status> {
-        let operation = self.operation(&request.into_inner().name)?.status();
+        let operation = self.operation(&request.into_inner().name).await?.status();
         Ok(Response::new(proto::GetOperationResponse { operation: Some(convert::operation(&operation)) }))
     }
 
@@ -121,9 +129,16 @@ impl AdminService for Admin {
         let mut request = request.into_inner();
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListOperations", &request, size, &token)?;
-        let collection = Some(request.collection.as_str()).filter(|name| !name.is_empty());
         let before = page.position.map_or(u64::MAX, |position| position.after);
-        let mut found = self.0.engine.operations().list(collection, before, page.size + 1);
+        let (engine, limit) = (Arc::clone(&self.0.engine), page.size + 1);
+        let list = move || {
+            let collection = Some(request.collection.as_str()).filter(|name| !name.is_empty());
+            if let Some(name) = collection {
+                engine.collection(name)?;
+            }
+            Ok(engine.operations().list(collection, before, limit))
+        };
+        let mut found = blocking(list).await?;
         let more = found.len() > page.size;
         found.truncate(page.size);
         let last = found.last().map(|status| Position { generation: 0, after: status.number });
@@ -137,7 +152,7 @@ impl AdminService for Admin {
         &self,
         request: Request<proto::CancelOperationRequest>,
     ) -> Result<Response<proto::CancelOperationResponse>, Status> {
-        let operation = self.operation(&request.into_inner().name)?;
+        let operation = self.operation(&request.into_inner().name).await?;
         operation.cancel();
         let operation = convert::operation(&operation.status());
         Ok(Response::new(proto::CancelOperationResponse { operation: Some(operation) }))
@@ -148,10 +163,13 @@ impl AdminService for Admin {
         request: Request<proto::WaitOperationRequest>,
     ) -> Result<Response<proto::WaitOperationResponse>, Status> {
         let request = request.into_inner();
-        let operation = self.operation(&request.name)?;
+        let operation = self.operation(&request.name).await?;
+        // The answer has to be out before the call itself has taken too long.
+        let limit = self.0.config.request_time_max;
+        let wait_max = WAIT_MAX.min(limit.saturating_sub(WAIT_MARGIN_MAX.min(limit / 10)));
         let timeout = match request.timeout.map(Duration::try_from) {
-            None => WAIT_DEFAULT,
-            Some(Ok(timeout)) => timeout.min(WAIT_MAX),
+            None => WAIT_DEFAULT.min(wait_max),
+            Some(Ok(timeout)) => timeout.min(wait_max),
             Some(Err(_)) => return Err(invalid("timeout", "must not be negative")),
         };
         let (mut watcher, mut stopping) = (operation.watch(), self.0.stopping.clone());
@@ -167,7 +185,7 @@ impl AdminService for Admin {
         &self,
         request: Request<proto::WatchOperationRequest>,
     ) -> Result<Response<Self::WatchOperationStream>, Status> {
-        let watcher = self.operation(&request.into_inner().name)?.watch();
+        let watcher = self.operation(&request.into_inner().name).await?.watch();
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(watch_until_done(watcher, sender, self.0.stopping.clone()));
         Ok(Response::new(ReceiverStream::new(receiver)))

@@ -15,16 +15,10 @@ use crate::types::ClusterId;
 
 use super::convert;
 use super::page::{PAGE_SIZE_MAX, Page};
-use super::status::{blocking, status};
+use super::status::{blocking, on_collection, status};
 
 /// The service over an engine.
 pub(super) struct Clusterings(pub(super) Arc<Engine>);
-
-impl Clusterings {
-    fn collection(&self, name: &str) -> Result<Arc<Collection>, Status> {
-        self.0.collection(name).map_err(status)
-    }
-}
 
 #[tonic::async_trait]
 impl ClusteringService for Clusterings {
@@ -53,14 +47,13 @@ impl ClusteringService for Clusterings {
         request: Request<proto::SuggestParametersRequest>,
     ) -> Result<Response<proto::SuggestParametersResponse>, Status> {
         let request = request.into_inner();
-        let collection = self.collection(&request.collection)?;
         let given_up = GivenUp::default();
         let cancelled = Arc::clone(&given_up.0);
-        let suggestion = blocking(move || {
+        let suggest = move |collection: Arc<Collection>| {
             let cancelled = || cancelled.load(Ordering::Relaxed);
             collection.suggest_parameters(request.min_points, request.exact, request.seed, &cancelled)
-        });
-        let card = Some(convert::parameter_card(suggestion.await?));
+        };
+        let card = Some(convert::parameter_card(on_collection(&self.0, request.collection, suggest).await?));
         Ok(Response::new(proto::SuggestParametersResponse { card }))
     }
 
@@ -69,11 +62,13 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ListClusteringsRequest>,
     ) -> Result<Response<proto::ListClusteringsResponse>, Status> {
         let proto::ListClusteringsRequest { collection, page_size, page_token } = request.into_inner();
-        let (heads, active) = self.collection(&collection)?.clusterings();
         let bare = proto::ListClusteringsRequest { collection, ..Default::default() };
         let page = Page::of("ListClusterings", &bare, page_size, &page_token)?;
-        let all =
-            heads.iter().map(|head| convert::clustering(head, Some(head.id) == active, false)).collect();
+        let list = |collection: Arc<Collection>| {
+            let (heads, active) = collection.clusterings();
+            Ok(heads.iter().map(|head| convert::clustering(head, Some(head.id) == active, false)).collect())
+        };
+        let all = on_collection(&self.0, bare.collection, list).await?;
         let (clusterings, next_page_token) = page.cut(0, all);
         Ok(Response::new(proto::ListClusteringsResponse { clusterings, next_page_token }))
     }
@@ -83,10 +78,12 @@ impl ClusteringService for Clusterings {
         request: Request<proto::GetClusteringRequest>,
     ) -> Result<Response<proto::GetClusteringResponse>, Status> {
         let request = request.into_inner();
-        let collection = self.collection(&request.collection)?;
-        let head = collection.clustering(request.clustering_id).map_err(status)?;
-        let (_, active) = collection.clusterings();
-        let clustering = Some(convert::clustering(&head, Some(head.id) == active, true));
+        let get = move |collection: Arc<Collection>| {
+            let head = collection.clustering(request.clustering_id)?;
+            let (_, active) = collection.clusterings();
+            Ok(convert::clustering(&head, Some(head.id) == active, true))
+        };
+        let clustering = Some(on_collection(&self.0, request.collection, get).await?);
         Ok(Response::new(proto::GetClusteringResponse { clustering }))
     }
 
@@ -97,9 +94,9 @@ impl ClusteringService for Clusterings {
         let request = request.into_inner();
         let key = RequestKey::of("ActivateClustering", &request.request_id, &request.encode_to_vec())
             .map_err(status)?;
-        let collection = self.collection(&request.collection)?;
-        let head = blocking(move || collection.activate(request.clustering_id, &request.actor, key.as_ref()))
-            .await?;
+        let (id, actor) = (request.clustering_id, request.actor);
+        let activate = move |collection: Arc<Collection>| collection.activate(id, &actor, key.as_ref());
+        let head = on_collection(&self.0, request.collection, activate).await?;
         let clustering = Some(convert::clustering(&head, true, false));
         Ok(Response::new(proto::ActivateClusteringResponse { clustering }))
     }
@@ -111,12 +108,14 @@ impl ClusteringService for Clusterings {
         let mut request = request.into_inner();
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListClusters", &request, size, &token)?;
-        let collection = self.collection(&request.collection)?;
         // A listing of the active clustering goes on with the one it began with.
         let id = page.position.map_or(request.clustering_id, |position| position.generation);
-        let head = collection.clustering(id).map_err(status)?;
-        let counted = Arc::clone(&head);
-        let counts = blocking(move || collection.label_counts(&counted)).await?;
+        let look = move |collection: Arc<Collection>| {
+            let head = collection.clustering(id)?;
+            let counts = collection.label_counts(&head)?;
+            Ok((head, counts))
+        };
+        let (head, counts) = on_collection(&self.0, request.collection, look).await?;
         let count = |id: &ClusterId| counts.get(id).copied().unwrap_or_default();
         let all = head
             .clusters
@@ -133,9 +132,8 @@ impl ClusteringService for Clusterings {
         request: Request<proto::GetClusterRequest>,
     ) -> Result<Response<proto::GetClusterResponse>, Status> {
         let request = request.into_inner();
-        let collection = self.collection(&request.collection)?;
         let id = ClusterId(request.cluster_id);
-        let cluster = blocking(move || {
+        let cluster = on_collection(&self.0, request.collection, move |collection| {
             let head = collection.clustering(request.clustering_id)?;
             let counts = collection.label_counts(&head)?;
             let cluster = head.cluster(id).ok_or_else(|| EngineError::not_found("cluster", id.0))?;
@@ -151,12 +149,13 @@ impl ClusteringService for Clusterings {
         let mut request = request.into_inner();
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListMembers", &request, size, &token)?;
-        let collection = self.collection(&request.collection)?;
         let id = page.position.map_or(request.clustering_id, |position| position.generation);
-        let head = collection.clustering(id).map_err(status)?;
-        let clustering = head.id;
         let cluster = request.cluster_id.map(ClusterId);
-        let all = blocking(move || collection.members(&head, cluster)).await?;
+        let list = move |collection: Arc<Collection>| {
+            let head = collection.clustering(id)?;
+            Ok((head.id, collection.members(&head, cluster)?))
+        };
+        let (clustering, all) = on_collection(&self.0, request.collection, list).await?;
         let (members, next_page_token) = page.cut(clustering, all);
         let members = members.into_iter().map(member).collect();
         Ok(Response::new(proto::ListMembersResponse { members, next_page_token }))
@@ -169,8 +168,7 @@ impl ClusteringService for Clusterings {
         let mut request = request.into_inner();
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListLiveClusters", &request, size, &token)?;
-        let collection = self.collection(&request.collection)?;
-        let view = blocking(move || collection.live()).await?;
+        let view = on_collection(&self.0, request.collection, |collection| collection.live()).await?;
         check_generation(&page, &view)?;
         let mut all: Vec<_> =
             view.sizes.iter().map(|(id, &size)| proto::LiveCluster { cluster_id: id.0, size }).collect();
@@ -198,9 +196,9 @@ impl ClusteringService for Clusterings {
         let mut request = request.into_inner();
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListLiveMembers", &request, size, &token)?;
-        let collection = self.collection(&request.collection)?;
         let cluster = request.cluster_id.map(ClusterId);
-        let (view, all) = blocking(move || collection.live_members(cluster)).await?;
+        let list = move |collection: Arc<Collection>| collection.live_members(cluster);
+        let (view, all) = on_collection(&self.0, request.collection, list).await?;
         check_generation(&page, &view)?;
         let (members, next_page_token) = page.cut(view.generation.0, all);
         let image_ids = members.iter().map(ToString::to_string).collect();
@@ -215,11 +213,12 @@ impl ClusteringService for Clusterings {
         let mut request = request.into_inner();
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::with_default("GetReachability", &request, size, &token, PAGE_SIZE_MAX)?;
-        let collection = self.collection(&request.collection)?;
         let id = page.position.map_or(request.clustering_id, |position| position.generation);
-        let head = collection.clustering(id).map_err(status)?;
-        let clustering = head.id;
-        let all = blocking(move || collection.reachability(&head)).await?;
+        let list = move |collection: Arc<Collection>| {
+            let head = collection.clustering(id)?;
+            Ok((head.id, collection.reachability(&head)?))
+        };
+        let (clustering, all) = on_collection(&self.0, request.collection, list).await?;
         let (points, next_page_token) = page.cut(clustering, all);
         let points = points.into_iter().map(bar).collect();
         Ok(Response::new(proto::GetReachabilityResponse { points, next_page_token }))

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use crate::engine::{Engine, RequestKey};
+use crate::engine::{Collection, Engine, RequestKey};
 use crate::proto;
 use crate::proto::collection_service_server::CollectionService;
 
 use super::convert;
 use super::page::Page;
-use super::status::{blocking, status};
+use super::status::{blocking, on_collection, status};
 
 /// The service over an engine.
 pub(super) struct Collections(pub(super) Arc<Engine>);
@@ -25,19 +25,18 @@ impl CollectionService for Collections {
         let (engine, request) = (Arc::clone(&self.0), request.into_inner());
         let key = RequestKey::of("CreateCollection", &request.request_id, &request.encode_to_vec())
             .map_err(status)?;
-        let collection =
-            blocking(move || engine.create_collection(&request.collection, key.as_ref())).await?;
-        Ok(Response::new(proto::CreateCollectionResponse {
-            collection: Some(convert::collection(&collection)),
-        }))
+        let made = blocking(move || engine.create_collection(&request.collection, key.as_ref())).await?;
+        let collection = Some(convert::new_collection(made));
+        Ok(Response::new(proto::CreateCollectionResponse { collection }))
     }
 
     async fn get_collection(
         &self,
         request: Request<proto::GetCollectionRequest>,
     ) -> Result<Response<proto::GetCollectionResponse>, Status> {
-        let collection = self.0.collection(&request.into_inner().collection).map_err(status)?;
-        Ok(Response::new(proto::GetCollectionResponse { collection: Some(convert::collection(&collection)) }))
+        let name = request.into_inner().collection;
+        let collection = on_collection(&self.0, name, |found| Ok(convert::collection(&found))).await?;
+        Ok(Response::new(proto::GetCollectionResponse { collection: Some(collection) }))
     }
 
     async fn list_collections(
@@ -47,7 +46,11 @@ impl CollectionService for Collections {
         let proto::ListCollectionsRequest { page_size, page_token } = request.into_inner();
         let bare = proto::ListCollectionsRequest::default();
         let page = Page::of("ListCollections", &bare, page_size, &page_token)?;
-        let all = self.0.collections().iter().map(|collection| convert::collection(collection)).collect();
+        let engine = Arc::clone(&self.0);
+        let list = move || {
+            Ok(engine.collections().iter().map(|collection| convert::collection(collection)).collect())
+        };
+        let all = blocking(list).await?;
         let (collections, next_page_token) = page.cut(0, all);
         Ok(Response::new(proto::ListCollectionsResponse { collections, next_page_token }))
     }
@@ -67,8 +70,9 @@ impl CollectionService for Collections {
         &self,
         request: Request<proto::GetPolicyRequest>,
     ) -> Result<Response<proto::GetPolicyResponse>, Status> {
-        let collection = self.0.collection(&request.into_inner().collection).map_err(status)?;
-        Ok(Response::new(proto::GetPolicyResponse { policy: Some(convert::policy(collection.policy())) }))
+        let name = request.into_inner().collection;
+        let policy = on_collection(&self.0, name, |collection| Ok(collection.policy())).await?;
+        Ok(Response::new(proto::GetPolicyResponse { policy: Some(convert::policy(policy)) }))
     }
 
     async fn set_policy(
@@ -78,9 +82,10 @@ impl CollectionService for Collections {
         let request = request.into_inner();
         let key =
             RequestKey::of("SetPolicy", &request.request_id, &request.encode_to_vec()).map_err(status)?;
-        let collection = self.0.collection(&request.collection).map_err(status)?;
         let change = convert::policy_from(&request.policy.unwrap_or_default())?;
-        let policy = blocking(move || collection.set_policy(change, &request.actor, key.as_ref())).await?;
+        let actor = request.actor;
+        let set = move |collection: Arc<Collection>| collection.set_policy(change, &actor, key.as_ref());
+        let policy = on_collection(&self.0, request.collection, set).await?;
         Ok(Response::new(proto::SetPolicyResponse { policy: Some(convert::policy(policy)) }))
     }
 }

@@ -14,7 +14,7 @@ use crate::types::ImageId;
 use super::status::invalid;
 
 pub(super) use self::clustering::{cluster, clustering, lineage_event, parameter_card, parameters_from};
-pub(super) use self::collection::{collection, policy, policy_from, space};
+pub(super) use self::collection::{collection, new_collection, policy, policy_from, space};
 pub(super) use self::decision::{
     basic_decision, evaluation, explanation, full_decision, true_label_from, verdict_from,
 };

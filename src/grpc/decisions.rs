@@ -3,35 +3,37 @@
 use std::sync::Arc;
 
 use prost::Message as _;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::decide::Decision;
 use crate::decide::quality::Rates;
 use crate::engine::{
-    Collection, DecisionReader, Engine, EngineError, EvaluateOptions, Filter, RequestKey, TRUE_LABELS_MAX,
+    Collection, DecisionReader, Engine, EngineError, EvaluateOptions, RequestKey, TRUE_LABELS_MAX,
 };
 use crate::proto;
 use crate::proto::decision_service_server::DecisionService;
 use crate::types::ImageId;
 
-use super::convert;
-use super::status::{blocking, invalid, status};
+use super::status::{invalid, on_collection, status};
+use super::{Shared, convert, fetch};
 
 /// Images of one batch at most.
 const BATCH_MAX: usize = 1000;
-/// Decisions of one message at most.
-const DECISIONS_MAX: usize = 500;
-/// Messages that wait for a slow reader at most.
-const MESSAGES_WAITING_MAX: usize = 4;
+/// Images told of a key that names several, at most.
+const AMBIGUOUS_IDS_MAX: usize = 10;
 
 /// The service over an engine.
-pub(super) struct Decisions(pub(super) Arc<Engine>);
+pub(super) struct Decisions(pub(super) Arc<Shared>);
+
+impl Decisions {
+    fn engine(&self) -> &Arc<Engine> {
+        &self.0.engine
+    }
+}
 
 #[tonic::async_trait]
 impl DecisionService for Decisions {
-    type FetchDecisionsStream = ReceiverStream<Result<proto::FetchDecisionsResponse, Status>>;
+    type FetchDecisionsStream = fetch::Messages;
 
     async fn set_verdict(
         &self,
@@ -40,9 +42,10 @@ impl DecisionService for Decisions {
         let request = request.into_inner();
         let key =
             RequestKey::of("SetVerdict", &request.request_id, &request.encode_to_vec()).map_err(status)?;
-        let collection = self.0.collection(&request.collection).map_err(status)?;
+        let name = request.collection.clone();
         let verdict = convert::verdict_from(request)?;
-        let answer = blocking(move || collection.set_verdict(&verdict, key.as_ref())).await?;
+        let set = move |collection: Arc<Collection>| collection.set_verdict(&verdict, key.as_ref());
+        let answer = on_collection(self.engine(), name, set).await?;
         Ok(Response::new(proto::SetVerdictResponse {
             event_sequence: answer.event,
             labelled: answer.labelled,
@@ -60,9 +63,10 @@ impl DecisionService for Decisions {
         if asked > BATCH_MAX {
             return Err(invalid("image_ids", format!("{asked} images, at most {BATCH_MAX} are allowed")));
         }
-        let collection = self.0.collection(&request.collection).map_err(status)?;
         let ids: Vec<ImageId> = convert::image_ids("image_ids", &request.image_ids)?;
-        Ok(Response::new(blocking(move || batch(&collection, &ids, request)).await?))
+        let name = request.collection.clone();
+        let get = move |collection: Arc<Collection>| batch(&collection, &ids, request);
+        Ok(Response::new(on_collection(self.engine(), name, get).await?))
     }
 
     async fn fetch_decisions(
@@ -70,17 +74,10 @@ impl DecisionService for Decisions {
         request: Request<proto::FetchDecisionsRequest>,
     ) -> Result<Response<Self::FetchDecisionsStream>, Status> {
         let request = request.into_inner();
-        let collection = self.0.collection(&request.collection).map_err(status)?;
         let view = request.view();
         let filter = convert::filter_from(request.filter)?;
-        let (sender, receiver) = mpsc::channel(MESSAGES_WAITING_MAX);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = fetch(&collection, &filter, view, &sender) {
-                // The caller may be gone, and then nobody wants to know.
-                drop(sender.blocking_send(Err(status(error))));
-            }
-        });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        let messages = fetch::start(&self.0, request.collection, filter, view).await?;
+        Ok(Response::new(messages))
     }
 
     async fn explain_decision(
@@ -88,9 +85,8 @@ impl DecisionService for Decisions {
         request: Request<proto::ExplainDecisionRequest>,
     ) -> Result<Response<proto::ExplainDecisionResponse>, Status> {
         let request = request.into_inner();
-        let collection = self.0.collection(&request.collection).map_err(status)?;
         let image = convert::image_id("image_id", &request.image_id)?;
-        let explained = blocking(move || {
+        let explained = on_collection(self.engine(), request.collection, move |collection| {
             let explanation = collection.decisions().explain(&image)?;
             Ok(convert::explanation(explanation, collection.space()))
         });
@@ -102,7 +98,6 @@ impl DecisionService for Decisions {
         request: Request<proto::EvaluateRequest>,
     ) -> Result<Response<proto::EvaluateResponse>, Status> {
         let request = request.into_inner();
-        let collection = self.0.collection(&request.collection).map_err(status)?;
         if request.labels.len() > TRUE_LABELS_MAX {
             let description =
                 format!("has {} entries, at most {TRUE_LABELS_MAX} are allowed", request.labels.len());
@@ -116,7 +111,8 @@ impl DecisionService for Decisions {
         };
         let labels: Vec<_> =
             request.labels.into_iter().map(convert::true_label_from).collect::<Result<_, _>>()?;
-        let found = blocking(move || collection.evaluate(&labels, &options)).await?;
+        let evaluate = move |collection: Arc<Collection>| collection.evaluate(&labels, &options);
+        let found = on_collection(self.engine(), request.collection, evaluate).await?;
         Ok(Response::new(convert::evaluation(&found)))
     }
 }
@@ -156,38 +152,26 @@ fn batch(
         }
     }
     let view = request.view();
-    for key in request.source_keys {
-        let image = collection.image_at(&key)?;
-        match image.and_then(|image| Some((image, reader.get(&image)?))) {
-            Some(decided) => found.push(decided),
-            None => unknown.push(key),
+    let mut ambiguous = Vec::new();
+    for source_key in request.source_keys {
+        let mut images = collection.images_at(&source_key)?;
+        images.retain(|image| reader.get(image).is_some());
+        match images[..] {
+            [] => unknown.push(source_key),
+            [image] => found.extend(reader.get(&image).map(|decision| (image, decision))),
+            _ => {
+                let image_ids = images.iter().take(AMBIGUOUS_IDS_MAX).map(ToString::to_string).collect();
+                ambiguous.push(proto::AmbiguousKey { source_key, image_ids });
+            }
         }
     }
     let decisions = in_view(&reader, view, &found)?;
-    Ok(proto::BatchGetDecisionsResponse { decisions, unknown, generation: reader.generation().0 })
-}
-
-fn fetch(
-    collection: &Collection,
-    filter: &Filter,
-    view: proto::DecisionView,
-    sender: &mpsc::Sender<Result<proto::FetchDecisionsResponse, Status>>,
-) -> Result<(), EngineError> {
-    let reader = collection.decisions();
     let generation = reader.generation().0;
-    let selected = reader.select(filter)?;
-    for chunk in selected.chunks(DECISIONS_MAX) {
-        let decisions = in_view(&reader, view, chunk)?;
-        let message = proto::FetchDecisionsResponse { decisions, generation };
-        if sender.blocking_send(Ok(message)).is_err() {
-            // The caller is gone.
-            break;
-        }
-    }
-    Ok(())
+    Ok(proto::BatchGetDecisionsResponse { decisions, unknown, generation, ambiguous })
 }
 
-fn in_view(
+/// Decisions as far as the caller wants to know.
+pub(super) fn in_view(
     reader: &DecisionReader<'_>,
     view: proto::DecisionView,
     found: &[(ImageId, Decision)],

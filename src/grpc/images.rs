@@ -18,7 +18,7 @@ use crate::proto::image_service_server::ImageService;
 use crate::types::{Embedding, Generation, ImageId};
 
 use super::page::{PAGE_BYTES_MAX, Page, Position};
-use super::status::{blocking, invalid, status};
+use super::status::{blocking, invalid, on_collection, status};
 use super::{Shared, add_stream, convert};
 
 /// Thumbnails in one answer at most.
@@ -47,7 +47,8 @@ impl ImageService for Images {
         let request = request.into_inner();
         let key =
             RequestKey::of("AddImage", &request.request_id, &request.encode_to_vec()).map_err(status)?;
-        let ingest = self.0.engine.ingest(&request.collection).map_err(status)?;
+        let (engine, collection) = (Arc::clone(&self.0.engine), request.collection);
+        let ingest = blocking(move || engine.ingest(&collection)).await?;
         let image = request.image.ok_or_else(|| invalid("image", "is missing"))?;
         let Some(room) = self.0.inflight.try_acquire(image.data.len()) else {
             return Err(status(overloaded("too many bytes of images are in flight".to_owned())));
@@ -86,9 +87,9 @@ impl ImageService for Images {
         request: Request<proto::GetImageRequest>,
     ) -> Result<Response<proto::GetImageResponse>, Status> {
         let request = request.into_inner();
-        let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let image = convert::image_id("image_id", &request.image_id)?;
-        let view = blocking(move || collection.image(&image, request.with_embedding)).await?;
+        let get = move |collection: Arc<Collection>| collection.image(&image, request.with_embedding);
+        let view = on_collection(&self.0.engine, request.collection, get).await?;
         Ok(Response::new(proto::GetImageResponse { image: Some(convert::image(view)) }))
     }
 
@@ -99,7 +100,6 @@ impl ImageService for Images {
         let mut request = request.into_inner();
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListImages", &request, size, &token)?;
-        let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let filter = convert::filter_from(request.filter)?;
         let bounds = PageBounds {
             after: Generation(page.position.map_or(0, |position| position.after)),
@@ -107,7 +107,9 @@ impl ImageService for Images {
             images_max: page.size,
             bytes_max: PAGE_BYTES_MAX,
         };
-        let found = blocking(move || collection.list(&filter, request.with_embeddings, bounds)).await?;
+        let list =
+            move |collection: Arc<Collection>| collection.list(&filter, request.with_embeddings, bounds);
+        let found = on_collection(&self.0.engine, request.collection, list).await?;
         let next = found.next.map(|after| Position { generation: found.generation.0, after: after.0 });
         Ok(Response::new(proto::ListImagesResponse {
             images: found.images.into_iter().map(convert::image).collect(),
@@ -128,12 +130,14 @@ impl ImageService for Images {
                 format!("has {asked} entries, at most {THUMBNAILS_MAX} are allowed"),
             ));
         }
-        let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let images: Vec<ImageId> = convert::image_ids("image_ids", &request.image_ids)?;
-        let found = blocking(move || collection.thumbnails(&images)).await?.into_iter();
+        let get = move |collection: Arc<Collection>| collection.thumbnails(&images, PAGE_BYTES_MAX);
+        let (found, looked_at) = on_collection(&self.0.engine, request.collection, get).await?;
+        let remaining_image_ids = request.image_ids.get(looked_at..).unwrap_or_default().to_vec();
         let thumbnail =
             |(image, jpeg): (ImageId, Vec<u8>)| proto::Thumbnail { image_id: image.to_string(), jpeg };
-        Ok(Response::new(proto::BatchGetThumbnailsResponse { thumbnails: found.map(thumbnail).collect() }))
+        let thumbnails = found.into_iter().map(thumbnail).collect();
+        Ok(Response::new(proto::BatchGetThumbnailsResponse { thumbnails, remaining_image_ids }))
     }
 
     async fn delete_images(
@@ -143,11 +147,12 @@ impl ImageService for Images {
         let request = request.into_inner();
         let key =
             RequestKey::of("DeleteImages", &request.request_id, &request.encode_to_vec()).map_err(status)?;
-        let collection = self.0.engine.collection(&request.collection).map_err(status)?;
         let filter = convert::filter_from(request.filter)?;
         let (validate_only, actor) = (request.validate_only, request.actor);
-        let deleted =
-            blocking(move || collection.delete_images(&filter, validate_only, &actor, key.as_ref())).await?;
+        let delete = move |collection: Arc<Collection>| {
+            collection.delete_images(&filter, validate_only, &actor, key.as_ref())
+        };
+        let deleted = on_collection(&self.0.engine, request.collection, delete).await?;
         Ok(Response::new(proto::DeleteImagesResponse { images: deleted.images, sources: deleted.sources }))
     }
 
@@ -156,7 +161,7 @@ impl ImageService for Images {
         request: Request<proto::FindNeighboursRequest>,
     ) -> Result<Response<proto::FindNeighboursResponse>, Status> {
         let request = request.into_inner();
-        let collection = self.0.engine.collection(&request.collection).map_err(status)?;
+        let collection = on_collection(&self.0.engine, request.collection, Ok).await?;
         let k = if request.k == 0 { 10 } else { request.k as usize };
         if k > NEIGHBOURS_MAX {
             return Err(invalid("k", format!("is {k}, at most {NEIGHBOURS_MAX} is allowed")));

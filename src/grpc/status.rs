@@ -1,9 +1,12 @@
 //! Errors as status codes with details; the one place that knows both.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::engine::EngineError;
+use crate::engine::{Collection, Engine, EngineError};
 
 /// The domain of error reasons.
 const DOMAIN: &str = "culld.dev";
@@ -75,8 +78,26 @@ pub(super) fn invalid(field: &str, description: impl Into<String>) -> Status {
     status(EngineError::invalid(field, description))
 }
 
+/// A call, or a wait within one, that took longer than it may.
+pub(super) fn timed_out(what: &str, limit: Duration) -> Status {
+    let mut details = ErrorDetails::new();
+    info(&mut details, "DEADLINE_EXCEEDED");
+    let message = format!("{what} within {} s", limit.as_secs_f64());
+    Status::with_error_details(Code::DeadlineExceeded, message, details)
+}
+
 fn info(details: &mut ErrorDetails, reason: &str) {
     details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
+}
+
+/// Runs work on a collection where it may block: even to look one up may mean to wait for a writer.
+pub(super) async fn on_collection<T: Send + 'static>(
+    engine: &Arc<Engine>,
+    name: String,
+    work: impl FnOnce(Arc<Collection>) -> Result<T, EngineError> + Send + 'static,
+) -> Result<T, Status> {
+    let engine = Arc::clone(engine);
+    blocking(move || work(engine.collection(&name)?)).await
 }
 
 /// Runs blocking work where it may block, and translates its error.

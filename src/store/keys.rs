@@ -33,7 +33,7 @@ pub enum Kind {
     Members = 12,
     /// The reachability plot of a clustering, in chunks.
     Reachability = 13,
-    /// That an image was seen at a source.
+    /// That an image has a source of some key.
     Source = 14,
 }
 
@@ -211,7 +211,7 @@ impl Keys {
         numbered(Kind::Reachability, collection, clustering)
     }
 
-    /// That an image was seen at a source. The source's key goes in as its digest, since it may be long.
+    /// That an image has a source of this key. The key goes in as its digest, since it may be long.
     pub fn image_at(collection: u32, source_key: &str, id: &ImageId) -> Key {
         let mut name = [0; 64];
         name[..32].copy_from_slice(blake3::hash(source_key.as_bytes()).as_bytes());
@@ -219,7 +219,7 @@ impl Keys {
         named(Kind::Source, collection, &name)
     }
 
-    /// All images seen at a source, by id.
+    /// All images with a source of this key, by id.
     pub fn images_at(collection: u32, source_key: &str) -> Key {
         named(Kind::Source, collection, blake3::hash(source_key.as_bytes()).as_bytes())
     }

@@ -1,6 +1,8 @@
 //! What people and programs get wrong: every row is answered with its code and cause, the daemon goes on serving, and
 //! nothing that was acknowledged is lost.
 
+mod few;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -14,8 +16,7 @@ use tonic::{Code, Status};
 
 use crate::decode;
 use crate::support::{
-    Api, TestDaemon, check_error, dbscan, encoded, facts, groups, header, image_message, k_means, new_image,
-    picture, png,
+    Api, TestDaemon, dbscan, encoded, facts, groups, header, image_message, k_means, new_image, picture, png,
 };
 
 /// One row: what is asked, and what is answered: code, reason, field. `Ok` is a row that is fine.
@@ -94,7 +95,7 @@ async fn bad_input_is_answered() {
     held.check_rows(names(&held.daemon)).await;
     held.check_rows(lists(&held.daemon)).await;
     check_files(&held).await;
-    check_few_images(&held).await;
+    few::check_few_images(&held).await;
     check_old_clusterings(&held).await;
     check_repeated_requests(&held).await;
 }
@@ -111,6 +112,8 @@ fn images() -> Vec<(&'static str, Vec<u8>, AddStatus, AddCause)> {
     let deep = image::ImageBuffer::from_fn(30, 20, |x, y| Luma([(x * 2000 + y * 100) as u16]));
     let deep = encoded(&DynamicImage::ImageLuma16(deep), ImageFormat::Png);
     let huge = decode::png(20_000, 20_000, 8, 2, &[], &[0; 9]);
+    let flat = decode::png(100_000_000, 1, 8, 0, &[], &[0; 9]);
+    let tall = decode::png(1, 100_000_000, 8, 0, &[], &[0; 9]);
     let mut bomb = b"GIF89a\xFF\xFF\xFF\xFF\0\0\0".to_vec();
     bomb.extend(b",\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;");
     vec![
@@ -120,6 +123,8 @@ fn images() -> Vec<(&'static str, Vec<u8>, AddStatus, AddCause)> {
         ("a truncated JPEG", jpeg[..jpeg.len() / 2].to_vec(), rejected, AddCause::Corrupt),
         ("a decompression bomb", bomb, rejected, AddCause::TooManyPixels),
         ("20,000 x 20,000", huge, rejected, AddCause::TooManyPixels),
+        ("100,000,000 x 1", flat, rejected, AddCause::TooManyPixels),
+        ("1 x 100,000,000", tall, rejected, AddCause::TooManyPixels),
         ("a byte too many", vec![0; (1 << 20) + 1], rejected, AddCause::TooLarge),
         ("CMYK", decode::unhex(decode::CMYK_JPEG), added, AddCause::Unspecified),
         ("16 bits", deep, added, AddCause::Unspecified),
@@ -257,10 +262,16 @@ fn names(api: &Api) -> Vec<Row<'_>> {
         let request = proto::GetStatsRequest { collection: nowhere.collection.clone() };
         nowhere.admin().get_stats(request).await
     };
+    let operations = proto::ListOperationsRequest { collection: "nowhere".into(), ..Default::default() };
     let elsewhere = api.at("nowhere");
     let judge_elsewhere = async move { elsewhere.judge(Side::Keep, &[NOBODY]).await };
     vec![
         ("an unknown collection", call(stats), NOT_FOUND),
+        (
+            "operations of an unknown collection",
+            call(async move { api.admin().list_operations(operations).await }),
+            NOT_FOUND,
+        ),
         ("a verdict in an unknown collection", call(judge_elsewhere), NOT_FOUND),
         ("an empty name", create(String::new()), invalid("collection")),
         ("a name with a slash", create("a/b".into()), invalid("collection")),
@@ -397,54 +408,6 @@ async fn check_any_name(api: &Api, root: &Path) {
     }
     let again = api.import(vec![path]).await.unwrap();
     assert_eq!((again.files, again.already_present, again.rejected), (6, 5, 1), "{again:?}");
-}
-
-/// The same pixels in files of different bytes.
-fn identical_pictures() -> Vec<(String, Vec<u8>)> {
-    let same = DynamicImage::ImageRgb8(RgbImage::from_pixel(12, 12, Rgb([90, 120, 30])));
-    let formats = [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP];
-    formats.into_iter().map(|format| (format!("{format:?}"), encoded(&same, format))).collect()
-}
-
-/// No images, one, two, fewer than k, and nothing but equal ones, for every algorithm.
-async fn check_few_images(held: &Held) {
-    let algorithms = [
-        Algorithm::Auto(proto::AutoParameters {}),
-        Algorithm::KMeans(proto::KMeansParameters::default()),
-        Algorithm::KMedoids(proto::KMedoidsParameters::default()),
-        Algorithm::Dbscan(proto::DbscanParameters::default()),
-        Algorithm::Optics(proto::OpticsParameters::default()),
-        Algorithm::Birch(proto::BirchParameters::default()),
-        Algorithm::Hdbscan(proto::HdbscanParameters::default()),
-    ];
-    let sets = [
-        ("none", Vec::new()),
-        ("one", groups([1], 1)),
-        ("two", groups(1..3, 1)),
-        ("identical", identical_pictures()),
-    ];
-    for (name, pictures) in sets {
-        let api = held.daemon.create(name).await;
-        let count = pictures.len();
-        api.add_new(pictures).await;
-        for algorithm in algorithms {
-            if count == 0 {
-                let refused = recluster(&api, algorithm).await;
-                check_error(refused, Code::FailedPrecondition, "NO_IMAGES", "");
-                continue;
-            }
-            let found = api.recluster(algorithm).await;
-            assert_eq!(found.images, count as u64, "{algorithm:?} of {name}");
-            if name == "identical" && matches!(algorithm, Algorithm::Auto(_) | Algorithm::Hdbscan(_)) {
-                let nothing = [proto::RedFlag::NoStructure, proto::RedFlag::AllNoise];
-                let flagged = found.red_flags().any(|flag| nothing.contains(&flag));
-                assert!(found.clusters == 1 || flagged, "{algorithm:?}: {found:?}");
-            }
-        }
-        let refused = recluster(&api, k_means(count.max(1) as u32 + 1)).await;
-        assert!(refused.is_err(), "{name}: fewer images than k");
-    }
-    held.check_alive("few images").await;
 }
 
 /// Verdicts on clusterings that are gone, of another generation, or never were.

@@ -1,5 +1,7 @@
 //! The real binary, as a person or a script runs it. The fake model (a colour grid) makes it fast.
 
+mod names;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -155,9 +157,40 @@ fn exit_codes_are_those_of_the_help() {
     let daemon = Daemon::start();
     daemon.run(["keep", "--cluster", "99"]).code(1);
     daemon.run(["stats", "--collection", "nowhere"]).code(1);
-    let refused = daemon.run(["policy", "set", "--standing-margin", "7"]).code(1);
-    assert!(refused.stderr().contains("standing_margin"), "{}", refused.stderr());
+    let (_folder, images) = two_colours();
+    let add = ["add".as_ref(), "--collection".as_ref(), "nope".as_ref(), images.as_os_str()];
+    let missing = daemon.run(add).code(1).stderr();
+    assert!(missing.contains("there is no collection \"nope\""), "{missing}");
+    assert!(!missing.contains("run it again"), "{missing}");
     daemon.run(["evaluate", "--labels", "/nowhere.csv", "--keep", "a"]).code(2);
+}
+
+/// Values out of range are wrong usage, whether this side knows the range or the daemon does.
+#[test]
+fn values_out_of_range_are_wrong_usage() {
+    let (folder, images) = two_colours();
+    let daemon = Daemon::start();
+    daemon.add(&images).code(0);
+    let check = |arguments: &[&str], named: &str| {
+        let refused = daemon.run(arguments).code(2).stderr();
+        assert!(refused.contains(named), "{arguments:?}: {refused}");
+    };
+    check(&["policy", "set", "--standing-margin", "7"], "standing_margin");
+    check(&["policy", "set", "--standing-margin", "-1"], "standing_margin");
+    check(&["recluster", "k-means", "--k", "0"], "parameters.k");
+    check(&["recluster", "dbscan", "--eps=-1"], "parameters.eps");
+    check(&["recluster", "dbscan", "--eps", "-1"], "parameters.eps");
+    check(&["recluster", "dbscan", "--eps", "nan"], "parameters.eps");
+    check(&["recluster", "dbscan", "--min-points", "5000"], "parameters.min_points");
+    check(&["recluster", "birch", "--threshold", "-0.5"], "parameters.threshold");
+    check(&["neighbours", "red-0.png", "-k", "5000"], "5000");
+    check(&["neighbours", "red-0.png", "-k", "0"], "0");
+    check(&["collections", "create", "A B"], "collection");
+    let labels = folder.path().join("labels.csv");
+    let labels = labels.to_str().unwrap();
+    for rate in [&["--rate-per-hour=-3"][..], &["--rate-per-hour", "-3"]] {
+        check(&[&["evaluate", "--labels", labels, "--keep", "red"], rate].concat(), "rate_per_hour");
+    }
 }
 
 #[test]
@@ -249,28 +282,6 @@ fn verdicts_become_decisions() {
 }
 
 #[test]
-fn single_images_are_named_by_key_or_id() {
-    let (_folder, images) = two_colours();
-    let daemon = Daemon::start();
-    daemon.add(&images).code(0);
-    let id = daemon.run(["explain", "red-1.png"]).code(0).json()["image_id"].as_str().unwrap().to_string();
-    daemon.run(["keep", "--image", &id, "red-2.png"]).code(0);
-    daemon.run(["discard", "--image", "red-3.png", "--duplicate-of", &id]).code(0);
-    assert_eq!(daemon.run(["explain", &id]).code(0).json()["decision"], "keep");
-    assert_eq!(daemon.run(["explain", "red-3.png"]).code(0).json()["reason"], "seen-label");
-    daemon.run(["explain", "no-such.png"]).code(2);
-    let near = daemon.run(["neighbours", "red-1.png", "-k", "3"]).code(0).json();
-    let near = near["neighbours"].as_array().unwrap();
-    assert_eq!(near.len(), 3);
-    assert!(near.iter().all(|neighbour| neighbour["file"].as_str().unwrap().starts_with("red-")));
-    let dry = daemon.run(["delete", "--source-prefix", "deep/", "--dry-run"]).code(0).json();
-    assert_eq!(dry["images"], 6);
-    daemon.run(["delete", "--source-prefix", "deep/"]).code(0);
-    assert_eq!(daemon.run(["stats"]).code(0).json()["images"], 6);
-    daemon.run(["delete"]).code(2);
-}
-
-#[test]
 fn collections_policies_and_operations_are_minded() {
     let (_folder, images) = two_colours();
     let daemon = Daemon::start();
@@ -296,32 +307,6 @@ fn collections_policies_and_operations_are_minded() {
     assert_eq!(daemon.run(["clusterings"]).code(0).json()["clusterings"].as_array().map(Vec::len), Some(2));
     daemon.run(["clusterings", "activate", "2"]).code(0);
     assert_eq!(daemon.run(["clusterings", "show"]).code(0).json()["clustering_id"], 2);
-}
-
-#[cfg(unix)]
-#[test]
-fn any_file_name_comes_through() {
-    use std::os::unix::ffi::OsStrExt as _;
-    let folder = tempfile::tempdir().unwrap();
-    let (images, sorted) = (folder.path().join("images"), folder.path().join("sorted"));
-    fs::create_dir(&images).unwrap();
-    let names: [&[u8]; 3] = [b"two\nlines.png", b"latin\xe9.png", b"50% #?.png"];
-    for (shade, name) in names.into_iter().enumerate() {
-        picture(&images.join(std::ffi::OsStr::from_bytes(name)), RED, shade as u8 * 9);
-    }
-    let daemon = Daemon::start();
-    daemon.add(&images).code(0);
-    let listed = daemon.run(["decisions"]).code(0).json();
-    let mut keys: Vec<&str> =
-        listed["decisions"].as_array().unwrap().iter().filter_map(|d| d["source_keys"][0].as_str()).collect();
-    keys.sort_unstable();
-    assert_eq!(keys, ["50% #?.png", "latin%E9.png", "two\nlines.png"]);
-    daemon.run(["keep", "--image", "two\nlines.png"]).code(0);
-    daemon.run(["discard", "--image", "latin%E9.png", "50% #?.png"]).code(0);
-    let to = ["apply".as_ref(), "--copy".as_ref(), "--really".as_ref(), "--to".as_ref(), sorted.as_os_str()];
-    assert_eq!(daemon.run(to).code(0).json()["done"], 3);
-    assert_eq!(names_in(&sorted.join("keep")), ["two\nlines.png"]);
-    assert!(sorted.join("discard").join(std::ffi::OsStr::from_bytes(b"latin\xe9.png")).is_file());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Clusterings over the wire: every algorithm, activation, pruning, pages, and the operations that make them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use culld::config::IndexSetting;
 use culld::proto;
@@ -276,10 +277,10 @@ async fn deleted_images_are_members_of_nothing() {
     assert_eq!(labelled, 7);
 }
 
-/// A daemon with work that takes seconds under way.
+/// A daemon with long work under way.
 async fn busy() -> (TestDaemon, String) {
     let daemon = TestDaemon::start().await;
-    daemon.add_new(groups(1..301, 2)).await;
+    daemon.add_new(groups(1..301, 4)).await;
     let operation = daemon.start_recluster(Some(long_work())).await.unwrap();
     assert!(!operation.done);
     (daemon, operation.name)
@@ -355,6 +356,21 @@ async fn operations_are_listed_and_watched() {
     let request = proto::GetOperationRequest { name: "operations/3".into() };
     let kept = daemon.admin().get_operation(request).await.unwrap().into_inner().operation.unwrap();
     assert!(matches!(kept.result, Some(Ended::Clustering(_))), "{kept:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_ends_before_the_call_takes_too_long() {
+    let (daemon, name) = busy().await;
+    // Long enough for any other call here, and shorter than the work.
+    let daemon = daemon.restarted_with(|config| config.request_time_max = Duration::from_secs(2)).await;
+    check_failed(&daemon.wait(&name).await.unwrap(), Code::Cancelled, "CANCELLED");
+    let name = daemon.start_recluster(Some(long_work())).await.unwrap().name;
+    let timeout = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    let request = proto::WaitOperationRequest { name: name.clone(), timeout };
+    let operation = daemon.admin().wait_operation(request).await.unwrap().into_inner().operation.unwrap();
+    assert!(!operation.done);
+    cancel(&daemon, &name).await;
+    daemon.wait(&name).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

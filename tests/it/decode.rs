@@ -215,6 +215,11 @@ fn a_bomb_is_refused_by_its_header() {
     let bomb = png(20_000, 20_000, 8, 2, &[], &[0; 9]);
     assert_eq!(decode(&bomb, &Limits::default(), 320), Err(too_many(20_000, 20_000)));
 
+    for (width, height) in [(65_536, 1), (1, 65_536), (100_000_000, 1), (1, 100_000_000)] {
+        let long = png(width, height, 8, 0, &[], &[0; 9]);
+        assert_eq!(decode(&long, &Limits::default(), 320), Err(too_many(width, height)));
+    }
+
     let mut bmp = encoded(&DynamicImage::ImageRgb8(scene(8, 8, 0)), ImageFormat::Bmp);
     bmp[18..22].copy_from_slice(&30_000u32.to_le_bytes());
     bmp[22..26].copy_from_slice(&30_000u32.to_le_bytes());

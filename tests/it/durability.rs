@@ -124,7 +124,7 @@ async fn a_folder_has_one_daemon() {
 async fn work_that_a_kill_interrupts_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut served = Served::start(folder.path(), "process").await;
-    served.api.add_new(groups(1..301, 2)).await;
+    served.api.add_new(groups(1..301, 4)).await;
     let done = served.api.recluster(k_means(3)).await;
     let name = served.api.start_recluster(Some(long_work())).await.unwrap().name;
     served.kill();

@@ -4,15 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, OnceLock};
 
-use culld::decode::{DecodeError, DecodedImage, Format, Limits, decode};
+use culld::decode::{DecodeError, DecodedImage, Format, Limits, SIDE_MAX, decode, thumbnail};
 use culld::embed::{
-    EmbedError, Job, Model, ModelSource, ModelSpec, Pipeline, PipelineOptions, PixelTensor, PrepareError,
-    Prepared, SubmitError, load_runtime, preprocess,
+    EmbedError, Geometry, Job, Model, ModelSource, ModelSpec, Pipeline, PipelineOptions, PixelTensor,
+    PrepareError, Prepared, SubmitError, load_runtime, preprocess,
 };
 use culld::setup::install_runtime;
 use culld::types::{Embedding, ImageId, dot};
 
 use crate::decode::{jpeg, labelled_set, labels, scene};
+use crate::support::png;
 
 /// The built-in model, loaded once; ONNX Runtime is fetched if it has to be.
 fn model() -> &'static Model {
@@ -115,6 +116,33 @@ fn bits_of_inputs_are_the_same_on_every_machine() {
         hasher.finalize().to_hex().as_str(),
         "0b32eed747c21ee8cc289869baebeb74613b224a7d7ea2c8669e2c0bd99a1e71"
     );
+}
+
+/// One side of 65,535 pixels and the largest input: what is held in between two passes must not be their product.
+#[test]
+fn the_longest_pictures_become_inputs() {
+    let largest = "input_size = 1024\nmean = [0.0, 0.0, 0.0]\nstd = [1.0, 1.0, 1.0]\nlayout = \"nchw\"\n";
+    let [largest, crop] = [largest.to_owned(), format!("{largest}geometry = \"crop\"\n")]
+        .map(|text| ModelSpec::from_toml(&text).unwrap());
+    for (width, height) in [(SIDE_MAX, 1), (1, SIDE_MAX), (SIDE_MAX, 3)] {
+        // The first half black, the second one white.
+        let half = |at: u32| if at * 2 < width.max(height) { 0 } else { 255 };
+        let picture = image::RgbImage::from_fn(width, height, |x, y| {
+            image::Rgb([half(if width > height { x } else { y }); 3])
+        });
+        let bytes = png(&picture);
+        let image = decoded(&bytes, u32::MAX);
+        for spec in [&largest, model().spec(), &crop] {
+            let input = preprocess(&image, spec).unwrap();
+            let (size, values) = (input.size as usize, &input.values[..(input.size * input.size) as usize]);
+            assert_eq!(input.values.len(), 3 * size * size);
+            let (first, last) = (values[0], values[size * size - 1]);
+            assert!(first < last || spec.geometry == Geometry::Crop, "{width} x {height}: {first} to {last}");
+            let along = if width > height { values[size - 1] } else { values[size * (size - 1)] };
+            assert_eq!(along, last, "{width} x {height}");
+        }
+        assert!(decoded(&thumbnail(&image).unwrap(), 1).original_width <= 320);
+    }
 }
 
 #[test]
@@ -267,12 +295,10 @@ fn a_full_queue_refuses_and_a_stopping_pipeline_answers_all() {
     pipeline.try_submit(third).unwrap();
     assert_eq!(pipeline.waiting(), 2);
     assert_eq!(pipeline.try_submit(job(b"x").0), Err(SubmitError::Overloaded { queue_max: 2 }));
-    let release = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        drop(hold);
-    });
+    pipeline.stop();
+    assert_eq!(pipeline.try_submit(job(b"x").0), Err(SubmitError::Stopped));
+    drop(hold);
     drop(pipeline);
-    release.join().unwrap();
     for result in [second_result, third_result] {
         assert_eq!(result.recv().unwrap(), Err(PrepareError::Stopped));
     }

@@ -20,10 +20,13 @@ mod clusterings;
 mod decisions;
 mod decisions_rules;
 mod durability;
+mod fetch;
+mod large;
 mod live;
 mod pipeline;
 mod requests;
 mod schedule;
+mod sources;
 mod suggest;
 mod wire;
 

@@ -376,6 +376,36 @@ async fn a_deleted_collection_takes_nothing_more(daemon: TestDaemon) {
     assert_eq!((daemon.stats().await.images, daemon.at("doomed").stats().await.images), (0, 1));
 }
 
+/// A saved index holds embeddings: it goes with its collection, or at the next start where it could not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_collection_leaves_no_index() {
+    let daemon = TestDaemon::with_hnsw().await;
+    daemon.add_new(groups(1..3, 4)).await;
+    daemon.create("doomed").await.add_new(groups(1..3, 4)).await;
+    // Indexes are saved when the daemon stops.
+    let daemon = daemon.restarted().await;
+    let indexes = daemon.folder().join("data/index");
+    let saved = || {
+        let mut names: Vec<_> = std::fs::read_dir(&indexes)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(saved(), ["1", "2"]);
+    let request = proto::DeleteCollectionRequest { collection: "doomed".into(), ..Default::default() };
+    daemon.collections().delete_collection(request).await.unwrap();
+    assert_eq!(saved(), ["1"]);
+    for name in ["77", "mine"] {
+        std::fs::create_dir(indexes.join(name)).unwrap();
+        std::fs::write(indexes.join(name).join("graph"), "embeddings").unwrap();
+    }
+    let daemon = daemon.restarted().await;
+    assert_eq!(saved(), ["1", "mine"], "what culld did not put there is left alone");
+    assert_eq!(daemon.stats().await.images, 8);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn overload_is_told_with_a_time_to_retry() {
     let daemon = TestDaemon::with(|config| {
@@ -383,11 +413,12 @@ async fn overload_is_told_with_a_time_to_retry() {
         config.queue_images_max = 1;
     })
     .await;
+    // Made before the first one calls, so that they call at once.
+    let pictures: Vec<Vec<u8>> = (0..32).map(|caller| png(&scene(600, 600, caller))).collect();
     let mut callers = tokio::task::JoinSet::new();
-    for caller in 0..32 {
+    for (caller, bytes) in pictures.into_iter().enumerate() {
         let api = daemon.at("");
         callers.spawn(async move {
-            let bytes = png(&scene(600, 600, caller));
             let mut refusals = 0;
             loop {
                 match api.add(&caller.to_string(), bytes.clone()).await {

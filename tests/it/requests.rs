@@ -161,6 +161,20 @@ async fn retries_at_the_same_time_get_one_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_making_a_collection_is_answered_once_it_is_gone() {
+    let daemon = TestDaemon::start().await;
+    let (_, create) = MUTATIONS[7];
+    let first = create(daemon.at(""), false).await.unwrap();
+    daemon.at("new").add_new(groups(1..2, 1)).await;
+    assert_eq!(create(daemon.at(""), false).await.unwrap(), first, "with an image in it");
+    let request = proto::DeleteCollectionRequest { collection: "new".into(), ..Default::default() };
+    daemon.collections().delete_collection(request).await.unwrap();
+    assert_eq!(create(daemon.at(""), false).await.unwrap(), first, "once it is gone");
+    let listed = daemon.collections().list_collections(proto::ListCollectionsRequest::default()).await;
+    assert_eq!(listed.unwrap().into_inner().collections.len(), 1, "nothing is made by a retry");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_retry_is_answered_whatever_became_of_the_data() {
     let daemon = TestDaemon::start().await;
     daemon.add_new(groups(1..3, 2)).await;

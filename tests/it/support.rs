@@ -355,10 +355,11 @@ pub(crate) fn dbscan(eps: f64) -> proto::parameters::Algorithm {
     proto::parameters::Algorithm::Dbscan(proto::DbscanParameters { eps: Some(eps), min_points: Some(3) })
 }
 
-/// K-Means that takes seconds for a few hundred images, to be caught at work.
+/// Work of a minute or so on the 1,200 images that it is for, which outlasts whatever a test does meanwhile; cancelling it
+/// takes a moment.
 pub(crate) fn long_work() -> proto::Parameters {
     let slow = proto::KMeansParameters {
-        k: Some(100),
+        k: Some(500),
         max_iterations: Some(10_000),
         restarts: Some(100),
         ..Default::default()

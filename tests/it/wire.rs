@@ -14,7 +14,7 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{FileDescriptorResponse, ServerReflectionRequest};
 use tonic_types::StatusExt as _;
 
-use crate::support::{TestDaemon, groups, id_of, new_image, picture};
+use crate::support::{TestDaemon, check_error, groups, id_of, new_image, picture};
 
 /// Services and their methods, as the descriptor has them.
 fn services() -> Vec<(String, Vec<String>)> {
@@ -172,12 +172,27 @@ async fn errors_carry_details() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_takes_too_long_says_so() {
+    let daemon = TestDaemon::with(|config| config.request_time_max = std::time::Duration::ZERO).await;
+    // What is answered by another thread is not there at the first look.
+    let late = loop {
+        match daemon.admin().get_stats(proto::GetStatsRequest::default()).await {
+            Ok(_) => {}
+            Err(status) => break status,
+        }
+    };
+    check_error(Err::<(), _>(late), Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_daemon_says_what_bounds_a_caller() {
     let daemon = TestDaemon::start().await;
     let info = daemon.admin().get_server_info(proto::GetServerInfoRequest {}).await.unwrap().into_inner();
     let limits = info.limits.unwrap();
     assert_eq!((limits.unread_outcomes_max, limits.page_size_max), (256, 1000));
     assert_eq!((limits.image_bytes_max, limits.image_pixels_max), (64 << 20, 100_000_000));
+    assert_eq!((limits.image_side_px_max, limits.fetch_streams_max), (65_535, 32));
+    assert_eq!(limits.request_seconds_max, 310.0);
     assert_eq!((info.index.as_str(), info.durability.as_str(), info.workers), ("auto", "process", 2));
     let space = info.embedding_space.unwrap();
     assert_eq!((space.dimension, space.id.len()), (64, 64));

@@ -4,7 +4,7 @@ use tonic::Status;
 
 use crate::decide::policy::{AnswerInReview, Policy};
 use crate::embed::EmbeddingSpace;
-use crate::engine::Collection;
+use crate::engine::{Collection, NewCollection};
 use crate::grpc::status::invalid;
 use crate::proto;
 
@@ -29,6 +29,16 @@ pub(in crate::grpc) fn collection(collection: &Collection) -> proto::Collection 
         images: collection.count(),
         generation: collection.generation().0,
         active_clustering_id: active.unwrap_or(0),
+    }
+}
+
+/// A collection as it was when it was made.
+pub(in crate::grpc) fn new_collection(made: NewCollection) -> proto::Collection {
+    proto::Collection {
+        name: made.name,
+        create_time: Some(timestamp(made.created_ms)),
+        embedding_space: Some(space(&made.space)),
+        ..Default::default()
     }
 }
 

@@ -6,6 +6,7 @@ use crate::decide::DecisionKind;
 use crate::decode::DecodeError;
 use crate::engine::{
     AddError, Added, EngineError, FILTER_IDS_MAX, Filter, ImageView, NewSource, SourceRecord,
+    TOO_MANY_SOURCES,
 };
 use crate::grpc::status::invalid;
 use crate::proto;
@@ -121,6 +122,9 @@ fn cause(error: &AddError) -> proto::AddCause {
         AddError::Decode(DecodeError::Corrupt { .. }) => AddCause::Corrupt,
         AddError::Decode(DecodeError::Timeout { .. }) => AddCause::DecodeTimeout,
         AddError::Unreadable(_) => AddCause::PathNotAllowed,
+        AddError::Engine(EngineError::Precondition { reason: TOO_MANY_SOURCES, .. }) => {
+            AddCause::TooManySources
+        }
         AddError::InvalidSource(_) | AddError::Engine(EngineError::Invalid { .. }) => AddCause::InvalidSource,
         AddError::Engine(EngineError::Store(store)) if store.is_full() => AddCause::StorageFull,
         AddError::Engine(_)
