@@ -45,17 +45,15 @@ impl Algorithm for Auto {
         let size = default_min_cluster_size(n) as usize;
         let survey = Survey::new(input, size, &stage.part(0.0, 0.7, "finding neighbours"))?;
         let dense = dense_groups(input, &survey);
-        let mut outcome = match dense.objection() {
-            None => dense.outcome(input),
-            Some(_) => {
-                let mut outcome = KMeans { k: None, max_iterations: None, restarts: None, start: None }
-                    .run(input, &stage.part(0.7, 1.0, "moving centres"))?;
-                if survey.tendency < TENDENCY_MIN {
-                    outcome.flags.push(RedFlag::NoStructure { clustering_tendency: survey.tendency });
-                }
-                outcome
-            }
+        let mut outcome = if dense.objection().is_none() {
+            dense.outcome(input)
+        } else {
+            KMeans { k: None, max_iterations: None, restarts: None, start: None }
+                .run(input, &stage.part(0.7, 1.0, "moving centres"))?
         };
+        if dense.objection().is_some() && survey.tendency < TENDENCY_MIN {
+            outcome.flags.push(RedFlag::NoStructure { clustering_tendency: survey.tendency });
+        }
         outcome.explanation = explanation(n, &survey, &dense);
         outcome.knee = survey.knee;
         outcome.k_distance = thin(survey.curve);

@@ -54,7 +54,7 @@ impl Algorithm for KMeans {
             let stage = stage.part(at(restart), at(restart + 1), "moving centres");
             let centres = centres(input.vectors, k, start, u64::from(restart), &stage)?;
             let stage = stage.part(0.3, 1.0, "moving centres");
-            let found = partition(input.vectors, centres, max_iterations, &stage)?;
+            let found = partition(input.vectors, &centres, max_iterations, &stage)?;
             if best.as_ref().is_none_or(|best| found.inertia < best.inertia) {
                 best = Some(found);
             }
@@ -162,7 +162,7 @@ struct Partition {
 /// Moves the centres until they rest.
 fn partition(
     vectors: &Vectors,
-    start: Vectors,
+    start: &Vectors,
     max_iterations: u32,
     stage: &Stage<'_>,
 ) -> Result<Partition, ClusterError> {

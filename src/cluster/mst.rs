@@ -27,6 +27,15 @@ pub(super) struct Edge {
     distance: f32,
 }
 
+/// Weight, distance, then both ends, rows being in the order of ids: a total order of edges, so that the tree is unique.
+type EdgeKey = (u32, u32, u32, u32);
+
+impl Edge {
+    fn key(&self) -> EdgeKey {
+        (self.weight.to_bits(), self.distance.to_bits(), self.a.min(self.b), self.a.max(self.b))
+    }
+}
+
 /// Disjoint sets with path halving and union by size.
 pub(super) struct UnionFind {
     parent: Vec<u32>,
@@ -68,34 +77,27 @@ struct Forest<'a> {
     edges: Vec<Edge>,
 }
 
-/// Weight, distance, then both ends, rows being in the order of ids: a total order of edges, so that the tree is unique.
-type EdgeKey = (u32, u32, u32, u32);
+fn is_better(old: Option<Edge>, new: &Edge) -> bool {
+    old.is_none_or(|old| new.key() < old.key())
+}
+
+/// Slot by slot the better of two lists; one that saw no pair is empty.
+fn best_of_both(mut a: Vec<Option<Edge>>, b: Vec<Option<Edge>>) -> Vec<Option<Edge>> {
+    if a.len() < b.len() {
+        return b;
+    }
+    for (old, new) in a.iter_mut().zip(b) {
+        if let Some(edge) = new.filter(|edge| is_better(*old, edge)) {
+            *old = Some(edge);
+        }
+    }
+    a
+}
 
 impl Forest<'_> {
     fn edge(&self, a: PointOffset, b: PointOffset, distance: f32) -> Edge {
         let weight = distance.max(self.core[a as usize]).max(self.core[b as usize]);
         Edge { a, b, weight, distance }
-    }
-
-    fn key(&self, edge: &Edge) -> EdgeKey {
-        (edge.weight.to_bits(), edge.distance.to_bits(), edge.a.min(edge.b), edge.a.max(edge.b))
-    }
-
-    fn is_better(&self, old: Option<Edge>, new: &Edge) -> bool {
-        old.is_none_or(|old| self.key(new) < self.key(&old))
-    }
-
-    /// Slot by slot the better of two lists; one that saw no pair is empty.
-    fn best_of_both(&self, mut a: Vec<Option<Edge>>, b: Vec<Option<Edge>>) -> Vec<Option<Edge>> {
-        if a.len() < b.len() {
-            return b;
-        }
-        for (old, new) in a.iter_mut().zip(b) {
-            if let Some(edge) = new.filter(|edge| self.is_better(*old, edge)) {
-                *old = Some(edge);
-            }
-        }
-        a
     }
 
     fn add(&mut self, edge: Edge) -> bool {
@@ -126,7 +128,7 @@ impl Forest<'_> {
                 }
                 let edge = self.edge(row as PointOffset, neighbour.offset, neighbour.distance);
                 for side in [home, away] {
-                    if self.is_better(best[side], &edge) {
+                    if is_better(best[side], &edge) {
                         best[side] = Some(edge);
                     }
                 }
@@ -137,7 +139,7 @@ impl Forest<'_> {
             .zip(&bound)
             .filter_map(|(edge, bound)| edge.filter(|edge| edge.weight <= *bound))
             .collect();
-        proven.sort_by_key(|edge| self.key(edge));
+        proven.sort_by_key(Edge::key);
         proven.into_iter().fold(false, |any, edge| self.add(edge) | any)
     }
 
@@ -187,7 +189,7 @@ impl Forest<'_> {
             let distance = space.distance(row, column);
             let edge = self.edge(row as PointOffset, column as PointOffset, distance);
             for slot in sides {
-                if self.is_better(best[slot], &edge) {
+                if is_better(best[slot], &edge) {
                     best[slot] = Some(edge);
                 }
             }
@@ -206,10 +208,9 @@ impl Forest<'_> {
             this.shortest_of_tile(tile, &component, paired.then_some(count), best);
             Ok(())
         };
-        let merge = |a, b| this.best_of_both(a, b);
-        let best = sweep(self.space, stage, Vec::new, visit, merge)?;
+        let best = sweep(self.space, stage, Vec::new, visit, best_of_both)?;
         let mut found: Vec<Edge> = best.into_iter().flatten().collect();
-        found.sort_by_key(|edge| self.key(edge));
+        found.sort_by_key(Edge::key);
         for edge in found {
             self.add(edge);
         }
@@ -234,6 +235,6 @@ pub(super) fn minimum_spanning_tree(
         forest.joined_by_all_pairs(&stage.part(0.5 * done, 1.0, "joining components"))?;
     }
     let mut edges = std::mem::take(&mut forest.edges);
-    edges.sort_by_key(|edge| forest.key(edge));
+    edges.sort_by_key(Edge::key);
     Ok(edges)
 }

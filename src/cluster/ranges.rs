@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::live::{Density, EdgeStream, Live, Ranges};
 use super::pairs::all_within;
 use super::progress::Stage;
-use super::sketch::{Sketches, Space};
+use super::sketch::{Sketches, Space, floor};
 use super::{ClusterError, ClusterInput, RunContext};
 use crate::product::products;
 use crate::types::{ImageId, Neighbour, PointOffset, Vectors, cosine_distance, dot};
@@ -47,7 +47,7 @@ impl Ranges for RowRanges<'_> {
         let gathered = among.map(|rows| short.gather(rows));
         let columns = gathered.as_ref().unwrap_or(short).as_slice();
         let row_at = |place: usize| among.map_or(place as PointOffset, |rows| rows[place]);
-        let floor = space.floor(eps, space.sketched());
+        let least = floor(eps, space.sketched());
         let dim = short.dim();
         let block = |(block, columns): (usize, &[f32])| {
             let width = columns.len() / dim;
@@ -63,7 +63,7 @@ impl Ranges for RowRanges<'_> {
             }
             let mut found: Vec<(usize, Neighbour)> = Vec::new();
             for (query, products) in out.chunks_exact(width.max(1)).enumerate() {
-                for (place, _) in products.iter().enumerate().filter(|&(_, &product)| product >= floor) {
+                for (place, _) in products.iter().enumerate().filter(|&(_, &product)| product >= least) {
                     let offset = row_at(block * BLOCK_ROWS + place);
                     let distance = self.distance(queries[query], offset);
                     if distance <= eps && offset != queries[query] {

@@ -168,6 +168,11 @@ pub(super) struct Space<'a> {
     sketched: bool,
 }
 
+/// Products below this, of sketches or of whole vectors, are of pairs farther apart than `limit`.
+pub(super) fn floor(limit: f32, sketched: bool) -> f32 {
+    1.0 - limit - if sketched { BOUND_ROUNDING } else { ROUNDING }
+}
+
 /// What is known of a pair's cosine distance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Known {
@@ -206,11 +211,6 @@ impl<'a> Space<'a> {
     /// Whether products of sketches are looser than products of vectors.
     pub(super) fn sketched(&self) -> bool {
         self.sketched
-    }
-
-    /// Products below this, of sketches or of whole vectors, are of pairs farther apart than `limit`.
-    pub(super) fn floor(&self, limit: f32, sketched: bool) -> f32 {
-        1.0 - limit - if sketched { BOUND_ROUNDING } else { ROUNDING }
     }
 
     /// What the product of two sketches says of a pair.

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::ClusterError;
 use super::progress::Stage;
-use super::sketch::{Known, Space};
+use super::sketch::{Known, Space, floor};
 use crate::product::products;
 
 /// Rows of one block of a matrix product: two blocks fit a second-level cache.
@@ -54,8 +54,7 @@ impl Tile<'_> {
     ) {
         let space = self.space;
         let mut open = 0;
-        let floors =
-            |limits: &[f32], sketched| limits.iter().map(|&limit| space.floor(limit, sketched)).collect();
+        let floors = |limits: &[f32], sketched| limits.iter().map(|&limit| floor(limit, sketched)).collect();
         let (of_rows, of_columns): (Vec<f32>, Vec<f32>) =
             (floors(row_limits, space.sketched()), floors(column_limits, space.sketched()));
         self.above(self.products, &of_rows, &of_columns, |_, _, _| open += 1);

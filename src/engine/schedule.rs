@@ -74,11 +74,9 @@ fn reason(state: &State, head: &ClusteringHead, now_ms: i64) -> Option<&'static 
 
 /// Images in no cluster, those added since among them unless the clustering is followed.
 fn outside(state: &State) -> usize {
-    match state.live() {
-        Some(live) => live.noise as usize,
-        None => {
-            let clustered = |row: PointOffset| state.derived.places[row as usize].cluster().is_some();
-            state.rows.alive().filter(|&(row, _)| !clustered(row)).count()
-        }
+    if let Some(live) = state.live() {
+        return live.noise as usize;
     }
+    let clustered = |row: PointOffset| state.derived.places[row as usize].cluster().is_some();
+    state.rows.alive().filter(|&(row, _)| !clustered(row)).count()
 }

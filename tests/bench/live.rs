@@ -7,6 +7,7 @@
 #[path = "common.rs"]
 mod common;
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Instant;
 
@@ -94,7 +95,7 @@ fn changes(points: usize, with_peer: bool) -> Outcome<String> {
             peer(&["incremental.py"], &npy, &[points.to_string(), EPS.to_string(), MIN_POINTS.to_string()])?
         {
             let theirs = 1e3 * seconds;
-            line += &format!("; {name} {theirs:.2} ms an insert ({said}): {:.1} x", theirs / mean);
+            write!(line, "; {name} {theirs:.2} ms an insert ({said}): {:.1} x", theirs / mean)?;
         }
         std::fs::remove_file(&npy)?;
     }
