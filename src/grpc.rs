@@ -38,8 +38,9 @@ use self::inflight::Inflight;
 /// Bytes of a message that carries an image beyond the image itself.
 const IMAGE_MESSAGE_OVERHEAD_BYTES: u64 = 1 << 20;
 /// A message may carry so many times the image that is allowed: an image too large is read to be told so by name, and
-/// only one beyond this breaks its call. Bytes are held as they arrive, so the slack costs nobody else.
-const IMAGE_MESSAGE_SLACK: u64 = 4;
+/// only one beyond this breaks its call. What a connection sends is held until its message is whole, so this bounds the
+/// memory that a caller can take before anything of it is admitted.
+const IMAGE_MESSAGE_SLACK: u64 = 2;
 /// Bytes of any other message at most; 200,000 true labels by source key fit.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Streams of one connection at most.

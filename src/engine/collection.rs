@@ -50,6 +50,8 @@ pub struct Collection {
     pub(super) pool: Arc<rayon::ThreadPool>,
     /// The active clustering as it is followed; locked with the writer's turn.
     pub(super) followed: Mutex<Option<Followed>>,
+    /// Held by the one who begins to follow a clustering; taken before the writer's turn.
+    pub(super) beginning: Mutex<()>,
 }
 
 /// The right to change a collection, held by one thread at a time.
@@ -110,6 +112,7 @@ impl Collection {
             closed: AtomicBool::new(false),
             pool,
             followed: Mutex::new(None),
+            beginning: Mutex::new(()),
         };
         collection.derive_active()?;
         Ok(collection)

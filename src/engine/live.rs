@@ -294,6 +294,8 @@ impl Collection {
     /// # Errors
     /// A store that fails. Being stopped is none.
     pub(super) fn begin_to_follow(&self, stopped: &(dyn Fn() -> bool + Sync)) -> Result<(), EngineError> {
+        // One at a time: whoever waits finds it done.
+        let _turn = lock(&self.beginning);
         let Some((head, density)) = self.to_follow() else { return Ok(()) };
         let data = self.data();
         let input = ClusterInput { vectors: &data.vectors, ids: &data.ids, candidates: None };
