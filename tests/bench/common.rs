@@ -80,8 +80,10 @@ pub(crate) fn generate(points: usize, seed: u64) -> Vectors {
 
 /// What the peers of a script take: name, seconds, what they say of their result.
 pub(crate) fn peer(script: &[&str], npy: &Path, arguments: &[String]) -> Outcome<Vec<(String, f64, String)>> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/peers");
-    let python = Command::new(here.join("venv.sh")).output()?;
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let here = tests.join("bench/peers");
+    let mut python = Command::new(tests.join("python/venv.sh"));
+    let python = python.arg(here.join("requirements.txt")).output()?;
     let python = String::from_utf8(python.stdout)?;
     let mut run = Command::new(python.trim());
     run.args(script.iter().map(|script| here.join(script))).arg(npy).args(arguments);

@@ -1,9 +1,9 @@
 //! Density clustering against its peers, on the same vectors in the same run.
 //!
-//! `cargo bench --bench density -- batch 5000 20000`: DBSCAN, HDBSCAN and (up to 5,000 points) OPTICS against
-//! scikit-learn, and DBSCAN against what hnswlib takes to build and query its graph. The peers need
-//! tests/bench/peers/requirements.txt, which tests/bench/peers/venv.sh installs once. A ratio says how many times as
-//! fast as the peer; `-- ours` in front of the sizes leaves the peers out.
+//! `cargo bench --bench density -- 5000 20000`: DBSCAN, HDBSCAN and (up to 5,000 points) OPTICS against scikit-learn,
+//! and DBSCAN against what hnswlib takes to build and query its graph. The peers are those of
+//! tests/bench/peers/requirements.txt, installed once. A ratio says how many times as fast as the peer; `ours` in front
+//! of the sizes leaves the peers out.
 
 #[path = "common.rs"]
 mod common;
