@@ -138,10 +138,8 @@ async fn keep_policies(engine: Arc<Engine>) {
     loop {
         ticks.tick().await;
         let engine = Arc::clone(&engine);
-        match tokio::task::spawn_blocking(move || engine.keep_policies()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "a policy's clustering did not start"),
-            Err(error) => tracing::error!(%error, "looking at policies failed"),
+        if let Err(error) = tokio::task::spawn_blocking(move || engine.keep_policies()).await {
+            tracing::error!(%error, "looking at policies failed");
         }
     }
 }

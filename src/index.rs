@@ -104,6 +104,10 @@ pub trait VectorIndex: Send + Sync {
         exclude: &ExcludeFor<'_>,
     ) -> Result<Vec<Vec<Neighbour>>, IndexError>;
 
+    /// About `k` rows that lie near `query`, unordered and unmeasured, on the caller's thread alone: for callers that hold
+    /// locks in a pool of threads, where a search that shares its work could be given theirs to do.
+    fn propose(&self, vectors: &Vectors, query: &[f32], k: usize) -> Vec<PointOffset>;
+
     /// Whether the index has aged so much (removed or unreachable rows) that building it anew pays.
     fn is_stale(&self) -> bool;
 

@@ -34,7 +34,9 @@ impl Algorithm for Dbscan {
         };
         let knee = knee(&curve);
         let eps = self.eps.or(knee).unwrap_or(0.0);
-        let mut stream = EdgeStream::new(Density { eps, min_points }, n);
+        let density = Density { eps, min_points };
+        EdgeStream::check(density, n)?;
+        let mut stream = EdgeStream::new(density, n);
         let stage = stage.part(0.5, 1.0, "finding neighbours within eps");
         let recall = match input.candidates {
             None => all_within(&space, eps, &stage, |a, b| stream.edge(a, b)).map(|()| 1.0)?,

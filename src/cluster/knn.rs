@@ -12,6 +12,8 @@ use super::sweep::{BLOCK_ROWS, Tile, sweep};
 use super::{ClusterError, ClusterInput};
 use crate::types::{Neighbour, PointOffset, Vectors};
 
+/// The most neighbours that are listed, over all points; up to 16 bytes each while they are looked for.
+const LISTED_MAX: usize = 128 << 20;
 /// Rows of the sample that the recall of candidates is measured on.
 const AUDIT_ROWS_MAX: usize = 200;
 
@@ -91,6 +93,13 @@ pub(super) fn knn(
     stage: &Stage<'_>,
 ) -> Result<KnnGraph, ClusterError> {
     let k = k.min(input.vectors.len().saturating_sub(1));
+    if k.saturating_mul(space.len()) > LISTED_MAX {
+        return Err(ClusterError::TooLarge {
+            what: "the nearest neighbours of all points",
+            max: LISTED_MAX,
+            unit: "neighbours",
+        });
+    }
     let Some(source) = input.candidates else {
         let sorted = |mut smallest: Smallest| {
             smallest.keys.sort_unstable();

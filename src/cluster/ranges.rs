@@ -88,7 +88,7 @@ impl Ranges for RowRanges<'_> {
     }
 }
 
-/// Clusters all rows densely, to be followed from here on. Exact.
+/// Clusters all rows densely, to be followed from here on, and answers their sketches too. Exact.
 ///
 /// # Errors
 /// [`ClusterError`]: cancelled, or inconsistent input.
@@ -96,12 +96,14 @@ pub fn follow(
     input: &ClusterInput<'_>,
     density: Density,
     context: &RunContext<'_>,
-) -> Result<Live, ClusterError> {
+) -> Result<(Live, Sketches), ClusterError> {
     super::check_input(input)?;
     let sketches = Sketches::new(input.vectors);
+    EdgeStream::check(density, input.vectors.len())?;
     let mut stream = EdgeStream::new(density, input.vectors.len());
     let space = Space::new(input.vectors, &sketches);
     all_within(&space, density.eps, &Stage::whole(context), |a, b| stream.edge(a, b))?;
     let id = |row: PointOffset| input.ids[row as usize];
-    Ok(stream.finish(&RowRanges::new(input.vectors, &sketches, &id)))
+    let live = stream.finish(&RowRanges::new(input.vectors, &sketches, &id));
+    Ok((live, sketches))
 }

@@ -7,6 +7,7 @@
 //! of embeddings are: 257 numbers settle all but a few in a hundred pairs of 1,280 dimensions.
 
 use super::distances::ROUNDING;
+use super::params::EPS_MAX;
 use crate::product::products;
 use crate::types::{PointOffset, Vectors, cosine_distance, dot};
 use rayon::prelude::*;
@@ -62,8 +63,9 @@ impl Projection {
                     let along: f64 =
                         components.iter().map(|&value| f64::from(value) * f64::from(value)).sum();
                     sketch[..width].copy_from_slice(components);
-                    // A little more than the rest, so that rounding can't make it less.
-                    sketch[width] = (1.0 - along).max(0.0).sqrt() as f32 + 1e-4;
+                    // A little more than the rest, so that rounding can't make it less: of its square before the root,
+                    // which would make much of little, and of itself.
+                    sketch[width] = ((1.0 - along).max(0.0) + 4e-6).sqrt() as f32 + 1e-4;
                 }
             },
         );
@@ -151,6 +153,17 @@ impl Sketches {
         }
     }
 
+    /// The sketches of `rows` rows, of which these are at the places named; nothing is near to the others.
+    #[must_use]
+    pub fn placed(&self, at: &[PointOffset], rows: usize) -> Self {
+        let width = self.rows.dim();
+        let mut data = vec![0.0; if self.projection.is_some() { rows * width } else { 0 }];
+        for (row, &place) in at.iter().enumerate().filter(|_| self.projection.is_some()) {
+            data[place as usize * width..(place as usize + 1) * width].copy_from_slice(self.rows.row(row));
+        }
+        Self { projection: self.projection.clone(), rows: Vectors::from_rows(width, data) }
+    }
+
     /// The sketches of these rows, in this order, as the only ones.
     pub fn keep(&mut self, rows: &[PointOffset]) {
         if self.projection.is_some() {
@@ -170,6 +183,9 @@ pub(super) struct Space<'a> {
 
 /// Products below this, of sketches or of whole vectors, are of pairs farther apart than `limit`.
 pub(super) fn floor(limit: f32, sketched: bool) -> f32 {
+    if limit >= EPS_MAX {
+        return f32::NEG_INFINITY;
+    }
     1.0 - limit - if sketched { BOUND_ROUNDING } else { ROUNDING }
 }
 

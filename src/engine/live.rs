@@ -22,6 +22,9 @@ use super::state::State;
 /// Changes of clusters that are told, the last ones.
 const LINEAGE_EVENTS_MAX: usize = 1_000;
 
+/// Rows that come or go in one step while a clustering that is about to be followed catches up.
+const CATCH_UP_ROWS: usize = 256;
+
 /// The clustering that is followed; only the writer changes it.
 pub(super) struct Followed {
     clustering: u64,
@@ -185,11 +188,13 @@ impl Collection {
         &self,
         cluster: Option<ClusterId>,
     ) -> Result<(Arc<LiveView>, Vec<ImageId>), EngineError> {
-        let view = self.live()?;
+        // With the writer's turn rows and labels are of one moment.
+        let writer = self.writer()?;
+        let (view, rows) = (self.live()?, self.snapshot().rows);
+        drop(writer);
         if let Some(id) = cluster.filter(|id| !view.sizes.contains_key(id)) {
             return Err(EngineError::not_found("cluster", id.0));
         }
-        let rows = self.snapshot().rows;
         let members = rows.alive().filter(|&(row, _)| {
             let known = (row as usize) < view.labels.len();
             known && view.label(row) == cluster
@@ -213,25 +218,30 @@ impl Collection {
         rows: &[PointOffset],
         change: impl FnOnce(&mut Live, &RowRanges<'_>) -> Changes,
     ) {
-        let mut guard = lock(&self.followed);
         let shown = read(&self.state).live().map(|view| view.clustering);
-        let Some(followed) = guard.as_mut().filter(|followed| Some(followed.clustering) == shown) else {
-            *guard = None;
+        // Taken out, so that nothing half changed is left where a panic ends this.
+        let followed = lock(&self.followed).take();
+        let Some(mut followed) = followed.filter(|followed| Some(followed.clustering) == shown) else {
+            if shown.is_some() {
+                writer.publish(|state| state.live = None);
+            }
             return;
         };
         let (changes, generation) = {
             let state = read(&self.state);
             followed.sketches.extend(&state.vectors);
             let id = |row: PointOffset| state.rows.get(row).image;
-            let Followed { live, sketches, .. } = followed;
+            let Followed { live, sketches, .. } = &mut followed;
             let ranges = RowRanges::new(&state.vectors, sketches, &id);
             (change(live, &ranges), state.generation)
         };
-        if let Err(error) = self.publish_changes(writer, followed, rows, &changes, generation) {
-            // It is derived: what can't be kept up is built anew.
-            tracing::warn!(%error, collection = self.name(), "the clustering will be followed afresh");
-            *guard = None;
-            writer.publish(|state| state.live = None);
+        match self.publish_changes(writer, &mut followed, rows, &changes, generation) {
+            Ok(()) => *lock(&self.followed) = Some(followed),
+            Err(error) => {
+                // It is derived: what can't be kept up is built anew.
+                tracing::warn!(%error, collection = self.name(), "the clustering will be followed afresh");
+                writer.publish(|state| state.live = None);
+            }
         }
     }
 
@@ -274,6 +284,14 @@ impl Collection {
         }
     }
 
+    /// The cluster of each image as it is now, where the active clustering is followed.
+    pub(super) fn live_labels(&self) -> Option<HashMap<ImageId, ClusterId>> {
+        let state = read(&self.state);
+        let view = state.live()?;
+        let labelled = state.rows.alive().filter_map(|(row, record)| Some((record.image, view.label(row)?)));
+        Some(labelled.collect())
+    }
+
     fn active_id(&self) -> Option<u64> {
         read(&self.state).active
     }
@@ -299,35 +317,53 @@ impl Collection {
         let Some((head, density)) = self.to_follow() else { return Ok(()) };
         let data = self.data();
         let input = ClusterInput { vectors: &data.vectors, ids: &data.ids, candidates: None };
-        let cancelled = || stopped() || self.is_closed();
+        let other = || self.active_id() != Some(head.id);
+        let cancelled = || stopped() || self.is_closed() || other();
         let context = RunContext { seed: 0, progress: &|_| {}, cancelled: &cancelled };
-        let mut live = match self.pool.install(|| cluster::follow(&input, density, &context)) {
-            Ok(live) => live,
+        let (mut live, sketches) = match self.pool.install(|| cluster::follow(&input, density, &context)) {
+            Ok(followed) => followed,
             Err(ClusterError::Cancelled) => return Ok(()),
             Err(error) => return Err(EngineError::Internal(error.to_string())),
         };
         live.compact(|row| data.offsets[row as usize]);
+        let rows = data.offsets.iter().max().map_or(0, |&last| last as usize + 1);
+        let sketches = sketches.placed(&data.offsets, rows);
+        let mut followed = Followed { clustering: head.id, live, sketches, names: HashMap::new() };
+        // What came meanwhile is taken in a step at a time, so that nobody waits long; the last step has the turn.
+        while self.catch_up(&mut followed, data.compactions) == CATCH_UP_ROWS {
+            if cancelled() {
+                return Ok(());
+            }
+        }
         let writer = self.writer()?;
-        if self.active_id() != Some(head.id) || read(&self.state).compactions != data.compactions {
+        if other() || read(&self.state).compactions != data.compactions {
             return Ok(());
         }
-        let followed = self.caught_up(head.id, live);
+        while self.catch_up(&mut followed, data.compactions) > 0 {}
         self.publish_followed(&writer, &head, followed)
     }
 
-    /// The clustering once what came and went since is taken in.
-    fn caught_up(&self, clustering: u64, mut live: Live) -> Followed {
+    /// Takes in a step of what came and went since; answers how many rows that was.
+    fn catch_up(&self, followed: &mut Followed, compactions: u64) -> usize {
         let state = read(&self.state);
-        let sketches = Sketches::new(&state.vectors);
+        if state.compactions != compactions {
+            return 0;
+        }
+        let Followed { live, sketches, .. } = followed;
+        sketches.extend(&state.vectors);
         let id = |row: PointOffset| state.rows.get(row).image;
-        let ranges = RowRanges::new(&state.vectors, &sketches, &id);
-        let all = state.rows.all().iter().enumerate().map(|(row, record)| (row as PointOffset, record.alive));
-        let (here, gone): (Vec<_>, Vec<_>) = all.partition(|&(_, alive)| alive);
-        let rows = |of: Vec<(PointOffset, bool)>| of.into_iter().map(|(row, _)| row).collect::<Vec<_>>();
-        // Rows that are held, or not held, already are passed over.
-        live.remove(&rows(gone), &ranges);
-        live.insert(&rows(here), &ranges);
-        Followed { clustering, live, sketches, names: HashMap::new() }
+        let ranges = RowRanges::new(&state.vectors, sketches, &id);
+        let all =
+            || state.rows.all().iter().enumerate().map(|(row, record)| (row as PointOffset, record.alive));
+        let step = |alive: bool, live: &Live| -> Vec<PointOffset> {
+            let changed = all().filter(|&(row, is_alive)| is_alive == alive && live.holds(row) != alive);
+            changed.map(|(row, _)| row).take(CATCH_UP_ROWS).collect()
+        };
+        let gone = step(false, live);
+        live.remove(&gone, &ranges);
+        let come = step(true, live);
+        live.insert(&come, &ranges);
+        gone.len().max(come.len())
     }
 
     /// Names the components after the clustering's clusters, and shows them.

@@ -1,7 +1,8 @@
 //! Clustering all images of the moment, and making a clustering the active one.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, TryLockError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,22 @@ struct IndexCandidates<'a> {
     collection: &'a Collection,
     data: &'a Data,
     rows: HashMap<PointOffset, u32>,
+    /// Rows were renumbered meanwhile: what was proposed since means nothing.
+    renumbered: AtomicBool,
+}
+
+impl IndexCandidates<'_> {
+    /// Whether all that was proposed was meant.
+    fn check(&self) -> Result<(), EngineError> {
+        if self.renumbered.load(Ordering::Relaxed) {
+            return Err(EngineError::Precondition {
+                reason: "CLUSTERING_FAILED",
+                message: "most images were deleted while their neighbours were looked up: cluster again"
+                    .into(),
+            });
+        }
+        Ok(())
+    }
 }
 
 impl CandidateSource for IndexCandidates<'_> {
@@ -78,10 +95,12 @@ impl CandidateSource for IndexCandidates<'_> {
 
     fn candidates(&self, row: usize, k: usize) -> Vec<u32> {
         let state = read(&self.collection.state);
-        let found = state.index.search(&state.vectors, self.data.vectors.row(row), k, &|_| false);
-        // A search that fails proposes nothing; the recall that is measured and reported shows it.
-        let found = found.unwrap_or_default();
-        found.into_iter().filter_map(|neighbour| self.rows.get(&neighbour.offset).copied()).collect()
+        if state.compactions != self.data.compactions {
+            self.renumbered.store(true, Ordering::Relaxed);
+            return Vec::new();
+        }
+        let found = state.index.propose(&state.vectors, self.data.vectors.row(row), k);
+        found.into_iter().filter_map(|offset| self.rows.get(&offset).copied()).collect()
     }
 }
 
@@ -108,6 +127,7 @@ impl Collection {
             candidates: candidates.as_ref().map(|source| source as &dyn CandidateSource),
         };
         let outcome = self.pool.install(|| cluster::run(&valid, &input, &context)).map_err(cluster_error)?;
+        candidates.as_ref().map_or(Ok(()), IndexCandidates::check)?;
         operation.progress("summaries", 0, 0);
         let summaries = self.pool.install(|| summarise(&data.vectors, &data.ids, &outcome.labels));
         if operation.is_cancelled() {
@@ -137,11 +157,16 @@ impl Collection {
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Suggestion, EngineError> {
         // Each look takes all processors for as long as a clustering.
-        let Ok(_turn) = self.suggesting.try_lock() else {
-            return Err(EngineError::Exhausted {
-                message: "the collection is being looked at for parameters already".into(),
-                retry_after: Some(SUGGESTION_RETRY_AFTER),
-            });
+        let _turn = match self.suggesting.try_lock() {
+            Ok(turn) => turn,
+            // Nothing is kept between two looks that a panic could have left half done.
+            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Err(EngineError::Exhausted {
+                    message: "the collection is being looked at for parameters already".into(),
+                    retry_after: Some(SUGGESTION_RETRY_AFTER),
+                });
+            }
         };
         let data = self.data();
         let candidates = (data.approximate && !exact).then(|| self.candidates(&data));
@@ -158,12 +183,13 @@ impl Collection {
                     other => cluster_error(other),
                 },
             )?;
+        candidates.as_ref().map_or(Ok(()), IndexCandidates::check)?;
         Ok(Suggestion { card, images: data.ids.len() as u64, generation: data.generation })
     }
 
     fn candidates<'a>(&'a self, data: &'a Data) -> IndexCandidates<'a> {
         let rows = data.offsets.iter().copied().zip(0..).collect();
-        IndexCandidates { collection: self, data, rows }
+        IndexCandidates { collection: self, data, rows, renumbered: AtomicBool::new(false) }
     }
 
     pub(super) fn data(&self) -> Data {
@@ -193,7 +219,10 @@ impl Collection {
     ) -> Result<ClusteringHead, EngineError> {
         let writer = self.writer()?;
         let mut saved = writer.saved_state();
-        let before = self.previous_labels(saved.active.or(saved.next_clustering.checked_sub(1)))?;
+        let before = match self.live_labels() {
+            Some(live) => live,
+            None => self.previous_labels(saved.active.or(saved.next_clustering.checked_sub(1)))?,
+        };
         let matched =
             lineage::match_clusters(&before, &data.ids, &outcome.labels, ClusterId(saved.next_cluster));
         saved.next_cluster = matched.next.0;

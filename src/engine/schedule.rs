@@ -1,5 +1,6 @@
 //! When a collection is clustered anew by itself: as its policy says.
 
+use crate::cluster::Parameters;
 use crate::types::PointOffset;
 
 use super::collection::Collection;
@@ -14,20 +15,19 @@ const ACTOR: &str = "policy";
 const MS_PER_HOUR: f64 = 3_600_000.0;
 
 impl Engine {
-    /// Clusters anew where a policy asks for it, with what the active clustering was asked for.
-    ///
-    /// # Errors
-    /// The first collection that can't be clustered; one that is being clustered is passed over.
-    pub fn keep_policies(&self) -> Result<(), EngineError> {
+    /// Clusters anew where a policy asks for it, with what the active clustering was asked for; a collection that is
+    /// being clustered is passed over.
+    pub fn keep_policies(&self) {
         for collection in self.collections() {
             let Some((request, reason)) = collection.due() else { continue };
             match self.recluster(collection.name(), request, None) {
                 Ok(_) => tracing::info!(collection = collection.name(), reason, "clustering anew"),
                 Err(EngineError::Precondition { reason: "OPERATION_RUNNING", .. }) => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, collection = collection.name(), reason, "not clustered anew")
+                }
             }
         }
-        Ok(())
     }
 }
 
@@ -63,6 +63,10 @@ fn reason(state: &State, head: &ClusteringHead, now_ms: i64) -> Option<&'static 
         && (now_ms - head.created_ms) as f64 >= policy.recluster_hours * MS_PER_HOUR
     {
         return Some("schedule");
+    }
+    // Until it is followed again after a start, images in clusters that came since look as if they were in none.
+    if matches!(head.parameters, Parameters::Dbscan { .. }) && state.live().is_none() {
+        return None;
     }
     // A share that clustering anew did not bring down is no reason to try again.
     let outside_before = head.noise as f64 / before.max(1.0);

@@ -42,12 +42,15 @@ impl Upkeep {
             {
                 let open: Vec<_> =
                     read(&collections).values().map(|open| Arc::clone(&open.collection)).collect();
-                for collection in open {
-                    if let Err(error) = collection.renew_index(&stop) {
-                        tracing::error!(%error, collection = collection.name(), "the index was not renewed");
-                    }
+                // First what is seconds, then what may be minutes.
+                for collection in &open {
                     if let Err(error) = collection.begin_to_follow(&|| stop.load(Ordering::Relaxed)) {
                         tracing::error!(%error, collection = collection.name(), "the clustering is not followed");
+                    }
+                }
+                for collection in &open {
+                    if let Err(error) = collection.renew_index(&stop) {
+                        tracing::error!(%error, collection = collection.name(), "the index was not renewed");
                     }
                 }
             }
@@ -109,22 +112,24 @@ impl Collection {
             inserted.extend(step);
         }
         let writer = self.writer()?;
-        writer.publish(|state| {
+        {
+            // No row comes or goes while this is the writer's turn, and readers need not wait.
+            let state = read(&self.state);
             if state.compactions != compactions {
                 return Ok(());
             }
-            let mut step = next_rows(state, inserted.last().copied());
+            let mut step = next_rows(&state, inserted.last().copied());
             while !step.is_empty() {
                 index.insert(&state.vectors, &step)?;
                 inserted.extend(&step);
-                step = next_rows(state, inserted.last().copied());
+                step = next_rows(&state, inserted.last().copied());
             }
             for &offset in inserted.iter().filter(|&&offset| !state.rows.get(offset).alive) {
                 index.remove(offset)?;
             }
-            state.index = index;
-            Ok(())
-        })
+        }
+        writer.publish(|state| state.index = index);
+        Ok(())
     }
 }
 

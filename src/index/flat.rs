@@ -81,6 +81,11 @@ impl VectorIndex for FlatIndex {
         Ok(answers)
     }
 
+    fn propose(&self, vectors: &Vectors, query: &[f32], k: usize) -> Vec<PointOffset> {
+        let members = (0..vectors.len() as PointOffset).filter(|&offset| self.members.contains(offset));
+        k_nearest(vectors, query, k, members).into_iter().map(|near| near.offset).collect()
+    }
+
     fn is_stale(&self) -> bool {
         false
     }

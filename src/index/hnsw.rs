@@ -107,7 +107,7 @@ impl HnswIndex {
     fn finds(&self, vectors: &Vectors, offset: PointOffset) -> bool {
         let row = vectors.row(offset as usize);
         let own = cosine_distance(row, row);
-        let found = self.propose(row, SELF_SEARCH_K);
+        let found = self.in_graph(row, SELF_SEARCH_K);
         found.is_some_and(|found| {
             let same = |&other: &PointOffset| {
                 other == offset || cosine_distance(row, vectors.row(other as usize)) <= own
@@ -117,7 +117,7 @@ impl HnswIndex {
     }
 
     /// Up to `count` rows that the graph holds nearest, removed ones included; `None` once it is broken.
-    fn propose(&self, query: &[f32], count: usize) -> Option<Vec<PointOffset>> {
+    fn in_graph(&self, query: &[f32], count: usize) -> Option<Vec<PointOffset>> {
         let ef = self.params.get().ef_search.max(count);
         self.guarded(|| self.graph.search(query, count, ef))
             .map(|found| found.into_iter().map(|neighbour| neighbour.d_id as PointOffset).collect())
@@ -142,11 +142,11 @@ impl HnswIndex {
         exclude: &Exclude<'_>,
     ) -> Vec<Neighbour> {
         let wanted = |offset: PointOffset| self.members.contains(offset) && !exclude(offset);
-        let in_graph = self.members.live() + self.members.removed();
+        let inserted = self.members.live() + self.members.removed();
         let mut count = k + 1;
         // An answer of fewer than k is only given by the scan, which knows that there are no more.
-        while count <= in_graph / WIDEN_DIVISOR {
-            let Some(proposed) = self.propose(query, count) else {
+        while count <= inserted / WIDEN_DIVISOR {
+            let Some(proposed) = self.in_graph(query, count) else {
                 break;
             };
             let exhausted = proposed.len() < count;
@@ -211,6 +211,12 @@ impl VectorIndex for HnswIndex {
         (0..queries.len()).try_for_each(|row| check_query(self.dim, queries.row(row), k))?;
         let search = |row| self.search_checked(vectors, queries.row(row), k, &|offset| exclude(row, offset));
         Ok((0..queries.len()).into_par_iter().map(search).collect())
+    }
+
+    fn propose(&self, _vectors: &Vectors, query: &[f32], k: usize) -> Vec<PointOffset> {
+        let found = self.in_graph(query, k).unwrap_or_default();
+        let found = found.into_iter().chain(self.unreachable.iter().copied());
+        found.filter(|&offset| self.members.contains(offset)).collect()
     }
 
     fn is_stale(&self) -> bool {

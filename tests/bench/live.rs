@@ -52,7 +52,7 @@ impl Bench {
         let input = ClusterInput { vectors: &rows, ids: &ids[..points], candidates: None };
         let context = RunContext { seed: 0, progress: &|_| {}, cancelled: &|| false };
         let start = Instant::now();
-        let live = follow(&input, Density { eps, min_points: MIN_POINTS }, &context)?;
+        let (live, _) = follow(&input, Density { eps, min_points: MIN_POINTS }, &context)?;
         let seconds = start.elapsed().as_secs_f64();
         let sketches = Sketches::new(&vectors);
         Ok((Self { vectors, ids, sketches, live }, seconds))

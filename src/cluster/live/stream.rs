@@ -1,5 +1,6 @@
 //! The batch run: from all pairs within eps, in whatever order they come, in memory linear in the rows.
 
+use super::super::ClusterError;
 use super::super::mst::UnionFind;
 use super::{Core, Density, Live, Loose, Ranges, Row};
 use crate::types::PointOffset;
@@ -15,7 +16,25 @@ pub struct EdgeStream {
     sets: UnionFind,
 }
 
+/// The most neighbours that may have to be listed, over all rows, 4 bytes each.
+const LISTED_MAX: usize = 1 << 30;
+
 impl EdgeStream {
+    /// Whether so many rows may list so many neighbours.
+    ///
+    /// # Errors
+    /// [`ClusterError::TooLarge`].
+    pub(in crate::cluster) fn check(density: Density, rows: usize) -> Result<(), ClusterError> {
+        if rows.saturating_mul(density.min_points as usize) > LISTED_MAX {
+            return Err(ClusterError::TooLarge {
+                what: "the neighbours of all points that may become core points",
+                max: LISTED_MAX,
+                unit: "neighbours",
+            });
+        }
+        Ok(())
+    }
+
     /// Begins with rows 0 to `rows` − 1 and no pairs.
     pub fn new(density: Density, rows: usize) -> Self {
         let mut live = Live::new(density);
