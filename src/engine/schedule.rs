@@ -24,7 +24,7 @@ impl Engine {
                 Ok(_) => tracing::info!(collection = collection.name(), reason, "clustering anew"),
                 Err(EngineError::Precondition { reason: "OPERATION_RUNNING", .. }) => {}
                 Err(error) => {
-                    tracing::warn!(%error, collection = collection.name(), reason, "not clustered anew")
+                    tracing::warn!(%error, collection = collection.name(), reason, "not clustered anew");
                 }
             }
         }

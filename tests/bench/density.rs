@@ -3,7 +3,7 @@
 //! `cargo bench --bench density -- 5000 20000`: DBSCAN, HDBSCAN and (up to 5,000 points) OPTICS against scikit-learn,
 //! and DBSCAN against what hnswlib takes to build and query its graph. The peers are those of
 //! tests/bench/peers/requirements.txt, installed once. A ratio says how many times as fast as the peer; `ours` in front
-//! of the sizes leaves the peers out.
+//! of the sizes leaves the peers out, and the names of algorithms leave out all others.
 
 #[path = "common.rs"]
 mod common;
@@ -32,7 +32,12 @@ fn main() -> Outcome {
         if peers {
             write_npy(&npy, &vectors)?;
         }
+        let asked = |name: &str| arguments.iter().any(|argument| argument == name);
+        let some = ["dbscan", "hdbscan", "optics"].into_iter().any(asked);
         for (name, parameters) in algorithms(points) {
+            if some && !asked(name) {
+                continue;
+            }
             let (seconds, clusters, noise) = ours(&vectors, parameters)?;
             write!(out, "{points} {name}: {seconds:.2} s, {clusters} clusters, {noise} noise")?;
             if peers {
