@@ -6,6 +6,20 @@
 //!
 //! The work is a handful of passes over blocks of the distance matrix (`sweep.rs`), which never exists as a whole.
 //! Results depend on the vectors, the ids, the parameters and the seed, never on the number of threads.
+//!
+//! # What it costs
+//!
+//! Two cores, vectors of 1,280 dimensions in 200 clusters and a tenth of noise, all exact. `cargo bench --bench density`
+//! and `--bench live` print it, with the peers in the same run:
+//!
+//! | points | DBSCAN | its peers | one insert, p99 | one delete, p99 |
+//! |---|---|---|---|---|
+//! | 10,000 | 0.53 s | | 0.7 ms, mean 90 times as fast as incdbscan | 0.4 ms |
+//! | 20,000 | 1.7 s | scikit-learn 13.4 s, hnswlib's graph with a query a point 15.4 s | 1.8 ms | 1.3 ms |
+//! | 100,000 | 29.3 s | hnswlib's graph with a query a point 73.0 s | 8.3 ms | 6.2 ms |
+//!
+//! A component of 50,000 points that falls in two takes 3.5 s. HDBSCAN of 20,000 points takes 11.9 s, scikit-learn's
+//! 30.3 s; OPTICS of 5,000 points 2.6 s, scikit-learn's 362 s.
 
 mod auto;
 mod birch;
