@@ -63,7 +63,9 @@ fn print(card: &ParameterCard, out: &mut Output) {
     let mut table = Table::new(&[">eps", "", ">clusters", ">noise", ">core", ">largest", "beware"]);
     for look in &card.looks {
         let is_knee = card.knee == Some(look.eps);
-        let flags: Vec<String> = look.red_flags().map(words::red_flag).collect();
+        // One for each cluster says no more than one.
+        let mut flags: Vec<String> = look.red_flags().map(words::red_flag).collect();
+        flags.dedup();
         table.row([
             format!("{:.4}", look.eps),
             if is_knee { "knee".into() } else { String::new() },
