@@ -24,6 +24,7 @@
 mod auto;
 mod birch;
 mod centroids;
+mod curve;
 mod dbscan;
 mod distances;
 mod hdbscan;
@@ -42,6 +43,7 @@ mod progress;
 mod ranges;
 mod seeding;
 mod sketch;
+mod suggest;
 pub mod summary;
 mod survey;
 mod sweep;
@@ -57,7 +59,8 @@ pub use params::{Extraction, KMeansStart, ParameterError, Parameters, ValidParam
 pub use progress::{Progress, RunContext, Stage};
 pub use ranges::{RowRanges, follow};
 pub use sketch::Sketches;
-pub use survey::{EpsLook, OpticsLook, ParameterCard, suggest};
+pub use suggest::{OpticsLook, ParameterCard, suggest};
+pub use survey::EpsLook;
 
 use crate::types::{ImageId, PointOffset, Vectors};
 

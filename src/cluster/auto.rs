@@ -6,12 +6,13 @@
 //! noise, and a partition serves a reviewer better. Then it is K-Means, with a number of clusters that one can look
 //! through.
 
+use super::curve::thin;
 use super::hdbscan::default_min_cluster_size;
 use super::kmeans::KMeans;
 use super::outcome::{Algorithm, Outcome, RedFlag};
 use super::params::default_k;
 use super::progress::Stage;
-use super::survey::{Survey, TENDENCY_MIN, thin};
+use super::survey::{Survey, TENDENCY_MIN};
 use super::tree::CondensedTree;
 use super::validity::{Separation, density_flags, median_distance, separation, trim};
 use super::{ClusterError, ClusterInput, KMeansStart, Parameters};

@@ -1,5 +1,6 @@
 //! DBSCAN in one pass over the pairs within eps, in memory linear in the points.
 
+use super::curve::{k_distances, knee, thin};
 use super::knn::knn;
 use super::live::{Density, EdgeStream};
 use super::outcome::{Algorithm, Outcome};
@@ -8,7 +9,6 @@ use super::params::default_min_points;
 use super::progress::Stage;
 use super::ranges::RowRanges;
 use super::sketch::{Sketches, Space};
-use super::survey::{k_distances, knee, thin};
 use super::validity::density_flags;
 use super::{ClusterError, ClusterInput, Parameters};
 use crate::types::PointOffset;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::distances::{ROUNDING, distances_to_all};
+use super::distances::{ROUNDING, audit_rows, distances_to_all};
 use super::progress::Stage;
 use super::sketch::Space;
 use super::sweep::{BLOCK_ROWS, Tile, sweep};
@@ -14,8 +14,6 @@ use crate::types::{Neighbour, PointOffset, Vectors};
 
 /// The most neighbours that are listed, over all points; up to 16 bytes each while they are looked for.
 const LISTED_MAX: usize = 128 << 20;
-/// Rows of the sample that the recall of candidates is measured on.
-const AUDIT_ROWS_MAX: usize = 200;
 
 /// Orders neighbours by distance, then row, which is in the order of ids: the bits of a float that is not negative are
 /// in its order.
@@ -170,10 +168,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// The share of true nearest neighbours in `rows`, on an even sample; a neighbour as near as the true k-th counts.
 fn audit(vectors: &Vectors, rows: &[Vec<Neighbour>], k: usize) -> f32 {
-    let sample: Vec<PointOffset> = (0..vectors.len())
-        .step_by((vectors.len() / AUDIT_ROWS_MAX).max(1))
-        .map(|row| row as PointOffset)
-        .collect();
+    let sample = audit_rows(vectors.len());
     let distances = distances_to_all(vectors, &vectors.gather(&sample));
     let (mut found, mut wanted) = (0, 0);
     for (&row, distances) in sample.iter().zip(distances.chunks_exact(vectors.len().max(1))) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::distances::{ROUNDING, distances_to_all};
+use super::distances::{ROUNDING, audit_rows, distances_to_all};
 use super::progress::Stage;
 use super::sketch::Space;
 use super::sweep::{BLOCK_ROWS, Tile, sweep};
@@ -16,8 +16,6 @@ use crate::types::PointOffset;
 const FOUND_MAX: usize = 128 << 20;
 /// Candidates asked for at first.
 const CANDIDATES: usize = 64;
-/// Rows of the sample that the recall of candidates is measured on.
-const AUDIT_ROWS_MAX: usize = 200;
 
 /// Shows every pair at a cosine distance of at most `eps` to `edge`, once, from one thread at a time.
 pub(super) fn all_within(
@@ -96,8 +94,7 @@ fn grow(space: &Space<'_>, source: &dyn CandidateSource, row: usize, eps: f32) -
 /// The share of the true neighbours within `eps` that were found from either side, on an even sample of rows.
 fn recall(space: &Space<'_>, rows: &[Vec<PointOffset>], eps: f32) -> f32 {
     let n = space.len();
-    let sample: Vec<PointOffset> =
-        (0..n).step_by((n / AUDIT_ROWS_MAX).max(1)).map(|row| row as PointOffset).collect();
+    let sample = audit_rows(n);
     let distances = distances_to_all(space.vectors, &space.vectors.gather(&sample));
     let (mut found, mut wanted) = (0, 0);
     for (&row, distances) in sample.iter().zip(distances.chunks_exact(n.max(1))) {

@@ -39,12 +39,12 @@ impl Projection {
         let rows: Vec<PointOffset> =
             (0..vectors.len()).step_by(step).take(SAMPLE_ROWS).map(|row| row as PointOffset).collect();
         let sample = vectors.gather(&rows);
-        let mut directions = orthonormal(sample.gather(&(0..count as PointOffset).collect::<Vec<_>>()));
+        let mut directions = orthonormal(&sample.gather(&(0..count as PointOffset).collect::<Vec<_>>()));
         let transposed = transpose(&sample);
         for _ in 0..STEPS {
             // Directions · sampleᵀ · sample: what varies most grows most.
             let loads = product(&directions, &sample);
-            directions = orthonormal(product(&loads, &transposed));
+            directions = orthonormal(&product(&loads, &transposed));
         }
         Self(directions)
     }
@@ -95,7 +95,7 @@ fn transpose(vectors: &Vectors) -> Vectors {
 
 /// Gram and Schmidt, each row twice, which is enough (Kahan); rows that depend on those before them become zeros, along
 /// which nothing extends.
-fn orthonormal(mut rows: Vectors) -> Vectors {
+fn orthonormal(rows: &Vectors) -> Vectors {
     let dim = rows.dim();
     let mut done = Vectors::new(dim);
     for row in 0..rows.len() {
@@ -113,8 +113,7 @@ fn orthonormal(mut rows: Vectors) -> Vectors {
         // The row has the dimension of the rest by construction.
         let _ = done.push(&direction);
     }
-    std::mem::swap(&mut rows, &mut done);
-    rows
+    done
 }
 
 /// The sketches of a growing set of vectors; few or low-dimensional vectors are their own sketches.
