@@ -20,12 +20,14 @@ mod live;
 mod lock;
 mod operations;
 mod persist;
+mod points;
 mod query;
 mod recluster;
 mod requests;
 mod schedule;
 mod sources;
 mod state;
+mod suggest;
 mod upkeep;
 mod verdict;
 
@@ -60,8 +62,9 @@ pub use self::persist::{ImageRecord, SourceRecord};
 pub use self::query::{
     ImagePage, ImageView, NEIGHBOURS_MAX, NeighbourQuery, Neighbours, PageBounds, Stats, Thumbnails,
 };
-pub use self::recluster::{ReclusterRequest, Suggestion};
+pub use self::recluster::ReclusterRequest;
 pub use self::requests::RequestKey;
+pub use self::suggest::Suggestion;
 pub use self::verdict::{NewVerdict, Target, VerdictAnswer};
 
 use self::add::Adder;
@@ -148,7 +151,7 @@ impl Engine {
             upkeep: Upkeep::start(Arc::clone(&collections))?,
             collections,
             changing: Mutex::new(()),
-            pool: Arc::new(recluster::clustering_pool()?),
+            pool: Arc::new(points::clustering_pool()?),
             next_number: AtomicU32::new(1),
             operations,
             threads: Mutex::new(Vec::new()),

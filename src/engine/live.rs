@@ -4,7 +4,9 @@
 //! The clustering itself stays as it was made, with its members and what was judged of them; decisions rest on it. What
 //! is followed is derived state, beside it: built from the vectors after a start, never the only copy of anything.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod view;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::cluster::lineage::match_clusters;
@@ -16,11 +18,10 @@ use crate::types::{ClusterId, Generation, ImageId, PointOffset};
 use super::clusterings::ClusteringHead;
 use super::collection::{Collection, Writer};
 use super::error::EngineError;
-use super::lock::{lock, now_ms, read};
+use super::lock::{lock, read};
 use super::state::State;
 
-/// Changes of clusters that are told, the last ones.
-const LINEAGE_EVENTS_MAX: usize = 1_000;
+pub use view::{LineageChange, LineageEvent, LiveView};
 
 /// Rows that come or go in one step while a clustering that is about to be followed catches up.
 const CATCH_UP_ROWS: usize = 256;
@@ -32,49 +33,6 @@ pub(super) struct Followed {
     sketches: Sketches,
     /// The stable id of each component.
     names: HashMap<u32, ClusterId>,
-}
-
-/// What readers see of it: one generation, whole.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct LiveView {
-    /// The clustering that is followed.
-    pub clustering: u64,
-    /// The generation of the data that this is the clustering of.
-    pub generation: Generation,
-    /// Images of each cluster.
-    pub sizes: BTreeMap<ClusterId, u64>,
-    /// Images in no cluster.
-    pub noise: u64,
-    /// How clusters came, went, merged and split since it is followed, oldest first, the last 1,000.
-    pub lineage: VecDeque<LineageEvent>,
-    /// The cluster of each row.
-    pub(super) labels: Vec<Option<ClusterId>>,
-}
-
-/// Something that happened to a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LineageEvent {
-    /// The generation that it came with.
-    pub generation: Generation,
-    /// When, milliseconds since 1970 UTC.
-    pub at_ms: i64,
-    /// The cluster.
-    pub cluster: ClusterId,
-    /// What happened to it.
-    pub change: LineageChange,
-}
-
-/// What can happen to a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LineageChange {
-    /// It formed where there was none.
-    Appeared,
-    /// It lost its last core image.
-    Vanished,
-    /// It went into another.
-    MergedInto(ClusterId),
-    /// It came off another.
-    SplitFrom(ClusterId),
 }
 
 impl Followed {
@@ -111,44 +69,6 @@ impl Followed {
             self.names.remove(&component);
         });
         (events, next)
-    }
-}
-
-impl LiveView {
-    /// The cluster of a row.
-    pub(super) fn label(&self, row: PointOffset) -> Option<ClusterId> {
-        self.labels.get(row as usize).copied().flatten()
-    }
-
-    fn relabel(&mut self, row: PointOffset, label: Option<ClusterId>) {
-        if self.labels.len() <= row as usize {
-            self.labels.resize(row as usize + 1, None);
-        }
-        let before = std::mem::replace(&mut self.labels[row as usize], label);
-        if let Some(cluster) = before
-            && let Some(size) = self.sizes.get_mut(&cluster)
-        {
-            *size -= 1;
-            if *size == 0 {
-                self.sizes.remove(&cluster);
-            }
-        }
-        if let Some(cluster) = label {
-            *self.sizes.entry(cluster).or_default() += 1;
-        }
-    }
-
-    fn tell(&mut self, events: Vec<(ClusterId, LineageChange)>, generation: Generation) {
-        let at_ms = now_ms();
-        let event = |(cluster, change)| LineageEvent { generation, at_ms, cluster, change };
-        self.lineage.extend(events.into_iter().map(event));
-        let excess = self.lineage.len().saturating_sub(LINEAGE_EVENTS_MAX);
-        self.lineage.drain(..excess);
-    }
-
-    /// The same view once only these rows are left, in this order.
-    pub(super) fn keep(&mut self, rows: &[PointOffset]) {
-        self.labels = rows.iter().map(|&row| self.label(row)).collect();
     }
 }
 
@@ -307,7 +227,7 @@ impl Collection {
     }
 
     /// Begins to follow the active clustering, if it is by DBSCAN: all its images of now are clustered, beside whatever
-    /// else goes on, and what came and went meanwhile is caught up with under the writer's turn.
+    /// else goes on, and what came and went meanwhile is caught up with in steps, the last with the writer's turn.
     ///
     /// # Errors
     /// A store that fails. Being stopped is none.

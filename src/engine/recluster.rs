@@ -1,32 +1,26 @@
 //! Clustering all images of the moment, and making a clustering the active one.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, TryLockError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::lineage::{self, Lineage};
 use crate::cluster::summary::{ClusterSummary, summarise};
-use crate::cluster::{
-    self, CandidateSource, ClusterError, ClusterInput, Outcome, ParameterCard, Parameters, RunContext,
-};
+use crate::cluster::{self, CandidateSource, ClusterError, ClusterInput, Outcome, Parameters, RunContext};
 use crate::decide::event::Act;
-use crate::index::IndexKind;
-use crate::types::{ClusterId, Generation, ImageId, PointOffset, Vectors, cosine_distance};
+use crate::types::{ClusterId, Generation, ImageId, cosine_distance};
 
 use super::clusterings::{ClusterHead, ClusteringHead, MemberRecord, ReachabilityRecord, places};
 use super::collection::{Collection, derive};
 use super::error::EngineError;
 use super::lock::{now_ms, read};
 use super::operations::{Operation, OperationResult};
+use super::points::{Data, IndexCandidates};
 use super::requests::RequestKey;
 use super::state::Derived;
 use super::verdict::{ACTOR_CHARACTERS_MAX, check_text};
-
-/// When to ask again for parameters while another caller's look goes on.
-const SUGGESTION_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What to cluster by.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,67 +35,6 @@ pub struct ReclusterRequest {
     pub activate: bool,
     /// Who asks.
     pub actor: String,
-}
-
-/// What the images of one generation suggest.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Suggestion {
-    /// What was seen, and what follows.
-    pub card: ParameterCard,
-    /// Images looked at.
-    pub images: u64,
-    /// Their generation.
-    pub generation: Generation,
-}
-
-/// The images of one generation in the order of their ids, as an algorithm wants them.
-pub(super) struct Data {
-    generation: Generation,
-    pub(super) ids: Vec<ImageId>,
-    pub(super) offsets: Vec<PointOffset>,
-    pub(super) vectors: Vectors,
-    approximate: bool,
-    /// How often rows had been renumbered.
-    pub(super) compactions: u64,
-}
-
-/// Neighbours that the collection's index proposes.
-struct IndexCandidates<'a> {
-    collection: &'a Collection,
-    data: &'a Data,
-    rows: HashMap<PointOffset, u32>,
-    /// Rows were renumbered meanwhile: what was proposed since means nothing.
-    renumbered: AtomicBool,
-}
-
-impl IndexCandidates<'_> {
-    /// Whether all that was proposed was meant.
-    fn check(&self) -> Result<(), EngineError> {
-        if self.renumbered.load(Ordering::Relaxed) {
-            return Err(EngineError::Precondition {
-                reason: "CLUSTERING_FAILED",
-                message: "most images were deleted while their neighbours were looked up: cluster again"
-                    .into(),
-            });
-        }
-        Ok(())
-    }
-}
-
-impl CandidateSource for IndexCandidates<'_> {
-    fn name(&self) -> &'static str {
-        "hnsw"
-    }
-
-    fn candidates(&self, row: usize, k: usize) -> Vec<u32> {
-        let state = read(&self.collection.state);
-        if state.compactions != self.data.compactions {
-            self.renumbered.store(true, Ordering::Relaxed);
-            return Vec::new();
-        }
-        let found = state.index.propose(&state.vectors, self.data.vectors.row(row), k);
-        found.into_iter().filter_map(|offset| self.rows.get(&offset).copied()).collect()
-    }
 }
 
 impl Collection {
@@ -143,69 +76,6 @@ impl Collection {
             tracing::warn!(%error, collection = self.name(), "the clustering is not followed yet");
         }
         Ok(OperationResult::Clustering(Box::new(head), request.activate))
-    }
-
-    /// Looks at the images of the moment for parameters.
-    ///
-    /// # Errors
-    /// `min_points` out of its range, another look going on, or `cancelled` came true.
-    pub fn suggest_parameters(
-        &self,
-        min_points: Option<u32>,
-        exact: bool,
-        seed: u64,
-        cancelled: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Suggestion, EngineError> {
-        // Each look takes all processors for as long as a clustering.
-        let _turn = match self.suggesting.try_lock() {
-            Ok(turn) => turn,
-            // Nothing is kept between two looks that a panic could have left half done.
-            Err(TryLockError::Poisoned(turn)) => turn.into_inner(),
-            Err(TryLockError::WouldBlock) => {
-                return Err(EngineError::Exhausted {
-                    message: "the collection is being looked at for parameters already".into(),
-                    retry_after: Some(SUGGESTION_RETRY_AFTER),
-                });
-            }
-        };
-        let data = self.data();
-        let candidates = (data.approximate && !exact).then(|| self.candidates(&data));
-        let input = ClusterInput {
-            vectors: &data.vectors,
-            ids: &data.ids,
-            candidates: candidates.as_ref().map(|source| source as &dyn CandidateSource),
-        };
-        let context = RunContext { seed, progress: &|_| {}, cancelled };
-        let card =
-            self.pool.install(|| cluster::suggest(&input, min_points, &context)).map_err(
-                |error| match error {
-                    ClusterError::Parameter(error) => EngineError::invalid(error.field(), error.to_string()),
-                    other => cluster_error(other),
-                },
-            )?;
-        candidates.as_ref().map_or(Ok(()), IndexCandidates::check)?;
-        Ok(Suggestion { card, images: data.ids.len() as u64, generation: data.generation })
-    }
-
-    fn candidates<'a>(&'a self, data: &'a Data) -> IndexCandidates<'a> {
-        let rows = data.offsets.iter().copied().zip(0..).collect();
-        IndexCandidates { collection: self, data, rows, renumbered: AtomicBool::new(false) }
-    }
-
-    pub(super) fn data(&self) -> Data {
-        let state = read(&self.state);
-        let mut rows: Vec<(ImageId, PointOffset)> =
-            state.rows.alive().map(|(offset, row)| (row.image, offset)).collect();
-        rows.sort_unstable();
-        let (ids, offsets): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
-        Data {
-            generation: state.generation,
-            vectors: state.vectors.gather(&offsets),
-            ids,
-            offsets,
-            approximate: state.index.kind() == IndexKind::Hnsw,
-            compactions: state.compactions,
-        }
     }
 
     /// Gives the clusters their stable ids, stores the clustering, prunes old ones and activates it where asked.
@@ -425,22 +295,12 @@ fn bars(data: &Data, outcome: &Outcome, ids: &[ClusterId]) -> Vec<ReachabilityRe
     plot.order.iter().map(bar).collect()
 }
 
-/// The threads that cluster, for all collections together.
-///
-/// # Errors
-/// The system has none left.
-pub(super) fn clustering_pool() -> Result<rayon::ThreadPool, EngineError> {
-    let pool =
-        rayon::ThreadPoolBuilder::new().thread_name(|thread| format!("culld-cluster-{thread}")).build();
-    pool.map_err(|error| EngineError::Internal(format!("can't start the threads that cluster: {error}")))
-}
-
 /// A parameter out of range, as a field of the request.
 pub(super) fn parameter_error(error: &cluster::ParameterError) -> EngineError {
     EngineError::invalid(format!("parameters.{}", error.field()), error.to_string())
 }
 
-fn cluster_error(error: ClusterError) -> EngineError {
+pub(super) fn cluster_error(error: ClusterError) -> EngineError {
     match error {
         ClusterError::Cancelled => EngineError::Cancelled,
         ClusterError::Parameter(error) => parameter_error(&error),
