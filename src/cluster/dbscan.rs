@@ -59,6 +59,7 @@ impl Algorithm for Dbscan {
         outcome.neighbour_recall = Some(recall);
         outcome.approximate = input.candidates.is_some();
         outcome.flags = density_flags(input.vectors, &outcome.labels, Some(&core));
+        outcome.followed = input.candidates.is_none().then(|| Box::new((live, sketches)));
         Ok(outcome)
     }
 }

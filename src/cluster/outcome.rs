@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::live::Live;
 use super::progress::Stage;
+use super::sketch::Sketches;
 use super::{ClusterError, ClusterInput, Parameters};
 use crate::types::{ImageId, PointOffset};
 
@@ -43,6 +45,8 @@ pub struct Outcome {
     pub neighbour_recall: Option<f32>,
     /// Whether candidates stood in for an exact search.
     pub approximate: bool,
+    /// What to follow the rows by from here on; from an exact DBSCAN only.
+    pub followed: Option<Box<(Live, Sketches)>>,
 }
 
 /// OPTICS's order of the points and their distances, as in Ankerst et al. 1999.
@@ -101,6 +105,7 @@ impl Outcome {
             knee: None,
             neighbour_recall: None,
             approximate: false,
+            followed: None,
         }
     }
 

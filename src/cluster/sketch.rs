@@ -117,7 +117,7 @@ fn orthonormal(rows: &Vectors) -> Vectors {
 }
 
 /// The sketches of a growing set of vectors; few or low-dimensional vectors are their own sketches.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Sketches {
     projection: Option<Projection>,
     /// Empty without a projection.

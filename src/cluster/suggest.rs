@@ -1,6 +1,7 @@
 //! Parameters without guessing: what the data say of themselves, and what would be chosen.
 
 use super::curve::thin;
+use super::hdbscan::default_min_cluster_size;
 use super::optics::{Optics, extract_eps};
 use super::outcome::{Algorithm as _, members};
 use super::params::default_min_points;
@@ -71,9 +72,16 @@ pub fn suggest(
     let optics = if n > OPTICS_POINTS_MAX {
         None
     } else {
-        Some(optics_look(input, min_points, survey.knee, &stage.part(0.7, 1.0, "ordering"))?)
+        Some(optics_look(input, min_points, survey.knee, &stage.part(0.7, 0.9, "ordering"))?)
     };
-    let (choice, explanation) = auto::choice(input, &survey);
+    // Auto looks with a neighbourhood of its own.
+    let usual = default_min_cluster_size(n);
+    let (choice, explanation) = if min_points == usual {
+        auto::choice(input, &survey)
+    } else {
+        let stage = stage.part(0.9, 1.0, "finding neighbours");
+        auto::choice(input, &Survey::new(input, usual as usize, &stage)?)
+    };
     Ok(ParameterCard {
         min_points,
         looks: survey.looks(input),

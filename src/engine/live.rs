@@ -19,6 +19,7 @@ use super::clusterings::ClusteringHead;
 use super::collection::{Collection, Writer};
 use super::error::EngineError;
 use super::lock::{lock, read};
+use super::points::Data;
 use super::state::State;
 
 pub use view::{LineageChange, LineageEvent, LiveView};
@@ -237,30 +238,56 @@ impl Collection {
         let Some((head, density)) = self.to_follow() else { return Ok(()) };
         let data = self.data();
         let input = ClusterInput { vectors: &data.vectors, ids: &data.ids, candidates: None };
-        let other = || self.active_id() != Some(head.id);
-        let cancelled = || stopped() || self.is_closed() || other();
+        let cancelled = || stopped() || self.is_closed() || self.active_id() != Some(head.id);
         let context = RunContext { seed: 0, progress: &|_| {}, cancelled: &cancelled };
-        let (mut live, sketches) = match self.pool.install(|| cluster::follow(&input, density, &context)) {
-            Ok(followed) => followed,
-            Err(ClusterError::Cancelled) => return Ok(()),
-            Err(error) => return Err(EngineError::Internal(error.to_string())),
-        };
+        match self.pool.install(|| cluster::follow(&input, density, &context)) {
+            Ok(made) => self.follow_from(&head, &data, made, stopped),
+            Err(ClusterError::Cancelled) => Ok(()),
+            Err(error) => Err(EngineError::Internal(error.to_string())),
+        }
+    }
+
+    /// Begins to follow a clustering that has just been made of these images, if it is the active one.
+    ///
+    /// # Errors
+    /// As [`Collection::begin_to_follow`].
+    pub(super) fn follow_made(
+        &self,
+        head: &ClusteringHead,
+        data: &Data,
+        made: (Live, Sketches),
+        stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), EngineError> {
+        let _turn = lock(&self.beginning);
+        if self.to_follow().is_none_or(|(active, _)| active.id != head.id) {
+            return Ok(());
+        }
+        self.follow_from(head, data, made, stopped)
+    }
+
+    fn follow_from(
+        &self,
+        head: &ClusteringHead,
+        data: &Data,
+        (mut live, sketches): (Live, Sketches),
+        stopped: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(), EngineError> {
         live.compact(|row| data.offsets[row as usize]);
         let rows = data.offsets.iter().max().map_or(0, |&last| last as usize + 1);
         let sketches = sketches.placed(&data.offsets, rows);
         let mut followed = Followed { clustering: head.id, live, sketches, names: HashMap::new() };
         // What came meanwhile is taken in a step at a time, so that nobody waits long; the last step has the turn.
         while self.catch_up(&mut followed, data.compactions) == CATCH_UP_ROWS {
-            if cancelled() {
+            if stopped() || self.is_closed() {
                 return Ok(());
             }
         }
         let writer = self.writer()?;
-        if other() || read(&self.state).compactions != data.compactions {
+        if self.active_id() != Some(head.id) || read(&self.state).compactions != data.compactions {
             return Ok(());
         }
         while self.catch_up(&mut followed, data.compactions) > 0 {}
-        self.publish_followed(&writer, &head, followed)
+        self.publish_followed(&writer, head, followed)
     }
 
     /// Takes in a step of what came and went since; answers how many rows that was.

@@ -59,7 +59,8 @@ impl Collection {
             ids: &data.ids,
             candidates: candidates.as_ref().map(|source| source as &dyn CandidateSource),
         };
-        let outcome = self.pool.install(|| cluster::run(&valid, &input, &context)).map_err(cluster_error)?;
+        let mut outcome =
+            self.pool.install(|| cluster::run(&valid, &input, &context)).map_err(cluster_error)?;
         candidates.as_ref().map_or(Ok(()), IndexCandidates::check)?;
         operation.progress("summaries", 0, 0);
         let summaries = self.pool.install(|| summarise(&data.vectors, &data.ids, &outcome.labels));
@@ -71,8 +72,13 @@ impl Collection {
         let head = self.keep_clustering(request, &data, &outcome, &summaries, seconds)?;
         // The result stands; what is not followed now is in a moment, by whoever keeps the collection up.
         operation.progress("following", 0, 0);
-        drop(data);
-        if let Err(error) = self.begin_to_follow(&cancelled) {
+        let begun = if let Some(made) = outcome.followed.take() {
+            self.follow_made(&head, &data, *made, &cancelled)
+        } else {
+            drop(data);
+            self.begin_to_follow(&cancelled)
+        };
+        if let Err(error) = begun {
             tracing::warn!(%error, collection = self.name(), "the clustering is not followed yet");
         }
         Ok(OperationResult::Clustering(Box::new(head), request.activate))

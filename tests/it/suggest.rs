@@ -43,6 +43,7 @@ async fn every_look_is_what_dbscan_gives() {
     let auto = daemon.recluster(Algorithm::Auto(proto::AutoParameters {})).await;
     let at_default = suggest(&daemon, None).await.unwrap();
     assert_eq!(at_default.explanation, auto.explanation, "auto says what the card says");
+    assert_eq!(card.explanation, auto.explanation, "whatever neighbourhood the rest of the card is about");
     let name = |parameters: Option<proto::Parameters>| {
         std::mem::discriminant(&parameters.unwrap().algorithm.unwrap())
     };
