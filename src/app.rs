@@ -178,5 +178,6 @@ fn open(config: &Config) -> Result<Engine, AppError> {
         image_bytes_max: config.image_bytes_max,
         collections_max: config.collections_max,
         clusterings_kept: config.clusterings_kept,
+        lease_time: config.lease_time,
     })?)
 }

@@ -20,9 +20,11 @@ mod filter;
 mod labels;
 mod local;
 mod neighbours;
+mod next;
 mod operations;
 mod output;
 mod policy;
+mod preview;
 mod progress;
 mod recluster;
 mod relocate;
@@ -32,6 +34,7 @@ mod stats;
 mod suggest;
 mod table;
 mod temporary;
+mod undo;
 mod upload;
 mod verdict;
 mod walk;
@@ -110,6 +113,8 @@ enum Command {
     Cluster(clusters::ClusterArgs),
     Keep(verdict::KeepArgs),
     Discard(verdict::DiscardArgs),
+    Next(next::NextArgs),
+    Undo(undo::UndoArgs),
     Decisions(decisions::DecisionsArgs),
     Explain(explain::ExplainArgs),
     Evaluate(evaluate::EvaluateArgs),
@@ -196,6 +201,8 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Cluster(args) => clusters::run_one(args, client, out).await,
         Command::Keep(args) => verdict::keep(args, client, out).await,
         Command::Discard(args) => verdict::discard(args, client, out).await,
+        Command::Next(args) => next::run(args, client, out).await,
+        Command::Undo(args) => undo::run(args, client, out).await,
         Command::Decisions(args) => decisions::run(args, client, out).await,
         Command::Explain(args) => explain::run(args, client, out).await,
         Command::Evaluate(args) => evaluate::run(args, client, out).await,

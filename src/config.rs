@@ -67,6 +67,9 @@ pub struct ServeArgs {
     /// Clusterings kept per collection beside the active one, 1 to 1,000 [default: 10]
     #[arg(long, env = "CULLD_CLUSTERINGS_KEPT", value_name = "N")]
     pub clusterings_kept: Option<usize>,
+    /// How long a review item is leased to who looks at it, in seconds, 10 to 86,400 [default: 600]
+    #[arg(long, env = "CULLD_LEASE_SECONDS", value_name = "S")]
+    pub lease_seconds: Option<u64>,
     /// Longest unary call, in seconds, 1 to 3,600; a longer one ends with `DEADLINE_EXCEEDED` [default: 310]
     #[arg(long, env = "CULLD_REQUEST_SECONDS_MAX", value_name = "S")]
     pub request_seconds_max: Option<u64>,
@@ -141,6 +144,8 @@ pub struct Config {
     pub collections_max: usize,
     /// Clusterings kept per collection beside the active one.
     pub clusterings_kept: usize,
+    /// How long a review item is leased.
+    pub lease_time: Duration,
     /// Longest unary call.
     pub request_time_max: Duration,
     /// Longest wait for calls in flight at the end.
@@ -267,6 +272,7 @@ impl ServeArgs {
             queue_images_max: self.queue_images_max.or(file.queue_images_max),
             collections_max: self.collections_max.or(file.collections_max),
             clusterings_kept: self.clusterings_kept.or(file.clusterings_kept),
+            lease_seconds: self.lease_seconds.or(file.lease_seconds),
             request_seconds_max: self.request_seconds_max.or(file.request_seconds_max),
             drain_seconds_max: self.drain_seconds_max.or(file.drain_seconds_max),
         })
@@ -307,6 +313,7 @@ impl ServeArgs {
             queue_images_max: ranged_count("queue_images_max", args.queue_images_max, 256, 1, 65_536)?,
             collections_max: ranged_count("collections_max", args.collections_max, 64, 1, 1000)?,
             clusterings_kept: ranged_count("clusterings_kept", args.clusterings_kept, 10, 1, 1000)?,
+            lease_time: seconds("lease_seconds", args.lease_seconds, 600, 10, 86_400)?,
             request_time_max: seconds("request_seconds_max", args.request_seconds_max, 310, 1, 3600)?,
             drain_time_max: seconds("drain_seconds_max", args.drain_seconds_max, 30, 0, 600)?,
         })
@@ -364,6 +371,7 @@ impl Config {
             ("clusterings_kept", self.clusterings_kept.to_string()),
             ("request_seconds_max", self.request_time_max.as_secs().to_string()),
         ];
+        let lease = ("lease_seconds", self.lease_time.as_secs().to_string());
         let drain = ("drain_seconds_max", self.drain_time_max.as_secs().to_string());
         let command = ServeArgs::augment_args(clap::Command::new("serve"));
         let describe = |(name, value): (&'static str, String)| {
@@ -372,6 +380,6 @@ impl Config {
             let help = argument.and_then(clap::Arg::get_help).map(ToString::to_string);
             Setting { name, value, env: env.unwrap_or_default(), help: help.unwrap_or_default() }
         };
-        values.into_iter().chain([drain]).map(describe).collect()
+        values.into_iter().chain([lease, drain]).map(describe).collect()
     }
 }

@@ -5,6 +5,7 @@
 //! verdict by the nearest labelled images, and else review with the reason.
 
 pub mod event;
+pub mod fold;
 pub mod labels;
 pub mod policy;
 pub mod quality;
@@ -59,6 +60,8 @@ pub enum Reason {
     Noise,
     /// Its cluster's labels are too few or disagree.
     ClusterChanged,
+    /// What it would inherit or stand by, its look contradicts.
+    Doubtful,
 }
 
 /// The labels within one cluster of the active clustering, counted over its members that are still stored.
@@ -142,6 +145,25 @@ pub struct Evidence {
     pub votes: Option<Votes>,
 }
 
+/// What the classifier, which learns from the images that were looked at, says of an image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// The probability that it is needed, [0, 1].
+    pub keep: f32,
+    /// The side that is best for the Quality Metric of the whole collection; not always the likelier one.
+    pub side: Side,
+}
+
+impl Score {
+    /// The probability of a side.
+    pub fn of(&self, side: Side) -> f32 {
+        match side {
+            Side::Keep => self.keep,
+            Side::Discard => 1.0 - self.keep,
+        }
+    }
+}
+
 /// Where an image stands in the active clustering.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Standing {
@@ -172,6 +194,13 @@ pub struct Facts {
     pub nearest_keep: Option<Evidence>,
     /// The nearest other image labelled discard; `None` means that there is none at all.
     pub nearest_discard: Option<Evidence>,
+    /// For an implied label: an image that was seen to be of the other side, within the policy's margin and nearer
+    /// than the medoid of the cluster that was judged.
+    pub contradiction: Option<Evidence>,
+    /// What the classifier says, where anything was looked at.
+    pub score: Option<Score>,
+    /// Whether images of both sides were looked at.
+    pub both_sides_seen: bool,
 }
 
 /// What culld answers for one image.
@@ -195,7 +224,7 @@ impl Decision {
 
 /// Decides one image.
 pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
-    let decided = by_label(facts).or_else(|| by_inheritance(facts, policy));
+    let decided = by_label(facts, policy).or_else(|| by_inheritance(facts, policy));
     let decision = decided.unwrap_or_else(|| by_standing_verdict(facts, policy));
     match (decision.kind, policy.answer_in_review) {
         (DecisionKind::Review, AnswerInReview::Keep) => {
@@ -206,14 +235,28 @@ pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
 }
 
 /// Rules 1 and 3: the image's own label.
-fn by_label(facts: &Facts) -> Option<Decision> {
-    let label = facts.label?;
-    let (confidence, reason) = if label.seen {
-        (1.0, Reason::SeenLabel)
-    } else {
-        (confidence(facts, label.side, None), Reason::ImpliedLabel)
-    };
-    Some(Decision { kind: label.side.into(), side: label.side, confidence, reason })
+fn by_label(facts: &Facts, policy: &Policy) -> Option<Decision> {
+    let Label { side, seen, .. } = facts.label?;
+    if seen {
+        return Some(Decision { kind: side.into(), side, confidence: 1.0, reason: Reason::SeenLabel });
+    }
+    if facts.contradiction.is_some() || is_doubtful(facts, side, policy) {
+        return Some(doubtful(facts, side.other(), None));
+    }
+    let confidence = confidence(facts, side, None);
+    Some(Decision { kind: side.into(), side, confidence, reason: Reason::ImpliedLabel })
+}
+
+/// Whether the classifier says the other side beyond the policy's threshold. It has a say once it knows both sides.
+fn is_doubtful(facts: &Facts, side: Side, policy: &Policy) -> bool {
+    let says_other = |score: Score| f64::from(score.of(side.other())) > policy.doubt_threshold;
+    facts.both_sides_seen && facts.score.is_some_and(says_other)
+}
+
+/// A person has to look: what speaks for one side is contradicted, so this is the provisional one.
+fn doubtful(facts: &Facts, side: Side, evidence: Option<&Evidence>) -> Decision {
+    let confidence = confidence(facts, side, evidence);
+    Decision { kind: DecisionKind::Review, side, confidence, reason: Reason::Doubtful }
 }
 
 /// Inheritance: members without a label take their cluster's side.
@@ -222,13 +265,14 @@ fn by_inheritance(facts: &Facts, policy: &Policy) -> Option<Decision> {
         return None;
     };
     let side = votes.inherited_side(policy)?;
+    if distance_to_medoid > votes.labelled_radius {
+        return None;
+    }
+    if is_doubtful(facts, side, policy) {
+        return Some(doubtful(facts, side.other(), None));
+    }
     let confidence = confidence(facts, side, None);
-    (distance_to_medoid <= votes.labelled_radius).then_some(Decision {
-        kind: side.into(),
-        side,
-        confidence,
-        reason: Reason::Inherited,
-    })
+    Some(Decision { kind: side.into(), side, confidence, reason: Reason::Inherited })
 }
 
 /// Rule 4, and the reviews of rule 5.
@@ -243,17 +287,16 @@ fn by_standing_verdict(facts: &Facts, policy: &Policy) -> Decision {
     };
     let within_reach = f64::from(near.distance) <= near.reach.map_or(policy.standing_radius, f64::from);
     let wins = other.is_none_or(|other| f64::from(other.distance - near.distance) >= policy.standing_margin);
+    // Where it has to be looked at, the classifier's word is worth more than one neighbour's.
     let review = |side, reason| {
+        let side = facts.score.map_or(side, |score| score.side);
         let reason = review_reason(facts, reason);
-        Decision {
-            kind: DecisionKind::Review,
-            side,
-            confidence: confidence(facts, side, Some(&near)),
-            reason,
-        }
+        let confidence = confidence(facts, side, Some(&near));
+        Decision { kind: DecisionKind::Review, side, confidence, reason }
     };
     match (within_reach, wins, side, other) {
         (true, true, Side::Discard, None) => review(side, Reason::OneSideJudged),
+        (true, true, _, _) if is_doubtful(facts, side, policy) => doubtful(facts, side.other(), Some(&near)),
         (true, true, _, _) => Decision {
             kind: side.into(),
             side,
@@ -276,9 +319,13 @@ fn review_reason(facts: &Facts, reason: Reason) -> Reason {
     }
 }
 
-/// The share of like labels among the labelled members of the image's cluster, else of its evidence's cluster; an
-/// image that rests on neither stands by one label alone, and that says nothing of how alike its like are: one half.
+/// The classifier's probability of the side. Where nothing was looked at: the share of like labels among the labelled
+/// members of the image's cluster, else of its evidence's cluster; an image that rests on neither stands by one label
+/// alone, and that says nothing of how alike its like are: one half.
 fn confidence(facts: &Facts, side: Side, evidence: Option<&Evidence>) -> f32 {
+    if let Some(score) = facts.score {
+        return score.of(side);
+    }
     let own = match facts.standing {
         Standing::Member { votes, .. } => votes.share(side),
         Standing::Noise | Standing::Unclustered => None,

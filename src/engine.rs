@@ -16,6 +16,7 @@ mod evidence;
 mod filter;
 mod import;
 mod ingest;
+mod judged;
 mod live;
 mod lock;
 mod operations;
@@ -24,10 +25,12 @@ mod points;
 mod query;
 mod recluster;
 mod requests;
+mod review;
 mod schedule;
 mod sources;
 mod state;
 mod suggest;
+mod undo;
 mod upkeep;
 mod verdict;
 
@@ -64,13 +67,18 @@ pub use self::query::{
 };
 pub use self::recluster::ReclusterRequest;
 pub use self::requests::RequestKey;
+pub use self::review::{
+    AnswerTaken, DecisionChange, ITEM_STALE, NewAnswer, NextReview, Preview, Proposal, ReviewItem,
+};
 pub use self::suggest::Suggestion;
+pub use self::undo::{NewUndo, Undone};
 pub use self::verdict::{NewVerdict, Target, VerdictAnswer};
 
 use self::add::Adder;
 use self::collection::Keeping;
 use self::lock::read;
 use self::persist::Persist;
+use self::review::Refresher;
 use self::upkeep::Upkeep;
 
 /// The collection that always exists.
@@ -100,6 +108,8 @@ pub struct EngineParts {
     pub collections_max: usize,
     /// Clusterings kept per collection beside the active one.
     pub clusterings_kept: usize,
+    /// How long a review item is leased.
+    pub lease_time: Duration,
 }
 
 /// All collections and the work on them.
@@ -115,6 +125,8 @@ pub struct Engine {
     /// Held by the one who makes or deletes a collection.
     changing: Mutex<()>,
     upkeep: Upkeep,
+    refresher: Refresher,
+    lease_time: Duration,
     /// Threads that cluster, shared by all collections.
     pool: Arc<rayon::ThreadPool>,
     /// Above that of every collection there was since the daemon started: records of a deleted one may still be going.
@@ -149,6 +161,8 @@ impl Engine {
             image_bytes_max: parts.image_bytes_max,
             collections_max: parts.collections_max,
             upkeep: Upkeep::start(Arc::clone(&collections))?,
+            refresher: Refresher::start(Arc::clone(&collections))?,
+            lease_time: parts.lease_time,
             collections,
             changing: Mutex::new(()),
             pool: Arc::new(points::clustering_pool()?),
@@ -383,6 +397,7 @@ impl Engine {
     pub fn stop(&self) {
         self.operations.cancel_all(None);
         self.upkeep.stop();
+        self.refresher.stop();
         for thread in std::mem::take(&mut *lock::lock(&self.threads)) {
             if thread.join().is_err() {
                 tracing::error!("an operation's thread panicked");

@@ -12,6 +12,7 @@ mod fetch;
 mod images;
 mod inflight;
 mod page;
+mod review;
 mod status;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! # The way through the house
 //!
 //! ```text
-//! bytes ─▶ decode ─▶ embed ─▶ store ─▶ index ─▶ neighbours ─▶ cluster ─▶ decide ─▶ gRPC ─▶ clients
+//! bytes ─▶ decode ─▶ embed ─▶ store ─▶ index ─▶ neighbours ─▶ cluster ─▶ decide ─▶ review ─▶ gRPC ─▶ clients
 //! ```
 //!
 //! Modules are listed in that order. *Ground state* is what is in the store: image records with their sources,
@@ -45,6 +45,8 @@ pub mod index;
 pub mod cluster;
 
 pub mod decide;
+
+pub mod review;
 
 pub mod engine;
 

@@ -46,6 +46,10 @@ struct SetArgs {
     /// Share of implied labels that must agree for members to inherit, above 0.5 to 1
     #[arg(long, value_name = "SHARE")]
     inheritance_agreement: Option<f64>,
+    /// How sure of the other side the classifier must be for an answer that was not seen to become doubtful, above 0.5
+    /// to 1; 1 never does
+    #[arg(long, value_name = "PROBABILITY")]
+    doubt_threshold: Option<f64>,
     /// What to answer for a picture in review: review, or keep for callers that know two answers only
     #[arg(long, value_enum)]
     answer_in_review: Option<DecisionWord>,
@@ -88,6 +92,7 @@ impl From<SetArgs> for Policy {
             standing_radius: set.standing_radius,
             inheritance_quorum: set.inheritance_quorum,
             inheritance_agreement: set.inheritance_agreement,
+            doubt_threshold: set.doubt_threshold,
             answer_in_review: set.answer_in_review.map_or(0, |word| DecisionKind::from(word).into()),
             precision_weight: set.precision_weight,
             recluster_growth: set.recluster_growth,
@@ -104,6 +109,7 @@ fn print(policy: &Policy, out: &mut Output) {
         ("standing_radius", policy.standing_radius),
         ("inheritance_quorum", policy.inheritance_quorum),
         ("inheritance_agreement", policy.inheritance_agreement),
+        ("doubt_threshold", policy.doubt_threshold),
         ("precision_weight", policy.precision_weight),
         ("recluster_growth", policy.recluster_growth),
         ("recluster_noise", policy.recluster_noise),

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::error::CliError;
 use super::output::Output;
-use super::{Outcome, words};
+use super::{Outcome, preview, words};
+use crate::proto::preview_verdict_request::What;
 use crate::proto::set_verdict_request::Target;
 use crate::proto::{ClusterTarget, ImagesTarget, SetVerdictRequest, SetVerdictResponse, Side};
 
@@ -51,6 +52,9 @@ struct TargetArgs {
     /// Your words, for the log; at most 1,000 characters
     #[arg(long, default_value = "", hide_default_value = true)]
     note: String,
+    /// Only say what would change
+    #[arg(long)]
+    preview: bool,
 }
 
 #[derive(Debug, Args)]
@@ -88,7 +92,7 @@ async fn set(
     mut client: Client,
     out: &mut Output,
 ) -> Result<Outcome, CliError> {
-    let TargetArgs { what, clustering, except, note } = args;
+    let TargetArgs { what, clustering, except, note, preview: only_preview } = args;
     if what.cluster.len() > 1 && !except.is_empty() {
         return Err(CliError::Usage("--except goes with a single --cluster".into()));
     }
@@ -123,6 +127,14 @@ async fn set(
     let mut verdicts = Vec::new();
     for (name, target) in targets {
         let request = SetVerdictRequest { target: Some(target), ..request.clone() };
+        if only_preview {
+            let previewed = preview::ask(&mut client, What::Verdict(request)).await?;
+            preview::print(&format!("{} {name}", words::side(side)), &previewed, out);
+            let mut object = preview::object(&previewed);
+            object["target"] = name.into();
+            verdicts.push(object);
+            continue;
+        }
         let answer = client.decisions.set_verdict(request).await?.into_inner();
         out.line(describe(side, &name, &answer));
         verdicts.push(object(&name, &answer));

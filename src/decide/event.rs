@@ -43,6 +43,69 @@ pub enum Act {
         /// Which.
         clustering: u64,
     },
+    /// A review item was answered.
+    Answer(ReviewAnswer),
+    /// A verdict, an answer or an undo was taken back.
+    Undo {
+        /// Which event.
+        event: u64,
+    },
+}
+
+/// What a person says of a review item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Answer {
+    /// Needed: the images shown but for the exceptions, and so the item.
+    Keep,
+    /// Not needed.
+    Discard,
+    /// Some of each.
+    Mixed,
+    /// Not now.
+    Skip,
+}
+
+impl Answer {
+    /// The side said, if one was.
+    pub fn side(self) -> Option<Side> {
+        match self {
+            Self::Keep => Some(Side::Keep),
+            Self::Discard => Some(Side::Discard),
+            Self::Mixed | Self::Skip => None,
+        }
+    }
+}
+
+/// One half of an item that was answered mixed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PartKey {
+    /// The event of that answer.
+    pub event: u64,
+    /// 0 or 1.
+    pub part: u8,
+}
+
+/// The answer to a review item: one judgement. Holds the exact images, as a [`Verdict`] does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReviewAnswer {
+    /// What was said.
+    pub answer: Answer,
+    /// The images shown, at most 9, without the exceptions.
+    pub shown: Vec<ImageId>,
+    /// Of those shown the ones of the other side.
+    pub exceptions: Vec<ImageId>,
+    /// The item's other images.
+    pub others: Vec<ImageId>,
+    /// Which part of an earlier item it was, if it was one.
+    pub part: Option<PartKey>,
+    /// The two halves that a mixed item falls into; else empty.
+    pub parts: Vec<Vec<ImageId>>,
+    /// The image in the item's middle.
+    pub medoid: Option<ImageId>,
+    /// The largest cosine distance from the medoid to an image of the item, [0, 2].
+    pub radius: f32,
+    /// The generation of the data that the item was made of.
+    pub generation: Generation,
 }
 
 /// Keep or discard, said of a cluster or of images. Holds the exact images it was given for, so that nothing that
@@ -74,9 +137,20 @@ pub struct JudgedCluster {
     pub generation: Generation,
     /// Its radius, a cosine distance; `None` for noise.
     pub radius: Option<f32>,
+    /// Its medoid; `None` for noise.
+    pub medoid: Option<ImageId>,
 }
 
 impl Event {
+    /// Whether it gave this image a label, or took one from it.
+    pub fn names(&self, image: &ImageId) -> bool {
+        match &self.act {
+            Act::Verdict(verdict) => verdict.images().any(|named| named == image),
+            Act::Answer(answer) => answer.images().any(|named| named == image),
+            Act::SetPolicy { .. } | Act::Delete { .. } | Act::Activate { .. } | Act::Undo { .. } => false,
+        }
+    }
+
     /// What happened, in one line.
     pub fn summary(&self) -> String {
         match &self.act {
@@ -86,6 +160,8 @@ impl Event {
                 format!("{} images and {sources} sources deleted", images.len())
             }
             Act::Activate { clustering } => format!("clustering {clustering} activated"),
+            Act::Answer(answer) => answer.summary(),
+            Act::Undo { event } => format!("event {event} undone"),
         }
     }
 }
@@ -111,8 +187,30 @@ impl Verdict {
         }
     }
 
-    /// Whether it gives this image a label.
-    pub fn names(&self, image: &ImageId) -> bool {
-        [&self.seen, &self.implied, &self.exceptions].into_iter().any(|list| list.contains(image))
+    /// Every image that it gives a label.
+    pub fn images(&self) -> impl Iterator<Item = &ImageId> {
+        self.seen.iter().chain(&self.implied).chain(&self.exceptions)
+    }
+}
+
+impl ReviewAnswer {
+    /// Every image of the item.
+    pub fn images(&self) -> impl Iterator<Item = &ImageId> {
+        self.shown.iter().chain(&self.exceptions).chain(&self.others)
+    }
+
+    fn summary(&self) -> String {
+        let (images, shown) = (self.images().count(), self.shown.len() + self.exceptions.len());
+        let said = match self.answer {
+            Answer::Keep => "keep",
+            Answer::Discard => "discard",
+            Answer::Mixed => "mixed",
+            Answer::Skip => "skip",
+        };
+        let of = format!("{said} a review item of {images} images, {shown} shown");
+        match self.exceptions.len() {
+            0 => of,
+            exceptions => format!("{of}, except {exceptions}"),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::types::{ImageId, Side};
 
-use super::event::Verdict;
+use super::event::{Answer, ReviewAnswer, Verdict};
 
 /// What verdicts say of one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,9 +15,13 @@ pub struct Label {
     pub seen: bool,
     /// The event that gave it.
     pub event: u64,
+    /// Whether that was a verdict in bulk, rather than an answer to a review item.
+    pub bulk: bool,
     /// How far it reaches as evidence, a cosine distance: the radius that its cluster had when it was judged. `None`
     /// where it was labelled singly or as noise: the policy's radius.
     pub reach: Option<f32>,
+    /// The medoid of the cluster or item that was judged, where the label is implied by one.
+    pub medoid: Option<ImageId>,
 }
 
 /// The labels of a collection. They belong to image ids: deleting an image leaves its label.
@@ -26,24 +30,46 @@ pub struct Label {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Labels {
     by_image: HashMap<ImageId, Label>,
-    keep: usize,
+    /// Labels by side: keep, discard.
+    counts: [usize; 2],
+    /// Seen ones among them.
+    seen: [usize; 2],
     verdicts: u64,
+    answers: u64,
 }
 
 impl Labels {
     /// Folds one more verdict in; `event` is its place in the log.
     pub fn apply(&mut self, event: u64, verdict: &Verdict) {
         self.verdicts += 1;
-        let reach = verdict.cluster.and_then(|cluster| cluster.radius);
-        for &image in &verdict.implied {
-            self.say(image, Label { side: verdict.side, seen: false, event, reach });
+        let (reach, medoid) =
+            verdict.cluster.map_or((None, None), |cluster| (cluster.radius, cluster.medoid));
+        let implied = Label { side: verdict.side, seen: false, event, bulk: true, reach, medoid };
+        verdict.implied.iter().for_each(|&image| self.say(image, implied));
+        self.say_seen(&verdict.seen, verdict.side, event, true);
+        self.say_seen(&verdict.exceptions, verdict.side.other(), event, true);
+    }
+
+    /// Folds one more answer to a review item in.
+    pub fn answer(&mut self, event: u64, answer: &ReviewAnswer) {
+        self.answers += 1;
+        match answer.answer {
+            Answer::Keep | Answer::Discard => {
+                let side = if answer.answer == Answer::Keep { Side::Keep } else { Side::Discard };
+                let (reach, medoid) = (Some(answer.radius), answer.medoid);
+                let implied = Label { side, seen: false, event, bulk: false, reach, medoid };
+                answer.others.iter().for_each(|&image| self.say(image, implied));
+                self.say_seen(&answer.shown, side, event, false);
+                self.say_seen(&answer.exceptions, side.other(), event, false);
+            }
+            Answer::Mixed => answer.images().for_each(|image| self.end_implied(image)),
+            Answer::Skip => {}
         }
-        for &image in &verdict.seen {
-            self.say(image, Label { side: verdict.side, seen: true, event, reach: None });
-        }
-        for &image in &verdict.exceptions {
-            self.say(image, Label { side: verdict.side.other(), seen: true, event, reach: None });
-        }
+    }
+
+    fn say_seen(&mut self, images: &[ImageId], side: Side, event: u64, bulk: bool) {
+        let label = Label { side, seen: true, event, bulk, reach: None, medoid: None };
+        images.iter().for_each(|&image| self.say(image, label));
     }
 
     fn say(&mut self, image: ImageId, label: Label) {
@@ -51,8 +77,25 @@ impl Labels {
             return;
         }
         let before = self.by_image.insert(image, label);
-        self.keep += usize::from(label.side == Side::Keep);
-        self.keep -= usize::from(before.is_some_and(|before| before.side == Side::Keep));
+        self.count_label(&label, 1);
+        if let Some(before) = before {
+            self.count_label(&before, -1);
+        }
+    }
+
+    fn end_implied(&mut self, image: &ImageId) {
+        if let Some(label) = self.by_image.get(image).copied().filter(|label| !label.seen) {
+            self.by_image.remove(image);
+            self.count_label(&label, -1);
+        }
+    }
+
+    fn count_label(&mut self, label: &Label, change: isize) {
+        let side = usize::from(label.side == Side::Discard);
+        self.counts[side] = self.counts[side].saturating_add_signed(change);
+        if label.seen {
+            self.seen[side] = self.seen[side].saturating_add_signed(change);
+        }
     }
 
     /// The label of an image.
@@ -65,16 +108,28 @@ impl Labels {
         self.by_image.iter()
     }
 
-    /// Labels of this side.
-    pub fn count(&self, side: Side) -> usize {
-        match side {
-            Side::Keep => self.keep,
-            Side::Discard => self.by_image.len() - self.keep,
-        }
+    /// Whether no image has one.
+    pub fn is_empty(&self) -> bool {
+        self.by_image.is_empty()
     }
 
-    /// Verdicts in force.
+    /// Labels of this side.
+    pub fn count(&self, side: Side) -> usize {
+        self.counts[usize::from(side == Side::Discard)]
+    }
+
+    /// Whether images of both sides were looked at.
+    pub fn both_sides_seen(&self) -> bool {
+        self.seen.iter().all(|&seen| seen > 0)
+    }
+
+    /// Bulk verdicts in force.
     pub fn verdicts(&self) -> u64 {
         self.verdicts
+    }
+
+    /// Answers to review items in force.
+    pub fn answers(&self) -> u64 {
+        self.answers
     }
 }

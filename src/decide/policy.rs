@@ -22,6 +22,8 @@ pub struct Policy {
     pub inheritance_quorum: f64,
     /// The share (0.5, 1] of implied labels that must agree for members to inherit.
     pub inheritance_agreement: f64,
+    /// How sure (0.5, 1] of the other side the classifier must be for an answer that was not seen to be doubtful.
+    pub doubt_threshold: f64,
     /// What to answer for an image that needs review.
     pub answer_in_review: AnswerInReview,
     /// The weight [0, 1] of precision in the Quality Metric; recall has the rest.
@@ -41,6 +43,7 @@ impl Default for Policy {
             standing_radius: 0.25,
             inheritance_quorum: 0.5,
             inheritance_agreement: 0.95,
+            doubt_threshold: 0.9,
             answer_in_review: AnswerInReview::Review,
             precision_weight: 0.3,
             recluster_growth: 0.0,
@@ -73,6 +76,7 @@ impl Policy {
             standing_radius,
             inheritance_quorum,
             inheritance_agreement,
+            doubt_threshold,
             answer_in_review: _,
             precision_weight,
             recluster_growth,
@@ -94,6 +98,7 @@ impl Policy {
                 "(0.5, 1]",
                 inheritance_agreement > 0.5 && inheritance_agreement <= 1.0,
             ),
+            ("doubt_threshold", doubt_threshold, "(0.5, 1]", doubt_threshold > 0.5 && doubt_threshold <= 1.0),
             ("precision_weight", precision_weight, "[0, 1]", (0.0..=1.0).contains(&precision_weight)),
             ("recluster_growth", recluster_growth, "[0, 100]", (0.0..=100.0).contains(&recluster_growth)),
             ("recluster_noise", recluster_noise, "[0, 1]", (0.0..=1.0).contains(&recluster_noise)),

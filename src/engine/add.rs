@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Decision, decide};
+use crate::decide::{Decision, Score, decide};
 use crate::embed::Prepared;
 use crate::store::StoreError;
 use crate::types::{ClusterId, Generation, ImageId, PointOffset, Vectors};
@@ -19,7 +19,7 @@ use super::evidence::NearRows;
 use super::lock::{lock, now_ms, read};
 use super::persist::{Batch, ImageRecord, SourceRecord};
 use super::requests::{RequestKey, RequestRecord};
-use super::state::{Row, State, facts};
+use super::state::{Row, State, contradiction, facts};
 
 /// Images stored with one write to the disk at most.
 pub const GROUP_IMAGES_MAX: usize = 64;
@@ -334,11 +334,14 @@ fn commit_group(writer: &Writer<'_>, mut group: Group) -> Result<(), StoreError>
     saved.generation = group.generation;
     group.batch.put_state(&saved)?;
     collection.store.commit(group.batch)?;
-    let near = nearest_of_new(&read(&collection.state), &group.new);
+    let (near, scores) = {
+        let state = read(&collection.state);
+        (nearest_of_new(&state, &group.new), scores_of_new(&state, &group.new))
+    };
     let offsets = writer.publish(|state| {
         state.generation = group.generation;
         state.sources += group.new_sources;
-        push_rows(state, &group.new, near)
+        push_rows(state, &group.new, near, &scores)
     });
     if !offsets.is_empty() {
         collection.follow_added(writer, &offsets);
@@ -347,21 +350,46 @@ fn commit_group(writer: &Writer<'_>, mut group: Group) -> Result<(), StoreError>
     Ok(())
 }
 
+/// What is nearest to each new image, by the label that it has at once where its bytes were labelled before.
 fn nearest_of_new(state: &State, new: &[(Row, Box<Prepared>)]) -> NearRows {
-    let mut queries = Vectors::new(state.vectors.dim());
-    let mut ids = Vec::with_capacity(new.len());
-    for (row, prepared) in new {
-        if queries.push(prepared.embedding.as_slice()).is_ok() {
-            ids.push(row.image);
+    let mut near = vec![[None, None]; new.len()];
+    for (seen_only, sets) in [(false, &state.evidence), (true, &state.seen)] {
+        let mut queries = Vectors::new(state.vectors.dim());
+        let (mut ids, mut places) = (Vec::new(), Vec::new());
+        for (place, (row, prepared)) in new.iter().enumerate() {
+            let label = state.labels.get(&row.image);
+            let wanted = label.map_or(!seen_only, |label| seen_only && !label.seen);
+            if wanted && queries.push(prepared.embedding.as_slice()).is_ok() {
+                ids.push(row.image);
+                places.push(place);
+            }
+        }
+        for (place, found) in places.into_iter().zip(sets.nearest(&queries, &ids)) {
+            near[place] = found;
         }
     }
-    state.evidence.nearest(&queries, &ids)
+    near
+}
+
+/// What the classifier says of new images, as it was last fitted.
+fn scores_of_new(state: &State, new: &[(Row, Box<Prepared>)]) -> Vec<Option<Score>> {
+    let mut vectors = Vectors::new(state.vectors.dim());
+    let pushed = new.iter().all(|(_, prepared)| vectors.push(prepared.embedding.as_slice()).is_ok());
+    match &state.scorer {
+        Some(scorer) if pushed => scorer.score(&vectors),
+        _ => vec![None; new.len()],
+    }
 }
 
 /// Appends rows to everything that is kept by row, and decides them; answers where they are.
-fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows) -> Vec<PointOffset> {
+fn push_rows(
+    state: &mut State,
+    new: &[(Row, Box<Prepared>)],
+    near: NearRows,
+    scores: &[Option<Score>],
+) -> Vec<PointOffset> {
     let mut offsets = Vec::with_capacity(new.len());
-    for ((row, prepared), near) in new.iter().zip(near) {
+    for (((row, prepared), near), score) in new.iter().zip(near).zip(scores) {
         let offset = state.rows.all().len() as PointOffset;
         if let Err(error) = state.vectors.push(prepared.embedding.as_slice()) {
             // The pipeline embeds into the collection's space, so lengths agree; a row without a vector is not seen.
@@ -370,9 +398,14 @@ fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows) ->
         }
         offsets.push(offset);
         Arc::make_mut(&mut state.rows).push(*row);
+        let contradiction = contradiction(state, &state.labels, offset, near, state.policy.standing_margin);
         let derived = Arc::make_mut(&mut state.derived);
         derived.places.push(Place::Unclustered);
         derived.near.push(near);
+        let scores = Arc::make_mut(&mut derived.scores);
+        scores.resize(offset as usize, None);
+        scores.push(*score);
+        derived.contradictions.extend(contradiction.map(|near| (offset, near)));
         derived.decisions.push(Decision::UNJUDGED);
         let decision = decide(&facts(&state.rows, &state.labels, derived, offset, near), &state.policy);
         derived.decisions[offset as usize] = decision;

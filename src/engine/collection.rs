@@ -1,6 +1,5 @@
 //! A collection: one writer, many readers of whole generations.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
@@ -8,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use serde::de::DeserializeOwned;
 
 use crate::decide::event::{Act, Event};
-use crate::decide::labels::Labels;
+use crate::decide::fold::{Fold, undone};
 use crate::decide::policy::Policy;
 use crate::embed::EmbeddingSpace;
 use crate::index::{HnswValidParams, IndexChoice, SnapshotKey, VectorIndex};
@@ -17,11 +16,13 @@ use crate::types::{Generation, ImageId, PointOffset, Vectors};
 use super::clusterings::{Places, places};
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, NearRows};
+use super::judged::{assemble, evidence_of, nearest};
 use super::live::Followed;
 use super::lock::{lock, now_ms, read, write};
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
 use super::requests::RequestKey;
-use super::state::{Derived, Row, Rows, Snapshot, State, count_votes, decide_all};
+use super::review::Review;
+use super::state::{Derived, Row, Rows, Snapshot, State};
 
 /// How a collection is kept.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +53,7 @@ pub struct Collection {
     pub(super) followed: Mutex<Option<Followed>>,
     /// Held by the one who begins to follow a clustering; taken before the writer's turn.
     pub(super) beginning: Mutex<()>,
+    pub(super) review: Review,
 }
 
 /// The right to change a collection, held by one thread at a time.
@@ -71,6 +73,7 @@ impl Collection {
         keeping: Keeping,
         index_folder: Option<PathBuf>,
         pool: Arc<rayon::ThreadPool>,
+        review: Review,
     ) -> Result<Self, EngineError> {
         let dim = record.space.dim;
         let saved = store.state()?.unwrap_or_default();
@@ -84,8 +87,13 @@ impl Collection {
             vectors,
             index,
             sources,
-            labels: Arc::new(log.labels),
+            labels: Arc::new(log.fold.labels),
+            answers: Arc::new(log.fold.answers),
             evidence: Arc::new(EvidenceSets::new(dim)),
+            seen: Arc::new(EvidenceSets::new(dim)),
+            undos: Arc::new(log.undos),
+            judgements: log.judgements,
+            scorer: None,
             policy: log.policy,
             policy_version: log.policy_version,
             policy_ms: log.policy_ms,
@@ -99,8 +107,8 @@ impl Collection {
             live: None,
             compactions: 0,
         };
-        let fingerprints = store.fingerprints()?;
-        rebuild_evidence(&mut state, &fingerprints, dim);
+        let [evidence, seen] = evidence_of(&state, &state.labels, &store.fingerprints()?);
+        (state.evidence, state.seen) = (Arc::new(evidence), Arc::new(seen));
         let collection = Self {
             record,
             store,
@@ -113,6 +121,7 @@ impl Collection {
             pool,
             followed: Mutex::new(None),
             beginning: Mutex::new(()),
+            review,
         };
         collection.derive_active()?;
         Ok(collection)
@@ -263,40 +272,13 @@ fn load_index(
     Ok(index?)
 }
 
-/// Works out places, nearest labelled images, votes and decisions; `near` where they are known already.
+/// Works out places, nearest labelled images, votes and decisions; `near` where they are known already. The scores
+/// stay as they are.
 pub(super) fn derive(state: &State, places: &Places, near: Option<NearRows>) -> Derived {
     let rows = &state.rows;
     let places: Vec<_> = rows.all().iter().map(|row| places.of(row)).collect();
-    let near = near.unwrap_or_else(|| {
-        let mut near = vec![[None, None]; rows.all().len()];
-        let unlabelled = state.unlabelled();
-        for (offset, found) in unlabelled.iter().zip(state.find_near(&unlabelled, &state.evidence)) {
-            near[*offset as usize] = found;
-        }
-        near
-    });
-    let votes = count_votes(rows, &state.labels, &places);
-    let mut derived = Derived { places, near, votes, decisions: Vec::new() };
-    decide_all(rows, &state.labels, &state.policy, &mut derived);
-    derived
-}
-
-/// Puts every labelled image whose embedding is known into the evidence, in the order of ids.
-pub(super) fn rebuild_evidence(state: &mut State, fingerprints: &HashMap<ImageId, Vec<f32>>, dim: usize) {
-    let mut labelled: Vec<_> = state.labels.iter().map(|(image, label)| (*image, label.side)).collect();
-    labelled.sort_unstable_by_key(|(image, _)| *image);
-    let mut evidence = EvidenceSets::new(dim);
-    for (image, side) in labelled {
-        match state.rows.offset(&image) {
-            Some(offset) => evidence.push(side, image, state.vectors.row(offset as usize)),
-            None => {
-                if let Some(embedding) = fingerprints.get(&image) {
-                    evidence.push(side, image, embedding);
-                }
-            }
-        }
-    }
-    state.evidence = Arc::new(evidence);
+    let sets = || nearest(state, &state.labels, [&state.evidence, &state.seen]);
+    assemble(state, &state.labels, &state.policy, places, near.unwrap_or_else(sets))
 }
 
 /// Rows in the order they were added, their vectors, and the number of sources.
@@ -330,7 +312,9 @@ fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64)
 
 /// What the log folds to.
 struct Folded {
-    labels: Labels,
+    fold: Fold,
+    undos: Vec<(u64, u64)>,
+    judgements: u64,
     policy: Policy,
     policy_version: u64,
     policy_ms: i64,
@@ -338,9 +322,12 @@ struct Folded {
     last_hash: [u8; 32],
 }
 
+/// Reads the log twice, so that it need not be in memory: first for what is undone.
 fn load_log(store: &CollectionStore, created_ms: i64) -> Result<Folded, EngineError> {
     let mut folded = Folded {
-        labels: Labels::default(),
+        fold: Fold::default(),
+        undos: Vec::new(),
+        judgements: 0,
         policy: Policy::default(),
         policy_version: 1,
         policy_ms: created_ms,
@@ -350,12 +337,29 @@ fn load_log(store: &CollectionStore, created_ms: i64) -> Result<Folded, EngineEr
     folded.last_hash = store.scan_log(|sequence, event: Event| {
         folded.events = sequence;
         match event.act {
-            Act::Verdict(verdict) => folded.labels.apply(sequence, &verdict),
+            Act::Undo { event } => folded.undos.push((sequence, event)),
+            Act::Answer(_) => folded.judgements += 1,
             Act::SetPolicy { version, policy } => {
                 (folded.policy, folded.policy_version, folded.policy_ms) = (policy, version, event.at_ms);
             }
-            Act::Delete { .. } | Act::Activate { .. } => {}
+            Act::Verdict(_) | Act::Delete { .. } | Act::Activate { .. } => {}
         }
     })?;
+    folded.fold = fold_log(store, &folded.undos)?;
     Ok(folded)
+}
+
+/// Folds the events that these undos leave in force.
+///
+/// # Errors
+/// A damaged log.
+pub(super) fn fold_log(store: &CollectionStore, undos: &[(u64, u64)]) -> Result<Fold, EngineError> {
+    let undone = undone(undos);
+    let mut fold = Fold::default();
+    store.scan_log(|sequence, event| {
+        if !undone.contains_key(&sequence) {
+            fold.apply(sequence, &event.act);
+        }
+    })?;
+    Ok(fold)
 }

@@ -16,6 +16,7 @@ use super::error::EngineError;
 use super::lock::{lock, now_ms, read, write};
 use super::persist::CollectionRecord;
 use super::requests::RequestKey;
+use super::review::Review;
 use super::{DEFAULT_COLLECTION, Engine, NAME_CHARACTERS_MAX, Open};
 
 /// A collection at the moment it was made: what a retry is answered, whatever became of it since.
@@ -52,8 +53,8 @@ impl Engine {
     fn open_collection(&self, number: u32, record: CollectionRecord) -> Result<Open, EngineError> {
         let store = self.persist.collection(number);
         let index_folder = self.index_folder.as_ref().map(|folder| folder.join(number.to_string()));
-        let collection =
-            Arc::new(Collection::open(record, store, self.keeping, index_folder, Arc::clone(&self.pool))?);
+        let (pool, review) = (Arc::clone(&self.pool), Review::new(self.lease_time, self.refresher.waker()));
+        let collection = Arc::new(Collection::open(record, store, self.keeping, index_folder, pool, review)?);
         let adder = Adder::start(Arc::clone(&collection))?;
         Ok(Open { number, collection, adder })
     }

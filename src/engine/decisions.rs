@@ -1,6 +1,9 @@
 //! Decisions of the moment, with what they rest on.
 
+use std::sync::Arc;
+
 use crate::decide::event::{Act, Event};
+use crate::decide::fold::undone;
 use crate::decide::labels::Label;
 use crate::decide::policy::Policy;
 use crate::decide::{Decision, DecisionKind, Facts, Reason, Standing};
@@ -10,9 +13,10 @@ use super::collection::Collection;
 use super::error::EngineError;
 use super::evidence::Near;
 use super::filter::Filter;
+use super::judged::assemble;
 use super::lock::{now_ms, read};
 use super::requests::RequestKey;
-use super::state::{Snapshot, decide_all, facts};
+use super::state::{Snapshot, facts};
 use super::verdict::{ACTOR_CHARACTERS_MAX, check_text};
 
 /// Verdicts told in one explanation at most, the last ones.
@@ -110,8 +114,8 @@ impl Collection {
         writer.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
             (state.policy, state.policy_version, state.policy_ms) = answer;
-            let derived = std::sync::Arc::make_mut(&mut state.derived);
-            decide_all(&state.rows, &state.labels, &state.policy, derived);
+            let (places, near) = (state.derived.places.clone(), state.derived.near.clone());
+            state.derived = Arc::new(assemble(state, &state.labels, &state.policy, places, near));
         });
         Ok(answer)
     }
@@ -204,10 +208,13 @@ impl DecisionReader<'_> {
         };
         let mut events = Vec::new();
         self.collection.store.scan_log(|sequence, event| {
-            if matches!(&event.act, Act::Verdict(verdict) if verdict.names(image)) {
+            if event.names(image) {
                 events.push((sequence, event));
             }
         })?;
+        // What was taken back does not bear on the image any more.
+        let undone = undone(&self.snapshot.undos);
+        events.retain(|(sequence, _)| !undone.contains_key(sequence));
         let first = events.len().saturating_sub(EXPLAINED_EVENTS_MAX);
         let snapshot = &self.snapshot;
         Ok(Explanation {
@@ -254,12 +261,44 @@ fn near_words(facts: &Facts) -> String {
     format!("{}, {}", words("keep", facts.nearest_keep), words("discard", facts.nearest_discard))
 }
 
+fn score_words(facts: &Facts) -> String {
+    match facts.score {
+        None => "nothing was looked at".to_owned(),
+        Some(score) => {
+            format!("keep with probability {:.3}, best taken as {}", score.keep, side_name(score.side))
+        }
+    }
+}
+
+/// What speaks against what the image would be.
+fn doubt_words(facts: &Facts, policy: &Policy) -> String {
+    let of = match (&facts.label, facts.standing) {
+        (Some(label), _) => label_words(label),
+        (None, Standing::Member { .. }) => standing_words(&facts.standing),
+        (None, Standing::Noise | Standing::Unclustered) => near_words(facts),
+    };
+    match facts.contradiction {
+        Some(seen) => format!(
+            "{of}, but {} was seen to be of the other side, {:.4} away (margin {})",
+            seen.image, seen.distance, policy.standing_margin
+        ),
+        None => {
+            format!(
+                "{of}, but the classifier says {} (threshold {})",
+                score_words(facts),
+                policy.doubt_threshold
+            )
+        }
+    }
+}
+
 /// The reason in words, with the numbers used.
 fn detail(decision: Decision, facts: &Facts, policy: &Policy) -> String {
     let label = facts.label.as_ref().map(label_words).unwrap_or_default();
     let bounds = format!("margin {}, radius {}", policy.standing_margin, policy.standing_radius);
     match decision.reason {
         Reason::SeenLabel | Reason::ImpliedLabel => label,
+        Reason::Doubtful => doubt_words(facts, policy),
         Reason::Inherited | Reason::ClusterChanged => standing_words(&facts.standing),
         Reason::NothingJudged => "nothing is judged yet".to_owned(),
         Reason::OneSideJudged => format!("only one side judged: {}", near_words(facts)),
@@ -281,7 +320,12 @@ fn rules(decision: Decision, facts: &Facts, policy: &Policy) -> Vec<String> {
         return rules;
     }
     rules.push(format!("implied label: {implied}"));
+    rules.push(format!("classifier: {}", score_words(facts)));
     if decision.reason == Reason::ImpliedLabel {
+        return rules;
+    }
+    if decision.reason == Reason::Doubtful {
+        rules.push(format!("review: {}", detail(decision, facts, policy)));
         return rules;
     }
     rules.push(format!(

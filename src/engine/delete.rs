@@ -11,10 +11,11 @@ use crate::types::{Generation, ImageId, PointOffset};
 use super::collection::{Collection, Keeping, Writer};
 use super::error::EngineError;
 use super::filter::Filter;
+use super::judged::assemble;
 use super::lock::read;
 use super::persist::ImageRecord;
 use super::requests::RequestKey;
-use super::state::{Derived, Rows, State, count_votes, decide_all};
+use super::state::{Derived, Rows, State};
 use super::verdict::{ACTOR_CHARACTERS_MAX, check_text};
 
 /// Images deleted with one write to the disk at most.
@@ -177,9 +178,9 @@ impl State {
             }
         }
         self.generation = generation;
-        let derived = Arc::make_mut(&mut self.derived);
-        derived.votes = count_votes(&self.rows, &self.labels, &derived.places);
-        decide_all(&self.rows, &self.labels, &self.policy, derived);
+        let derived = &self.derived;
+        let (places, near) = (derived.places.clone(), derived.near.clone());
+        self.derived = Arc::new(assemble(self, &self.labels, &self.policy, places, near));
     }
 
     /// Moves the rows that are left together; answers where they were.
@@ -195,7 +196,18 @@ impl State {
         let places = offsets.iter().map(|&offset| derived.places[offset as usize]).collect();
         let near = offsets.iter().map(|&offset| derived.near[offset as usize]).collect();
         let decisions = offsets.iter().map(|&offset| derived.decisions[offset as usize]).collect();
-        self.derived = Arc::new(Derived { places, near, votes: derived.votes.clone(), decisions });
+        let scores = offsets.iter().map(|&offset| derived.scores.get(offset as usize).copied().flatten());
+        let contradiction = |(at, offset): (usize, &PointOffset)| {
+            derived.contradictions.get(offset).map(|near| (at as PointOffset, *near))
+        };
+        self.derived = Arc::new(Derived {
+            places,
+            near,
+            contradictions: offsets.iter().enumerate().filter_map(contradiction).collect(),
+            scores: Arc::new(scores.collect()),
+            votes: derived.votes.clone(),
+            decisions,
+        });
         (self.rows, self.vectors, self.index) = (Arc::new(rows), vectors, index);
         self.compactions += 1;
         if let Some(live) = self.live.as_mut() {

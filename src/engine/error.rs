@@ -41,6 +41,14 @@ pub enum EngineError {
         /// In words.
         message: String,
     },
+    /// What the request is about changed meanwhile.
+    #[error("{message}")]
+    Aborted {
+        /// A constant for programs, such as `ITEM_STALE`.
+        reason: &'static str,
+        /// In words.
+        message: String,
+    },
     /// The caller may not.
     #[error("{message}")]
     NotAllowed {

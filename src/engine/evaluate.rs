@@ -31,7 +31,7 @@ pub enum Named {
 /// How to measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EvaluateOptions {
-    /// Human looks to charge for; `None`: the verdicts in force.
+    /// Human looks to charge for; `None`: the review items answered and the bulk verdicts in force.
     pub judgements: Option<u64>,
     /// Rates of the cost tables.
     pub rates: Rates,
@@ -72,6 +72,7 @@ impl Collection {
             let description = format!("has {} entries, at most {TRUE_LABELS_MAX} are allowed", labels.len());
             return Err(EngineError::invalid("labels", description));
         }
+        self.settle()?;
         let reader = self.decisions();
         let mut truth = std::collections::HashMap::with_capacity(labels.len());
         let mut unknown = 0;
@@ -103,7 +104,10 @@ impl Collection {
         Ok(Evaluation {
             interval: confusion.interval(policy.precision_weight),
             precision_weight: policy.precision_weight,
-            judgements: options.judgements.unwrap_or_else(|| self.stats().bulk_verdicts),
+            judgements: options.judgements.unwrap_or_else(|| {
+                let stats = self.stats();
+                stats.judgements + stats.bulk_verdicts
+            }),
             rates: options.rates,
             decided_share: if truth.is_empty() { 0.0 } else { decided as f64 / truth.len() as f64 },
             confusion,

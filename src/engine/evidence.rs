@@ -143,16 +143,8 @@ impl EvidenceSets {
         added.each().for_each(|(side, image, embedding)| self.push(side, image, embedding));
     }
 
-    /// The same images, those in `sides` on the side said there.
-    pub(super) fn moved(&self, sides: &HashMap<ImageId, Side>) -> Self {
-        let mut moved = Self::new(self.keep.vectors.dim());
-        for (side, image, embedding) in self.each() {
-            moved.push(sides.get(&image).copied().unwrap_or(side), image, embedding);
-        }
-        moved
-    }
-
-    fn each(&self) -> impl Iterator<Item = (Side, ImageId, &[f32])> {
+    /// All images of both sides.
+    pub(super) fn each(&self) -> impl Iterator<Item = (Side, ImageId, &[f32])> {
         let of = |side, set: &'_ EvidenceSet| (0..set.images.len()).map(move |row| (side, row));
         let rows = of(Side::Keep, &self.keep).chain(of(Side::Discard, &self.discard));
         rows.map(|(side, row)| {

@@ -251,6 +251,7 @@ impl From<EngineError> for OperationFailure {
             | EngineError::AlreadyExists { .. }
             | EngineError::Invalid { .. }
             | EngineError::Precondition { .. }
+            | EngineError::Aborted { .. }
             | EngineError::NotAllowed { .. }
             | EngineError::Exhausted { .. } => FailureKind::Precondition,
             EngineError::Store(_) | EngineError::Internal(_) => FailureKind::Internal,

@@ -265,6 +265,15 @@ impl CollectionStore {
         broken.map_or(Ok(chain.last_hash()), |error| Err(EngineError::Internal(error)))
     }
 
+    /// One event of the log.
+    pub(super) fn event(&self, sequence: u64) -> Result<Option<Event>, EngineError> {
+        let Some(seq) = sequence.checked_sub(1) else {
+            return Ok(None);
+        };
+        let record: Option<LogRecord> = read(self.store(), &Keys::event(self.number, seq))?;
+        record.map(|record| decode_event(&record).map_err(EngineError::Internal)).transpose()
+    }
+
     /// The clusterings that are kept.
     pub(super) fn heads(&self) -> Result<Vec<ClusteringHead>, EngineError> {
         let mut found = Vec::new();

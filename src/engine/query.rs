@@ -93,6 +93,8 @@ pub struct Stats {
     pub decided: [u64; 3],
     /// Verdicts given in bulk.
     pub bulk_verdicts: u64,
+    /// Review items answered, the undone answers among them.
+    pub judgements: u64,
     /// Events in the log.
     pub events: u64,
     /// Clusterings kept.
@@ -326,6 +328,7 @@ impl Collection {
             labelled,
             decided: count_kinds(&state.rows, &state.derived),
             bulk_verdicts: state.labels.verdicts(),
+            judgements: state.judgements,
             events: state.events,
             clusterings: state.heads.len(),
             active: state.active_head().map(Arc::clone),

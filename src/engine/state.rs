@@ -3,16 +3,18 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use crate::decide::fold::{Answers, Fold};
 use crate::decide::labels::Labels;
 use crate::decide::policy::Policy;
-use crate::decide::{Decision, DecisionKind, Evidence, Facts, Votes, decide};
+use crate::decide::{Decision, DecisionKind, Evidence, Facts, Score, Votes, decide};
 use crate::index::VectorIndex;
-use crate::types::{ClusterId, Generation, ImageId, PointOffset, Vectors};
+use crate::types::{ClusterId, Generation, ImageId, PointOffset, Side, Vectors, cosine_distance};
 
 use super::clusterings::{ClusteringHead, Place};
 use super::error::EngineError;
-use super::evidence::{EvidenceSets, Near, NearRows, nearer};
+use super::evidence::{EvidenceSets, Near, NearRows};
 use super::live::LiveView;
+use super::review::Scorer;
 
 /// One stored image, by offset.
 #[derive(Debug, Clone, Copy)]
@@ -92,8 +94,13 @@ impl Rows {
 pub(super) struct Derived {
     /// Each row's place in the active clustering.
     pub(super) places: Vec<Place>,
-    /// Each row's nearest labelled images, keep and discard; kept up for rows without a label.
+    /// The nearest images of either side, keep and discard: to a row without a label among the labelled ones, to a row
+    /// with an implied one among those that were seen; a row that was seen itself has none.
     pub(super) near: NearRows,
+    /// Of rows with an implied label those that a seen image contradicts.
+    pub(super) contradictions: HashMap<PointOffset, Near>,
+    /// What the classifier says of each row; empty while nothing was looked at.
+    pub(super) scores: Arc<Vec<Option<Score>>>,
     /// Labels by cluster of the active clustering.
     pub(super) votes: HashMap<ClusterId, Votes>,
     /// Each row's decision.
@@ -108,7 +115,17 @@ pub(super) struct State {
     pub(super) index: Box<dyn VectorIndex>,
     pub(super) sources: u64,
     pub(super) labels: Arc<Labels>,
+    pub(super) answers: Arc<Answers>,
+    /// Labelled images.
     pub(super) evidence: Arc<EvidenceSets>,
+    /// Those of them that were seen.
+    pub(super) seen: Arc<EvidenceSets>,
+    /// Every undo of the log, in order: its own place, and the event it is of.
+    pub(super) undos: Arc<Vec<(u64, u64)>>,
+    /// Review items answered, the undone answers among them.
+    pub(super) judgements: u64,
+    /// The classifier that scored the rows, for those that come.
+    pub(super) scorer: Option<Arc<Scorer>>,
     pub(super) policy: Policy,
     pub(super) policy_version: u64,
     pub(super) policy_ms: i64,
@@ -131,7 +148,12 @@ pub(super) struct Snapshot {
     pub(super) generation: Generation,
     pub(super) rows: Arc<Rows>,
     pub(super) labels: Arc<Labels>,
+    pub(super) answers: Arc<Answers>,
     pub(super) evidence: Arc<EvidenceSets>,
+    pub(super) seen: Arc<EvidenceSets>,
+    pub(super) undos: Arc<Vec<(u64, u64)>>,
+    pub(super) events: u64,
+    pub(super) compactions: u64,
     pub(super) derived: Arc<Derived>,
     pub(super) policy: Policy,
     pub(super) policy_version: u64,
@@ -157,7 +179,12 @@ impl State {
             generation: self.generation,
             rows: Arc::clone(&self.rows),
             labels: Arc::clone(&self.labels),
+            answers: Arc::clone(&self.answers),
             evidence: Arc::clone(&self.evidence),
+            seen: Arc::clone(&self.seen),
+            undos: Arc::clone(&self.undos),
+            events: self.events,
+            compactions: self.compactions,
             derived: Arc::clone(&self.derived),
             policy: self.policy,
             policy_version: self.policy_version,
@@ -167,19 +194,27 @@ impl State {
         }
     }
 
+    /// The fold of the log.
+    pub(super) fn fold(&self) -> Fold {
+        Fold { labels: (*self.labels).clone(), answers: (*self.answers).clone() }
+    }
+
     /// The active clustering.
     pub(super) fn active_head(&self) -> Option<&Arc<ClusteringHead>> {
         self.heads.get(&self.active?)
     }
 
-    /// Offsets of rows without a label.
-    pub(super) fn unlabelled(&self) -> Vec<PointOffset> {
-        let labels = &self.labels;
-        self.rows
-            .alive()
-            .filter(|(_, row)| labels.get(&row.image).is_none())
-            .map(|(offset, _)| offset)
-            .collect()
+    /// Offsets of rows without a label, and of those with an implied one, as these labels have it.
+    pub(super) fn unseen(&self, labels: &Labels) -> [Vec<PointOffset>; 2] {
+        let (mut unlabelled, mut implied) = (Vec::new(), Vec::new());
+        for (offset, row) in self.rows.alive() {
+            match labels.get(&row.image) {
+                None => unlabelled.push(offset),
+                Some(label) if !label.seen => implied.push(offset),
+                Some(_) => {}
+            }
+        }
+        [unlabelled, implied]
     }
 
     /// The nearest images of each side to these rows among `sets`.
@@ -187,16 +222,6 @@ impl State {
         let queries = self.vectors.gather(offsets);
         let ids: Vec<ImageId> = offsets.iter().map(|&offset| self.rows.get(offset).image).collect();
         sets.nearest(&queries, &ids)
-    }
-
-    /// What is nearest to these rows once `added` is evidence too.
-    pub(super) fn find_nearer(&self, offsets: &[PointOffset], added: &EvidenceSets) -> NearRows {
-        let before = offsets.iter().map(|&offset| self.derived.near[offset as usize]);
-        let found = self.find_near(offsets, added).into_iter();
-        found
-            .zip(before)
-            .map(|(found, before)| [nearer(found[0], before[0]), nearer(found[1], before[1])])
-            .collect()
     }
 }
 
@@ -211,6 +236,39 @@ pub(super) fn count_votes(rows: &Rows, labels: &Labels, places: &[Place]) -> Has
     votes
 }
 
+/// Of rows with an implied label those that a seen image contradicts.
+pub(super) fn find_contradictions(
+    state: &State,
+    labels: &Labels,
+    near: &NearRows,
+    margin: f64,
+) -> HashMap<PointOffset, Near> {
+    let found = |(offset, _): (PointOffset, &Row)| {
+        contradiction(state, labels, offset, near[offset as usize], margin).map(|near| (offset, near))
+    };
+    state.rows.alive().filter_map(found).collect()
+}
+
+/// What contradicts an implied label: a seen image of the other side, within the margin, and nearer than the medoid of
+/// the cluster that was judged. A medoid that is gone is nearer to nothing.
+pub(super) fn contradiction(
+    state: &State,
+    labels: &Labels,
+    offset: PointOffset,
+    near: [Option<Near>; 2],
+    margin: f64,
+) -> Option<Near> {
+    let label = labels.get(&state.rows.get(offset).image).filter(|label| !label.seen)?;
+    let other = near[usize::from(label.side == Side::Keep)]?;
+    if f64::from(other.distance) > margin {
+        return None;
+    }
+    let own = state.vectors.row(offset as usize);
+    let medoid = label.medoid.and_then(|medoid| state.rows.offset(&medoid));
+    let to_medoid = medoid.map_or(f32::INFINITY, |at| cosine_distance(own, state.vectors.row(at as usize)));
+    (other.distance < to_medoid).then_some(other)
+}
+
 /// The facts that bear on one row.
 pub(super) fn facts(
     rows: &Rows,
@@ -222,19 +280,20 @@ pub(super) fn facts(
     let place_of = |image: &ImageId| {
         rows.offset(image).map_or(Place::Unclustered, |offset| derived.places[offset as usize])
     };
-    let evidence = |near: Option<Near>| {
-        near.map(|near| Evidence {
-            image: near.image,
-            distance: near.distance,
-            reach: labels.get(&near.image).and_then(|label| label.reach),
-            votes: place_of(&near.image).cluster().and_then(|cluster| derived.votes.get(&cluster).copied()),
-        })
+    let evidence = |near: Near| Evidence {
+        image: near.image,
+        distance: near.distance,
+        reach: labels.get(&near.image).and_then(|label| label.reach),
+        votes: place_of(&near.image).cluster().and_then(|cluster| derived.votes.get(&cluster).copied()),
     };
     Facts {
         label: labels.get(&rows.get(offset).image).copied(),
         standing: derived.places[offset as usize].standing(&derived.votes),
-        nearest_keep: evidence(near[0]),
-        nearest_discard: evidence(near[1]),
+        nearest_keep: near[0].map(evidence),
+        nearest_discard: near[1].map(evidence),
+        contradiction: derived.contradictions.get(&offset).copied().map(evidence),
+        score: derived.scores.get(offset as usize).copied().flatten(),
+        both_sides_seen: labels.both_sides_seen(),
     }
 }
 

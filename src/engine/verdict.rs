@@ -1,20 +1,15 @@
 //! Verdicts: said of a cluster or of images, logged, folded into labels, and felt by every decision.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::decide::event::{Act, JudgedCluster, Verdict};
-use crate::decide::labels::Labels;
 use crate::types::{ClusterId, Generation, ImageId, Side};
 
 use super::collection::Collection;
 use super::error::EngineError;
-use super::evidence::{EvidenceSets, NearRows};
-use super::lock::read;
 use super::requests::RequestKey;
-use super::state::{Derived, State, changed, count_votes, decide_all};
 
 /// Images named in one verdict at most.
 pub(super) const NAMED_IMAGES_MAX: usize = 10_000;
@@ -100,34 +95,22 @@ impl Collection {
             return Ok(first);
         }
         let exact = self.exact_verdict(verdict)?;
-        let mut batch = writer.batch();
-        let act = Act::Verdict(exact.clone());
-        let (event, hash, _) = writer.append(&mut batch, &verdict.actor, &verdict.note, act)?;
-        let (labels, derived, evidence) = self.with_verdict(event, &exact);
-        let before = self.snapshot();
-        let answer = VerdictAnswer {
+        let (labelled, exceptions) = (exact.seen.len() + exact.implied.len(), exact.exceptions.len());
+        let act = Act::Verdict(exact);
+        let judged = self.judged_with(&act)?;
+        let answer = |event, changed| VerdictAnswer {
             event,
-            labelled: (exact.seen.len() + exact.implied.len()) as u64,
-            exceptions: exact.exceptions.len() as u64,
-            changed: changed(&before.rows, &before.derived.decisions, &derived.decisions),
+            labelled: labelled as u64,
+            exceptions: exceptions as u64,
+            changed,
         };
-        drop(before);
-        batch.remember(request, &answer)?;
-        self.store.commit(batch)?;
-        writer.publish(|state| {
-            (state.events, state.last_hash) = (event, hash);
-            state.labels = Arc::new(labels);
-            state.derived = Arc::new(derived);
-            match evidence {
-                EvidenceChange::Added(added) => Arc::make_mut(&mut state.evidence).extend(&added),
-                EvidenceChange::Replaced(all) => state.evidence = Arc::new(all),
-            }
-        });
+        let answer = writer.judge(&verdict.actor, &verdict.note, act, judged, request, answer)?;
+        self.review.wake();
         Ok(answer)
     }
 
     /// The verdict with the exact images it is said of.
-    fn exact_verdict(&self, verdict: &NewVerdict) -> Result<Verdict, EngineError> {
+    pub(super) fn exact_verdict(&self, verdict: &NewVerdict) -> Result<Verdict, EngineError> {
         let rows = self.snapshot().rows;
         let bounded = |field: &'static str, images: &[ImageId]| {
             if images.len() > NAMED_IMAGES_MAX {
@@ -201,11 +184,11 @@ impl Collection {
                 message: format!("clustering {} is of generation {}", head.id, head.generation.0),
             });
         }
-        let radius = match cluster {
+        let extent = match cluster {
             None => None,
             Some(id) => {
                 let found = head.cluster(id).ok_or_else(|| EngineError::not_found("cluster", id.0))?;
-                Some(found.radius)
+                Some((found.radius, found.medoid))
             }
         };
         let rows = self.snapshot().rows;
@@ -214,63 +197,15 @@ impl Collection {
             .filter(|member| member.cluster == cluster && rows.was_there(&member.image, head.generation))
             .map(|member| member.image)
             .collect();
-        Ok((JudgedCluster { clustering: head.id, cluster, generation: head.generation, radius }, members))
+        let judged = JudgedCluster {
+            clustering: head.id,
+            cluster,
+            generation: head.generation,
+            radius: extent.map(|(radius, _)| radius),
+            medoid: extent.map(|(_, medoid)| medoid),
+        };
+        Ok((judged, members))
     }
-
-    /// Labels, decisions and evidence as they are with one more verdict. Nothing is published.
-    fn with_verdict(&self, event: u64, verdict: &Verdict) -> (Labels, Derived, EvidenceChange) {
-        let state = read(&self.state);
-        let mut labels = (*state.labels).clone();
-        labels.apply(event, verdict);
-        let (evidence, near) = evidence_with(&state, &labels, verdict);
-        let places = state.derived.places.clone();
-        let votes = count_votes(&state.rows, &labels, &places);
-        let mut derived = Derived { near, places, votes, decisions: Vec::new() };
-        decide_all(&state.rows, &labels, &state.policy, &mut derived);
-        (labels, derived, evidence)
-    }
-}
-
-/// What a verdict does to the evidence.
-enum EvidenceChange {
-    /// These images become evidence.
-    Added(EvidenceSets),
-    /// Some changed sides.
-    Replaced(EvidenceSets),
-}
-
-/// The change of the evidence once `labels` hold, and what is then nearest to every row without a label. Where the
-/// verdict only adds evidence, only the addition is searched.
-fn evidence_with(state: &State, labels: &Labels, verdict: &Verdict) -> (EvidenceChange, NearRows) {
-    let named = [&verdict.implied, &verdict.seen, &verdict.exceptions].into_iter().flatten();
-    let sides: HashMap<ImageId, Side> =
-        named.filter_map(|image| Some((*image, labels.get(image)?.side))).collect();
-    let mut new: Vec<_> = sides.iter().filter(|(image, _)| state.evidence.side_of(image).is_none()).collect();
-    new.sort_unstable_by_key(|(image, _)| **image);
-    let mut added = EvidenceSets::new(state.vectors.dim());
-    for (image, side) in new {
-        if let Some(offset) = state.rows.offset(image) {
-            added.push(*side, *image, state.vectors.row(offset as usize));
-        }
-    }
-    let unlabelled: Vec<_> =
-        state.rows.alive().filter(|(_, row)| labels.get(&row.image).is_none()).map(|(at, _)| at).collect();
-    let flips =
-        sides.iter().any(|(image, side)| state.evidence.side_of(image).is_some_and(|was| was != *side));
-    let (change, found) = if flips {
-        let mut all = state.evidence.moved(&sides);
-        all.extend(&added);
-        let found = state.find_near(&unlabelled, &all);
-        (EvidenceChange::Replaced(all), found)
-    } else {
-        let found = state.find_nearer(&unlabelled, &added);
-        (EvidenceChange::Added(added), found)
-    };
-    let mut near = state.derived.near.clone();
-    for (offset, found) in unlabelled.into_iter().zip(found) {
-        near[offset as usize] = found;
-    }
-    (change, near)
 }
 
 fn unique(images: &[ImageId]) -> Vec<ImageId> {

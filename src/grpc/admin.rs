@@ -95,7 +95,7 @@ impl AdminService for Admin {
             decided_keep: stats.decided[0],
             decided_discard: stats.decided[1],
             in_review: stats.decided[2],
-            judgements: 0,
+            judgements: stats.judgements,
             bulk_verdicts: stats.bulk_verdicts,
             events: stats.events,
             clusterings: stats.clusterings as u32,

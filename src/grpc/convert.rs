@@ -5,6 +5,7 @@ mod collection;
 mod decision;
 mod image;
 mod operation;
+mod review;
 
 use prost_types::Timestamp;
 use tonic::Status;
@@ -20,6 +21,7 @@ pub(super) use self::decision::{
 };
 pub(super) use self::image::{filter_from, image, outcome, source_from};
 pub(super) use self::operation::operation;
+pub(super) use self::review::{answer_from, item_ids, next_review, preview, proposal_from, undo_from};
 
 /// Milliseconds since 1970 UTC as a timestamp.
 pub(super) fn timestamp(ms: i64) -> Timestamp {

@@ -15,7 +15,7 @@ use crate::proto::decision_service_server::DecisionService;
 use crate::types::ImageId;
 
 use super::status::{invalid, on_collection, status};
-use super::{Shared, convert, fetch};
+use super::{Shared, convert, fetch, review};
 
 /// Images of one batch at most.
 const BATCH_MAX: usize = 1000;
@@ -114,6 +114,34 @@ impl DecisionService for Decisions {
         let evaluate = move |collection: Arc<Collection>| collection.evaluate(&labels, &options);
         let found = on_collection(self.engine(), request.collection, evaluate).await?;
         Ok(Response::new(convert::evaluation(&found)))
+    }
+
+    async fn next_review(
+        &self,
+        request: Request<proto::NextReviewRequest>,
+    ) -> Result<Response<proto::NextReviewResponse>, Status> {
+        Ok(Response::new(review::next(self.engine(), request.into_inner()).await?))
+    }
+
+    async fn answer_review(
+        &self,
+        request: Request<proto::AnswerReviewRequest>,
+    ) -> Result<Response<proto::AnswerReviewResponse>, Status> {
+        Ok(Response::new(review::answer(self.engine(), request.into_inner()).await?))
+    }
+
+    async fn preview_verdict(
+        &self,
+        request: Request<proto::PreviewVerdictRequest>,
+    ) -> Result<Response<proto::PreviewVerdictResponse>, Status> {
+        Ok(Response::new(review::preview(self.engine(), request.into_inner()).await?))
+    }
+
+    async fn undo_event(
+        &self,
+        request: Request<proto::UndoEventRequest>,
+    ) -> Result<Response<proto::UndoEventResponse>, Status> {
+        Ok(Response::new(review::undo(self.engine(), request.into_inner()).await?))
     }
 }
 

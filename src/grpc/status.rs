@@ -35,6 +35,10 @@ pub(super) fn status(error: EngineError) -> Status {
             info(&mut details, reason);
             Code::FailedPrecondition
         }
+        EngineError::Aborted { reason, .. } => {
+            info(&mut details, reason);
+            Code::Aborted
+        }
         EngineError::NotAllowed { reason, .. } => {
             info(&mut details, reason);
             Code::PermissionDenied

@@ -83,7 +83,10 @@ impl Kind {
 
     /// The version byte of records of this kind.
     pub fn version(self) -> u8 {
-        1
+        match self {
+            Self::Event => 2,
+            _ => 1,
+        }
     }
 }
 

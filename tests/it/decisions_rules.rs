@@ -6,7 +6,7 @@ use culld::decide::event::{JudgedCluster, Verdict};
 use culld::decide::labels::{Label, Labels};
 use culld::decide::policy::{AnswerInReview, Policy};
 use culld::decide::quality::{Confusion, Rates};
-use culld::decide::{Decision, DecisionKind, Evidence, Facts, Reason, Standing, Votes, decide};
+use culld::decide::{Decision, DecisionKind, Evidence, Facts, Reason, Score, Standing, Votes, decide};
 use culld::types::{ClusterId, Generation, ImageId, Side};
 use proptest::prelude::*;
 
@@ -35,7 +35,7 @@ fn check(facts: &Facts, (kind, side): (DecisionKind, Side), reason: Reason) -> D
 
 #[expect(clippy::unnecessary_wraps, reason = "tables read better without")]
 fn label(side: Side, seen: bool) -> Option<Label> {
-    Some(Label { side, seen, event: 1, reach: None })
+    Some(Label { side, seen, event: 1, bulk: true, reach: None, medoid: None })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "tables read better without")]
@@ -156,6 +156,50 @@ fn without_inheritance_the_standing_verdict_is_tried() {
     );
 }
 
+/// What the classifier says with this probability of keep, once both sides were seen.
+fn scored(keep: f32, facts: Facts) -> Facts {
+    let side = if keep >= 0.5 { Side::Keep } else { Side::Discard };
+    Facts { score: Some(Score { keep, side }), both_sides_seen: true, ..facts }
+}
+
+#[test]
+fn what_was_not_seen_may_be_doubtful() {
+    let doubtful = Reason::Doubtful;
+    let implied = |side| Facts { label: label(side, false), ..facts(near(0.1), near(0.1)) };
+    let seen = Facts { label: label(Side::Keep, true), ..facts(near(0.1), near(0.1)) };
+    let rows = [
+        // Beyond the threshold of 0.9, and not at it.
+        (scored(0.05, implied(Side::Keep)), REVIEW_DISCARD, doubtful),
+        (scored(0.2, implied(Side::Keep)), KEEP, Reason::ImpliedLabel),
+        (scored(0.95, implied(Side::Discard)), REVIEW_KEEP, doubtful),
+        (scored(0.8, implied(Side::Discard)), DISCARD, Reason::ImpliedLabel),
+        // Neither before both sides were seen, nor of an image that was looked at.
+        (Facts { both_sides_seen: false, ..scored(0.05, implied(Side::Keep)) }, KEEP, Reason::ImpliedLabel),
+        (scored(0.0, seen), KEEP, Reason::SeenLabel),
+        // A seen image of the other side needs no classifier.
+        (Facts { contradiction: near(0.01), ..implied(Side::Keep) }, REVIEW_DISCARD, doubtful),
+        (Facts { contradiction: near(0.01), ..implied(Side::Discard) }, REVIEW_KEEP, doubtful),
+        (scored(0.05, member([0, 0, 20, 0], 0.1)), REVIEW_DISCARD, doubtful),
+        (scored(0.5, member([0, 0, 20, 0], 0.1)), KEEP, Reason::Inherited),
+        (scored(0.05, facts(near(0.1), near(0.5))), REVIEW_DISCARD, doubtful),
+        (scored(0.95, facts(near(0.5), near(0.1))), REVIEW_KEEP, doubtful),
+        (scored(0.2, facts(near(0.1), near(0.5))), KEEP, Reason::StandingVerdict),
+        // In review the classifier says the side, whatever the reason.
+        (scored(0.2, facts(near(0.1), near(0.11))), REVIEW_DISCARD, Reason::NeighboursDisagree),
+        (scored(0.8, facts(near(0.5), near(0.4))), REVIEW_KEEP, Reason::TooFar),
+        (scored(0.8, facts(None, near(0.1))), REVIEW_KEEP, Reason::OneSideJudged),
+    ];
+    for (facts, answer, reason) in rows {
+        let decision = check(&facts, answer, reason);
+        let expected = match (reason, facts.score) {
+            (Reason::SeenLabel, _) => 1.0,
+            (_, Some(score)) => score.of(decision.side),
+            (_, None) => decision.confidence,
+        };
+        assert_eq!(decision.confidence, expected, "{facts:?}");
+    }
+}
+
 #[test]
 fn policies_are_checked() {
     let default = Policy::default();
@@ -165,6 +209,7 @@ fn policies_are_checked() {
         ("standing_radius", Policy { standing_radius: 2.1, ..default }),
         ("inheritance_quorum", Policy { inheritance_quorum: 0.0, ..default }),
         ("inheritance_agreement", Policy { inheritance_agreement: 0.5, ..default }),
+        ("doubt_threshold", Policy { doubt_threshold: 0.5, ..default }),
         ("precision_weight", Policy { precision_weight: f64::NAN, ..default }),
     ];
     for (field, policy) in rows {
@@ -223,6 +268,7 @@ proptest! {
                 cluster: Some(ClusterId(1)),
                 generation: Generation(1),
                 radius: Some(0.5),
+                medoid: None,
             });
             let verdict = Verdict {
                 side,

@@ -12,7 +12,7 @@ use crate::types::{ClusterId, Generation, ImageId, Side};
 
 use super::{image_id, image_ids, policy, space, timestamp};
 
-fn kind(kind: DecisionKind) -> proto::DecisionKind {
+pub(super) fn kind(kind: DecisionKind) -> proto::DecisionKind {
     match kind {
         DecisionKind::Keep => proto::DecisionKind::Keep,
         DecisionKind::Discard => proto::DecisionKind::Discard,
@@ -20,7 +20,7 @@ fn kind(kind: DecisionKind) -> proto::DecisionKind {
     }
 }
 
-fn side(side: Side) -> proto::Side {
+pub(super) fn side(side: Side) -> proto::Side {
     match side {
         Side::Keep => proto::Side::Keep,
         Side::Discard => proto::Side::Discard,
@@ -39,6 +39,7 @@ fn reason(reason: Reason) -> proto::DecisionReason {
         Reason::TooFar => proto::DecisionReason::TooFar,
         Reason::Noise => proto::DecisionReason::Noise,
         Reason::ClusterChanged => proto::DecisionReason::ClusterChanged,
+        Reason::Doubtful => proto::DecisionReason::Doubtful,
     }
 }
 
@@ -75,6 +76,7 @@ pub(in crate::grpc) fn full_decision(full: FullDecision) -> proto::Decision {
         nearest_keep: full.facts.nearest_keep.as_ref().map(neighbour),
         nearest_discard: full.facts.nearest_discard.as_ref().map(neighbour),
         policy_version: full.policy_version,
+        keep_probability: full.facts.score.map(|score| f64::from(score.keep)),
     };
     proto::Decision {
         detail: full.detail,
