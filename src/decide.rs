@@ -253,6 +253,11 @@ fn is_doubtful(facts: &Facts, side: Side, policy: &Policy) -> bool {
     facts.both_sides_seen && facts.score.is_some_and(says_other)
 }
 
+/// Whether the classifier, once it knows both sides, would rather have the image on the other side.
+fn is_disputed(facts: &Facts, side: Side) -> bool {
+    facts.both_sides_seen && facts.score.is_some_and(|score| score.side != side)
+}
+
 /// A person has to look: what speaks for one side is contradicted, so this is the provisional one.
 fn doubtful(facts: &Facts, side: Side, evidence: Option<&Evidence>) -> Decision {
     let confidence = confidence(facts, side, evidence);
@@ -296,7 +301,8 @@ fn by_standing_verdict(facts: &Facts, policy: &Policy) -> Decision {
     };
     match (within_reach, wins, side, other) {
         (true, true, Side::Discard, None) => review(side, Reason::OneSideJudged),
-        (true, true, _, _) if is_doubtful(facts, side, policy) => doubtful(facts, side.other(), Some(&near)),
+        // One neighbour's word against the classifier's, which weighs all that was looked at: a person has to look.
+        (true, true, _, _) if is_disputed(facts, side) => doubtful(facts, side.other(), Some(&near)),
         (true, true, _, _) => Decision {
             kind: side.into(),
             side,

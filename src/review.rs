@@ -75,6 +75,6 @@ impl Images<'_> {
     }
 
     fn points(&self, rows: &[PointOffset]) -> Vec<Point> {
-        rows.iter().filter_map(|&row| self.projected.points.get(row as usize).copied()).collect()
+        rows.iter().filter_map(|&row| self.projected.points().get(row as usize).copied()).collect()
     }
 }

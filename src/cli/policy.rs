@@ -46,7 +46,7 @@ struct SetArgs {
     /// Share of implied labels that must agree for members to inherit, above 0.5 to 1
     #[arg(long, value_name = "SHARE")]
     inheritance_agreement: Option<f64>,
-    /// How sure of the other side the classifier must be for an answer that was not seen to become doubtful, above 0.5
+    /// How sure of the other side the classifier must be for an implied or inherited side to become doubtful, above 0.5
     /// to 1; 1 never does
     #[arg(long, value_name = "PROBABILITY")]
     doubt_threshold: Option<f64>,

@@ -76,6 +76,7 @@ enum Reviewer {
 }
 
 /// Figures after so many judgements.
+#[derive(Clone)]
 struct Point {
     judgements: u64,
     measured: EvaluateResponse,
@@ -136,13 +137,13 @@ async fn simulate(
     };
     let mut added = add(client, files).await?;
     let known = labels.resolve(client).await?;
-    let (points, stopped_at) = match (args.reviewer, args.stream) {
+    let (points, stopped) = match (args.reviewer, args.stream) {
         (Reviewer::WholeClusters, _) => (vec![whole_clusters::judge(client, args.seed, known).await?], None),
         (Reviewer::Items, None) => {
             reviewer::judge(client, args.judgements, &known, REPORTED_AT.as_slice()).await?
         }
         (Reviewer::Items, Some(_)) => {
-            let (points, stopped_at) = reviewer::judge(client, args.judgements, &known, &[]).await?;
+            let (points, stopped) = reviewer::judge(client, args.judgements, &known, &[]).await?;
             let more = add(client, later).await?;
             added = Added { images: added.images + more.images, failed: added.failed + more.failed };
             let last = points.last().and_then(|point| point.estimate);
@@ -152,16 +153,21 @@ async fn simulate(
                 measured: evaluate(client, since(&known, all), args.judgements, false).await?,
                 estimate: last,
             };
-            (vec![point], stopped_at)
+            (vec![point], stopped)
         }
     };
     out.line(format!("{} images", added.images));
     points.iter().for_each(|point| out.line(point.line()));
-    if let Some(stopped_at) = stopped_at {
-        out.line(format!("enough after {stopped_at} judgements"));
+    if let Some(stopped) = &stopped {
+        out.line(format!("enough {}", stopped.line()));
     }
     let at: Vec<Value> = points.iter().map(Point::json).collect();
-    out.object(&json!({"images": added.images, "at": at, "stopped_at": stopped_at}));
+    out.object(&json!({
+        "images": added.images,
+        "at": at,
+        "stopped_at": stopped.as_ref().map(|stopped| stopped.judgements),
+        "stopped": stopped.as_ref().map(Point::json),
+    }));
     Ok(Outcome::partly_if(added.failed > 0))
 }
 

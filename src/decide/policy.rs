@@ -22,7 +22,7 @@ pub struct Policy {
     pub inheritance_quorum: f64,
     /// The share (0.5, 1] of implied labels that must agree for members to inherit.
     pub inheritance_agreement: f64,
-    /// How sure (0.5, 1] of the other side the classifier must be for an answer that was not seen to be doubtful.
+    /// How sure (0.5, 1] of the other side the classifier must be for an implied or inherited side to be doubtful.
     pub doubt_threshold: f64,
     /// What to answer for an image that needs review.
     pub answer_in_review: AnswerInReview,

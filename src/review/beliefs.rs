@@ -13,13 +13,9 @@ const NEEDED_MIN: f64 = 1e-9;
 /// What is believed of every image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Beliefs {
-    /// P(keep), [0, 1], shape (n); of seen images it is what was seen: 1 or 0. An implied label is doubtful where the
-    /// probability of the other side is above the policy's threshold.
-    pub keep_probability: Vec<f32>,
-    /// Images are better kept from this probability on.
-    pub threshold: f64,
-    /// The Quality Metric expected at that threshold, [0, 1].
-    pub expected_metric: f64,
+    keep_probability: Vec<f32>,
+    threshold: f64,
+    expected_metric: f64,
     /// Rows by falling probability, ties by key.
     order: Vec<PointOffset>,
     precision_weight: f64,
@@ -50,6 +46,22 @@ impl Beliefs {
         let falling = order.iter().map(|&row| f64::from(probability(row)));
         let (threshold, expected_metric) = cut(falling, precision_weight);
         Self { keep_probability, threshold, expected_metric, order, precision_weight }
+    }
+
+    /// P(keep), [0, 1], shape (n); of seen images it is what was seen: 1 or 0. An implied label is doubtful where the
+    /// probability of the other side is above the policy's threshold.
+    pub fn keep_probability(&self) -> &[f32] {
+        &self.keep_probability
+    }
+
+    /// Images are better kept from this probability on.
+    pub fn threshold(&self) -> f64 {
+        self.threshold
+    }
+
+    /// The Quality Metric expected at that threshold, [0, 1].
+    pub fn expected_metric(&self) -> f64 {
+        self.expected_metric
     }
 
     /// The side of an image as far as the model is asked; discard where the row doesn't exist.

@@ -38,7 +38,7 @@ impl Draws {
         let mut needed = vec![[false; DRAWS]; rows.len()];
         needed.par_chunks_mut(BLOCK).zip(rows.par_chunks(BLOCK)).for_each(|(needed, rows)| {
             let features: Vec<[f32; FEATURES]> =
-                rows.iter().map(|&row| images.projected.features[row as usize]).collect();
+                rows.iter().map(|&row| images.projected.features()[row as usize]).collect();
             let latent = padded_products(features.as_flattened(), &weights, FEATURES);
             for ((needed, &row), latent) in needed.iter_mut().zip(rows).zip(latent.chunks_exact(DRAWS)) {
                 match images.seen(row) {
@@ -102,7 +102,7 @@ fn draw(
 ) {
     let mut rng = ChaCha8Rng::seed_from_u64(images.key(row));
     rng.set_stream(OWN_STREAM);
-    let residual = images.projected.residuals[row as usize];
+    let residual = images.projected.residuals()[row as usize];
     for ((needed, &latent), world) in needed.iter_mut().zip(latent).zip(worlds) {
         let normal: f32 = StandardNormal.sample(&mut rng);
         *needed = latent + world.component.own_variance(residual).sqrt() as f32 * normal > 0.0;

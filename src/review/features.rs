@@ -19,7 +19,7 @@ pub const FEATURES: usize = LANDMARKS + 1;
 /// An image's principal coordinates: of unit length, or zero where the image has no direction.
 pub type Point = [f32; DIRECTIONS];
 
-/// The most groups that unjudged images are asked about in.
+/// The most centroids.
 const CENTROIDS_MAX: usize = 40;
 const CENTROID_ITERATIONS: usize = 15;
 /// Images whose pairwise distances give the kernel's width.
@@ -90,7 +90,8 @@ impl Features {
         features
     }
 
-    /// The number of centroids, at least 1 unless the sample was empty.
+    /// The number of centroids, which are the groups that unjudged images are asked about in; at least 1 unless the
+    /// sample was empty.
     pub fn centroids(&self) -> usize {
         self.centroids.len()
     }
@@ -153,14 +154,10 @@ impl Features {
 /// Images as the model sees them, in rows.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Projected {
-    /// Unit coordinates, shape (n, 32).
-    pub points: Vec<Point>,
-    /// Nyström features φ, shape (n, 129).
-    pub features: Vec<[f32; FEATURES]>,
-    /// The kernel's variance that the landmarks don't explain, 1 − |φ|², [0, 1], shape (n).
-    pub residuals: Vec<f32>,
-    /// The nearest of the centroids, shape (n).
-    pub centroids: Vec<u32>,
+    points: Vec<Point>,
+    features: Vec<[f32; FEATURES]>,
+    residuals: Vec<f32>,
+    centroids: Vec<u32>,
 }
 
 impl Projected {
@@ -172,6 +169,26 @@ impl Projected {
     /// Whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.points.is_empty()
+    }
+
+    /// Unit coordinates, shape (n, 32).
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// Nyström features φ, shape (n, 129).
+    pub fn features(&self) -> &[[f32; FEATURES]] {
+        &self.features
+    }
+
+    /// The kernel's variance that the landmarks don't explain: 1 − |φ|² but for the constant, [0, 1], shape (n).
+    pub fn residuals(&self) -> &[f32] {
+        &self.residuals
+    }
+
+    /// The nearest of the centroids, shape (n).
+    pub fn centroids(&self) -> &[u32] {
+        &self.centroids
     }
 
     /// Appends rows.

@@ -88,9 +88,9 @@ impl Model {
         let means: Vec<f32> =
             self.components.iter().flat_map(|part| part.mean.iter().map(|&v| v as f32)).collect();
         let blocks: Vec<Vec<f32>> = projected
-            .features
+            .features()
             .par_chunks(BLOCK)
-            .zip(projected.residuals.par_chunks(BLOCK))
+            .zip(projected.residuals().par_chunks(BLOCK))
             .map(|(features, residuals)| {
                 let latent = padded_products(features.as_flattened(), &means, FEATURES);
                 let latent: Vec<&[f32]> = latent.chunks_exact(self.components.len().max(1)).collect();
@@ -156,7 +156,7 @@ impl Level {
         for item in evidence {
             let (target, features) = (
                 f64::from(item.target.clamp(-1.0, 1.0)),
-                projected.features[item.row as usize].map(f64::from),
+                projected.features()[item.row as usize].map(f64::from),
             );
             level.squares += target * target;
             level.moment.iter_mut().zip(&features).for_each(|(sum, value)| *sum += target * value);

@@ -90,7 +90,7 @@ pub(super) fn boundary_groups(images: &Images<'_>, losses: &[f64], free: &[bool]
             left[*a].total_cmp(&left[*b]).then_with(|| images.place(rows[*b]).cmp(&images.place(rows[*a])))
         };
         let Some(at) = (0..rows.len()).filter(|&at| left[at] > 0.0).max_by(largest) else { break };
-        let near = nearest(images, &rows, &images.projected.points[rows[at] as usize]);
+        let near = nearest(images, &rows, &images.projected.points()[rows[at] as usize]);
         near.iter().for_each(|&at| left[at] = 0.0);
         // Should other images lie in the very same place and have smaller keys, the image itself may be left out.
         left[at] = 0.0;
@@ -102,7 +102,7 @@ pub(super) fn boundary_groups(images: &Images<'_>, losses: &[f64], free: &[bool]
 /// The positions of the up to nine rows nearest to a point, nearest first.
 fn nearest(images: &Images<'_>, rows: &[PointOffset], point: &Point) -> Vec<usize> {
     let distances: Vec<f32> = (rows.par_iter().with_min_len(ROWS_PER_TASK))
-        .map(|&row| squared_distance(point, &images.projected.points[row as usize]))
+        .map(|&row| squared_distance(point, &images.projected.points()[row as usize]))
         .collect();
     let order = |a: &usize, b: &usize| {
         distances[*a]

@@ -183,7 +183,14 @@ fn what_was_not_seen_may_be_doubtful() {
         (scored(0.5, member([0, 0, 20, 0], 0.1)), KEEP, Reason::Inherited),
         (scored(0.05, facts(near(0.1), near(0.5))), REVIEW_DISCARD, doubtful),
         (scored(0.95, facts(near(0.5), near(0.1))), REVIEW_KEEP, doubtful),
-        (scored(0.2, facts(near(0.1), near(0.5))), KEEP, Reason::StandingVerdict),
+        // One neighbour against the classifier decides nothing, however sure either is.
+        (scored(0.45, facts(near(0.1), near(0.5))), REVIEW_DISCARD, doubtful),
+        (scored(0.55, facts(near(0.1), near(0.5))), KEEP, Reason::StandingVerdict),
+        (
+            Facts { both_sides_seen: false, ..scored(0.2, facts(near(0.1), near(0.5))) },
+            KEEP,
+            Reason::StandingVerdict,
+        ),
         // In review the classifier says the side, whatever the reason.
         (scored(0.2, facts(near(0.1), near(0.11))), REVIEW_DISCARD, Reason::NeighboursDisagree),
         (scored(0.8, facts(near(0.5), near(0.4))), REVIEW_KEEP, Reason::TooFar),

@@ -3,6 +3,7 @@
 
 mod other_tools;
 mod real_data;
+mod review;
 
 /// Whether this is the full lane.
 pub(crate) fn is_on() -> bool {

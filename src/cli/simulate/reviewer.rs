@@ -14,21 +14,21 @@ use crate::proto::{
 const TOLERANT_FROM: usize = 9;
 
 /// Answers so many items; answers how good the sides were after as many as `reported_at` says and after the last, and
-/// after how many it was first said to be enough. Where no item is left, later figures are the last ones.
+/// when it was first said to be enough. Where no item is left, later figures are the last ones.
 pub(super) async fn judge(
     client: &mut Client,
     judgements: u64,
     labels: &[TrueLabel],
     reported_at: &[u64],
-) -> Result<(Vec<Point>, Option<u64>), CliError> {
+) -> Result<(Vec<Point>, Option<Point>), CliError> {
     let needed = needed(labels);
     let mut points: Vec<Point> = Vec::new();
-    let mut stopped_at = None;
+    let mut stopped = None;
     let bar = progress::counted(judgements, "judging");
     let mut next = next_review(client).await?;
     for judgement in 1..=judgements {
-        if next.enough && stopped_at.is_none() {
-            stopped_at = Some(judgement - 1);
+        if next.enough && stopped.is_none() {
+            stopped = Some(measure(client, labels, judgement - 1, &next).await?);
         }
         let is_left = next.item.is_some();
         if let Some(item) = next.item.take() {
@@ -37,20 +37,29 @@ pub(super) async fn judge(
         }
         bar.inc(1);
         if reported_at.contains(&judgement) || judgement == judgements {
-            let measured = match points.last() {
-                Some(last) if !is_left => last.measured.clone(),
-                _ => evaluate(client, labels.to_vec(), judgement, false).await?,
-            };
-            let estimate = next.estimate.as_ref();
-            let estimate = estimate.map(|one| [one.interval_low, one.quality_metric, one.interval_high]);
-            points.push(Point { judgements: judgement, measured, estimate });
+            points.push(match points.last() {
+                Some(last) if !is_left => Point { judgements: judgement, ..last.clone() },
+                _ => measure(client, labels, judgement, &next).await?,
+            });
         }
     }
-    if next.enough && stopped_at.is_none() {
-        stopped_at = Some(judgements);
+    if next.enough && stopped.is_none() {
+        stopped = Some(measure(client, labels, judgements, &next).await?);
     }
     bar.finish_and_clear();
-    Ok((points, stopped_at))
+    Ok((points, stopped))
+}
+
+async fn measure(
+    client: &mut Client,
+    labels: &[TrueLabel],
+    judgements: u64,
+    next: &NextReviewResponse,
+) -> Result<Point, CliError> {
+    let measured = evaluate(client, labels.to_vec(), judgements, false).await?;
+    let estimate = next.estimate.as_ref();
+    let estimate = estimate.map(|one| [one.interval_low, one.quality_metric, one.interval_high]);
+    Ok(Point { judgements, measured, estimate })
 }
 
 async fn next_review(client: &mut Client) -> Result<NextReviewResponse, CliError> {

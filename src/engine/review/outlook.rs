@@ -124,14 +124,14 @@ impl Believed {
         let mut scores = Vec::new();
         if !evidence.is_empty() {
             scores.resize(stored.rows.all().len(), None);
-            for (offset, &keep) in stored.offsets.iter().zip(&beliefs.keep_probability) {
-                scores[*offset as usize] = Some(score(keep, beliefs.threshold));
+            for (offset, &keep) in stored.offsets.iter().zip(beliefs.keep_probability()) {
+                scores[*offset as usize] = Some(score(keep, beliefs.threshold()));
             }
         }
         let scorer = Scorer {
             features: Arc::clone(features),
             model: (!evidence.is_empty()).then(|| model.clone()),
-            threshold: beliefs.threshold,
+            threshold: beliefs.threshold(),
         };
         Self { scorer, scores, model, beliefs }
     }
@@ -251,7 +251,7 @@ fn open(stored: &Stored<'_>) -> Open {
         items.push(rows);
     }
     let mut groups: BTreeMap<u32, Vec<PointOffset>> = BTreeMap::new();
-    for (row, &centroid) in (0..).zip(&stored.projected.centroids) {
+    for (row, &centroid) in (0..).zip(stored.projected.centroids()) {
         if !stored.answers.is_covered(&stored.image(row)) {
             groups.entry(centroid).or_default().push(row);
         }

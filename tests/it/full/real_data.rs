@@ -9,7 +9,7 @@ use crate::support::shared_data;
 
 /// Runs a command of the binary and answers the object on its last line.
 #[track_caller]
-fn json(arguments: &[&str]) -> Value {
+pub(super) fn json(arguments: &[&str]) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_culld")).args(arguments).arg("--json").output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "culld {arguments:?}: {}\n{stderr}", output.status);
@@ -17,7 +17,7 @@ fn json(arguments: &[&str]) -> Value {
     serde_json::from_str(stdout.lines().last().unwrap()).unwrap()
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
