@@ -23,7 +23,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::contact_sheet::{ContactSheetError, SHEET_CELLS_MAX, contact_sheet};
-pub use self::thumbnail::{THUMBNAIL_EDGE_MAX, ThumbnailError, thumbnail};
+pub use self::thumbnail::{THUMBNAIL_EDGE_MAX, ThumbnailError, preview, thumbnail};
 
 /// How a picture becomes pixels, for the identity of an embedding space: changes whenever the pixels might.
 pub const DECODING: &str = "jpeg-decoder 0.3 dct-scaled, image 0.25, exif, white";

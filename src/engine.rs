@@ -20,6 +20,7 @@ mod judged;
 mod live;
 mod lock;
 mod operations;
+mod original;
 mod persist;
 mod points;
 mod query;

@@ -31,8 +31,16 @@ pub struct ThumbnailError {
 /// # Errors
 /// Sizes that do not fit the pixels.
 pub fn thumbnail(image: &DecodedImage) -> Result<Vec<u8>, ThumbnailError> {
+    preview(image, THUMBNAIL_EDGE_MAX)
+}
+
+/// The same with at most `edge` pixels on the long side.
+///
+/// # Errors
+/// Sizes that do not fit the pixels.
+pub fn preview(image: &DecodedImage, edge: u32) -> Result<Vec<u8>, ThumbnailError> {
     let failed = |detail: String| ThumbnailError { width: image.width, height: image.height, detail };
-    let (width, height) = fit(image.width, image.height, THUMBNAIL_EDGE_MAX);
+    let (width, height) = fit(image.width, image.height, edge);
     let source = ImageRef::new(image.width, image.height, &image.rgb, PixelType::U8x3)
         .map_err(|error| failed(error.to_string()))?;
     let mut small = Image::new(width, height, PixelType::U8x3);

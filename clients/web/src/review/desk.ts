@@ -1,0 +1,288 @@
+// The exchange of a review: one item is looked at, the next one lies ready, answers go off behind.
+
+import { Code } from "@connectrpc/connect";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { effect, signal } from "@preact/signals";
+
+import { decisions, isCode, online, patiently, requestId, sleep, thumbnailUrl } from "../api";
+import { ReviewAnswer } from "../gen/culld/v1/decision_service_pb";
+import type { NextReviewResponse, QualityEstimate } from "../gen/culld/v1/decision_service_pb";
+import { DecisionView } from "../gen/culld/v1/decision_pb";
+import { complain, say } from "../parts/notices";
+import { lessee, remember, remembered, reviewer } from "../session";
+import { counted } from "../words";
+
+/** An item to judge. */
+export interface Item {
+  id: string;
+  shown: string[];
+  images: number;
+  expiresMs: number;
+  skippedBefore: boolean;
+}
+
+/** What can be taken back. */
+interface Spent {
+  sequence: string;
+  words: string;
+}
+
+/** How things stand while there is no item: something is on its way, or nothing will come by itself. */
+export type Waiting = "fetching" | "done" | "held by others";
+
+/** An item whose lease ends so soon is not begun. */
+const LEASE_LEFT_MS = 5_000;
+/** How often it is looked whether the lease ran out, and whether others gave something back. */
+const LOOK_MS = 5_000;
+/** What was not asked for by a key takes no keys for so long: the last one may have been meant for what was there. */
+const SETTLE_MS = 350;
+/** Answers that can be taken back in one window. */
+const SPENT_MAX = 200;
+
+const WORDS: Record<number, string> = {
+  [ReviewAnswer.KEEP]: "kept",
+  [ReviewAnswer.DISCARD]: "discarded",
+  [ReviewAnswer.MIXED]: "mixed",
+  [ReviewAnswer.SKIP]: "skipped",
+};
+
+function item(response: NextReviewResponse): Item | null {
+  const found = response.item;
+  if (!found) return null;
+  return {
+    id: found.itemId,
+    shown: found.shownImageIds,
+    images: Number(found.images),
+    expiresMs: found.expireTime ? timestampMs(found.expireTime as Timestamp) : Infinity,
+    skippedBefore: found.skippedBefore,
+  };
+}
+
+export class Desk {
+  readonly current = signal<Item | null>(null);
+  readonly waiting = signal<Waiting>("fetching");
+  readonly exceptions = signal<ReadonlySet<string>>(new Set());
+  readonly estimate = signal<QualityEstimate | null>(null);
+  readonly enough = signal(false);
+  readonly names = signal<ReadonlyMap<string, string>>(new Map());
+  readonly spent = signal<Spent[]>([]);
+  readonly undone = signal<Spent[]>([]);
+  /** Acts that were not answered yet. */
+  readonly pending = signal(0);
+
+  #next: Item | null = null;
+  #queue: Promise<void> = Promise.resolve();
+  #taking = false;
+  #settlesAt = 0;
+  readonly #stop = new AbortController();
+  readonly #collection: string;
+  readonly #forget: () => void;
+
+  constructor(collection: string) {
+    this.#collection = collection;
+    this.spent.value = this.#restored();
+    let wasOnline = online.value;
+    this.#forget = effect(() => {
+      const isBack = online.value && !wasOnline;
+      wasOnline = online.value;
+      // A daemon that was away may have forgotten what it leased.
+      if (isBack) this.renew();
+    });
+    this.#enqueue(() => this.#fill());
+    void this.#watch();
+  }
+
+  close(): void {
+    this.#stop.abort();
+    this.#forget();
+  }
+
+  toggle(index: number): void {
+    const image = this.current.value?.shown[index];
+    if (!image) return;
+    const exceptions = new Set(this.exceptions.value);
+    if (!exceptions.delete(image)) exceptions.add(image);
+    this.exceptions.value = exceptions;
+  }
+
+  /** Gives the answer, and shows what comes next at once. */
+  answer(answer: ReviewAnswer): void {
+    const judged = this.current.value;
+    if (!judged || this.#taking || performance.now() < this.#settlesAt) return;
+    if (answer === ReviewAnswer.MIXED && judged.images < 2) {
+      say("One picture can't be mixed: keep it, discard it, or skip.");
+      return;
+    }
+    const hasSides = answer === ReviewAnswer.KEEP || answer === ReviewAnswer.DISCARD;
+    const exceptions = hasSides ? [...this.exceptions.value] : [];
+    this.#show(this.#next && this.#isFresh(this.#next) ? this.#next : null);
+    this.#next = null;
+    this.#enqueue(async () => {
+      await this.#send(judged, answer, exceptions);
+      await this.#fill();
+    });
+  }
+
+  /** Takes the last answer of this window back. */
+  undo(): void {
+    this.#takeBack(this.spent, this.undone, "Nothing to take back in this window.", "Taken back");
+  }
+
+  /** Takes the last undo back. */
+  redo(): void {
+    this.#takeBack(this.undone, this.spent, "Nothing to say again.", "Said again");
+  }
+
+  /** Lets go of what is held, and asks anew. */
+  renew(): void {
+    this.#enqueue(async () => {
+      this.#drop();
+      await this.#fill();
+    });
+  }
+
+  #takeBack(from: typeof this.spent, to: typeof this.spent, nothing: string, done: string): void {
+    if (this.#taking) return;
+    this.#taking = true;
+    this.#enqueue(async () => {
+      try {
+        const last = from.value.at(-1);
+        if (!last) {
+          say(nothing);
+          return;
+        }
+        const request = { collection: this.#collection, eventSequence: BigInt(last.sequence), actor: reviewer.value, requestId: requestId() };
+        const taken = await patiently(() => decisions.undoEvent(request), this.#stop.signal);
+        from.value = from.value.slice(0, -1);
+        to.value = [...to.value, { sequence: String(taken.eventSequence), words: last.words }].slice(-SPENT_MAX);
+        this.#remember();
+        say(`${done}: ${last.words}.`);
+        this.#drop();
+        await this.#fill();
+      } catch (error) {
+        // What can't be taken back now never can: somebody else did.
+        if (isCode(error, Code.FailedPrecondition) || isCode(error, Code.NotFound)) from.value = from.value.slice(0, -1);
+        throw error;
+      } finally {
+        this.#taking = false;
+      }
+    });
+  }
+
+  async #send(judged: Item, answer: ReviewAnswer, exceptions: string[]): Promise<void> {
+    const request = {
+      collection: this.#collection,
+      itemId: judged.id,
+      answer,
+      exceptionImageIds: exceptions,
+      actor: reviewer.value,
+      requestId: requestId(),
+    };
+    try {
+      const taken = await patiently(() => decisions.answerReview(request), this.#stop.signal);
+      const but = exceptions.length ? `, ${counted(exceptions.length, "exception")}` : "";
+      const words = `${counted(judged.images, "picture")} ${WORDS[answer] ?? ""}${but}`;
+      this.spent.value = [...this.spent.value, { sequence: String(taken.eventSequence), words }].slice(-SPENT_MAX);
+      this.undone.value = [];
+      this.#remember();
+    } catch (error) {
+      if (!isCode(error, Code.Aborted)) throw error;
+      say("That group changed or went back before the answer arrived, so it was not counted. Here is what is worth most now.");
+      this.#drop();
+    }
+  }
+
+  /** Fetches until one item is looked at and another lies ready, or there is none. */
+  async #fill(): Promise<void> {
+    while (!this.current.value || !this.#next) {
+      const held = [this.current.value, this.#next].flatMap((one) => (one ? [one.id] : []));
+      const request = { collection: this.#collection, reviewer: lessee.value, heldItemIds: held };
+      const response = await patiently(() => decisions.nextReview(request), this.#stop.signal);
+      this.estimate.value = response.estimate ?? null;
+      this.enough.value = response.enough;
+      const found = item(response);
+      if (!found) {
+        if (!this.current.value) this.waiting.value = response.leased > 0n ? "held by others" : "done";
+        return;
+      }
+      void this.#lookUp(found);
+      if (this.current.value) this.#next = found;
+      else this.#show(found);
+    }
+  }
+
+  #show(found: Item | null): void {
+    this.exceptions.value = new Set();
+    this.current.value = found;
+    if (!found) this.waiting.value = "fetching";
+  }
+
+  #drop(): void {
+    this.#show(null);
+    this.#next = null;
+    this.#settlesAt = performance.now() + SETTLE_MS;
+  }
+
+  #isFresh(one: Item): boolean {
+    return one.expiresMs - Date.now() > LEASE_LEFT_MS;
+  }
+
+  /** Has pictures and names of an item there before it is looked at. */
+  async #lookUp(found: Item): Promise<void> {
+    for (const image of found.shown) new Image().src = thumbnailUrl(this.#collection, image);
+    const request = { collection: this.#collection, imageIds: found.shown, view: DecisionView.FULL };
+    try {
+      const response = await patiently(() => decisions.batchGetDecisions(request), this.#stop.signal);
+      const keys = response.decisions.map((one) => [one.imageId, one.sourceKeys[0] ?? ""] as const);
+      this.names.value = new Map([...[...this.names.value].slice(-100), ...keys]);
+    } catch {
+      // Names are a convenience: pictures are judged by their looks.
+    }
+  }
+
+  async #watch(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      await sleep(LOOK_MS, this.#stop.signal).catch(() => undefined);
+      const held = this.current.value;
+      // A window that nobody sees holds nothing back from others.
+      if (document.hidden) continue;
+      if (held && !this.#isFresh(held) && this.pending.value === 0) {
+        say("Nobody answered for a while, so the group went back. Here is what is worth most now.");
+        this.renew();
+      } else if (!held && this.waiting.value === "held by others" && this.pending.value === 0) {
+        this.#enqueue(() => this.#fill());
+      }
+    }
+  }
+
+  #enqueue(act: () => Promise<void>): void {
+    this.pending.value += 1;
+    this.#queue = this.#queue
+      .then(() => (this.#stop.signal.aborted ? undefined : act()))
+      .catch((error: unknown) => {
+        if (this.#stop.signal.aborted) return;
+        complain(error);
+        if (!this.current.value) this.waiting.value = "done";
+      })
+      .finally(() => (this.pending.value -= 1));
+  }
+
+  #key(): string {
+    return `culld.spent.${this.#collection}`;
+  }
+
+  #remember(): void {
+    remember("sessionStorage", this.#key(), JSON.stringify(this.spent.value));
+  }
+
+  #restored(): Spent[] {
+    try {
+      const found: unknown = JSON.parse(remembered("sessionStorage", this.#key()) ?? "[]");
+      if (!Array.isArray(found)) return [];
+      return found.filter((one): one is Spent => /^\d+$/.test(String(one?.sequence)) && typeof one?.words === "string");
+    } catch {
+      return [];
+    }
+  }
+}
