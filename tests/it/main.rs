@@ -30,6 +30,7 @@ mod review;
 mod schedule;
 mod sources;
 mod suggest;
+mod web;
 mod wire;
 
 mod cli;

@@ -32,7 +32,11 @@ export function lookCloser(asked: Look): void {
 export function Closer() {
   const { value } = look;
   const image = value?.images[value.index];
-  if (!value || !image) return null;
+  return value && image ? <Open value={value} image={image} /> : null;
+}
+
+function Open({ value, image }: { value: Look; image: string }) {
+  const [known, setKnown] = useState<Image | undefined>();
   const go = (step: number) => {
     const index = (value.index + step + value.images.length) % value.images.length;
     look.value = { ...value, index };
@@ -51,7 +55,7 @@ export function Closer() {
   return (
     <Dialog label="A closer look" class="closer" onClose={close}>
       <div class="closer-frame" onKeyDown={onKeyDown}>
-        <Large key={image} image={image} />
+        <Large key={image} image={image} original={known} />
         <aside class="facts">
           <header>
             <p class="muted">
@@ -74,30 +78,36 @@ export function Closer() {
               {value.isException?.(image) ? "An exception: of the other side" : "Make it an exception"} <kbd>X</kbd>
             </button>
           )}
-          <Facts key={image} image={image} />
+          <Facts key={image} image={image} onKnown={setKnown} />
         </aside>
       </div>
     </Dialog>
   );
 }
 
-function Large({ image }: { image: string }) {
+/** A small picture is shown larger than it is, but not so large that there is nothing but blur. */
+const ENLARGED_MAX = 2.5;
+
+function Large({ image, original }: { image: string; original: Image | undefined }) {
   const [size, setSize] = useState<{ width: number; height: number } | null>(null);
   const [full, setFull] = useState(false);
-  const isSmall = size !== null && Math.max(size.width, size.height) <= SMALL_EDGE_PX;
+  const isThis = original?.imageId === image;
+  const isReduced = isThis && size !== null && Math.max(size.width, size.height) <= SMALL_EDGE_PX && original.widthPx > size.width;
+  const bounds = size && !full ? { maxWidth: `${size.width * ENLARGED_MAX}px`, maxHeight: `${size.height * ENLARGED_MAX}px` } : {};
   return (
     // The focus starts here, so that space closes what space opened.
     <div class={`large ${full ? "full" : ""}`} tabIndex={0} role="group" aria-label="The picture" autofocus>
       {!size && <img class="underlay" src={thumbnailUrl(collection.value, image)} alt="" />}
       <img
         class={size ? "" : "coming"}
+        style={bounds}
         src={previewUrl(collection.value, image)}
         alt={`Picture ${image.slice(0, 8)}, large`}
         onLoad={({ currentTarget }) => setSize({ width: currentTarget.naturalWidth, height: currentTarget.naturalHeight })}
       />
       <p class="caption">
-        {isSmall ? "Only the small picture is stored: its file can't be read by the daemon." : size && `${size.width} × ${size.height} px shown`}
-        {size && !isSmall && (
+        {isReduced ? "Only the small picture: the daemon can't read the file." : size && `${size.width} × ${size.height} px shown`}
+        {size && Math.max(size.width, size.height) > SMALL_EDGE_PX && (
           <button type="button" class="link" aria-pressed={full} onClick={() => setFull(!full)}>
             {full ? "Fit" : "Actual size"}
           </button>
@@ -107,7 +117,7 @@ function Large({ image }: { image: string }) {
   );
 }
 
-function Facts({ image }: { image: string }) {
+function Facts({ image, onKnown }: { image: string; onKnown: (image: Image | undefined) => void }) {
   const [found, setFound] = useState<{ why: ExplainDecisionResponse; image: Image | undefined } | null>(null);
   const [failure, setFailure] = useState("");
   useEffect(() => {
@@ -118,7 +128,11 @@ function Facts({ image }: { image: string }) {
       stop.signal,
     );
     both.then(
-      ([why, got]) => !stop.signal.aborted && setFound({ why, image: got.image }),
+      ([why, got]) => {
+        if (stop.signal.aborted) return;
+        setFound({ why, image: got.image });
+        onKnown(got.image);
+      },
       (error: unknown) => !stop.signal.aborted && setFailure(plain(error)),
     );
     return () => stop.abort();
@@ -152,6 +166,7 @@ function Facts({ image }: { image: string }) {
 function Verdict({ decision }: { decision: Decision }) {
   const side = decision.provisionalSide === Side.DISCARD ? "discard" : "keep";
   const probability = decision.evidence?.keepProbability;
+  const reason = reasonWords(decision.reason);
   return (
     <section>
       <h2>
@@ -159,9 +174,9 @@ function Verdict({ decision }: { decision: Decision }) {
       </h2>
       <p>
         {decision.decision === DecisionKind.REVIEW ? `It would be ${side} if it had to be decided now. ` : ""}
-        Because {reasonWords(decision.reason)}.
+        Because {reason}.
       </p>
-      {decision.detail && <p class="muted">{decision.detail}</p>}
+      {decision.detail && !reason.includes(decision.detail) && <p class="muted">{decision.detail}</p>}
       <p class="muted">
         Confidence {share(decision.confidence)}
         {probability !== undefined && `; needed with probability ${share(probability)}`}

@@ -36,7 +36,7 @@ export function CollectionsPanel({ round, onChanged }: { round: number; onChange
             <span class="muted grow">
               {counted(one.images, "picture")}, since {moment(one.createTime)}
             </span>
-            <button type="button" aria-label={`Delete ${one.name}`} onClick={() => setLeaving({ name: one.name, images: one.images })}>
+            <button type="button" aria-label={`${one.name === "default" ? "Empty …" : "Delete …"} ${one.name}`} onClick={() => setLeaving({ name: one.name, images: one.images })}>
               {one.name === "default" ? "Empty …" : "Delete …"}
             </button>
           </li>
