@@ -92,6 +92,12 @@ export async function visit(browser, daemon, options = {}) {
   page.on("console", (message) => {
     if (/Content Security Policy/i.test(message.text())) offences.push(message.text());
   });
+  if (process.env.CULLD_TRACE) {
+    context.on("response", (response) => {
+      const { pathname } = new URL(response.url());
+      if (response.request().method() === "POST") console.log(pathname.split("/").pop(), response.status(), response.headers()["grpc-message"] ?? "");
+    });
+  }
   await fromFolder(context, daemon);
   return page;
 }

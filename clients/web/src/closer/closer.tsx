@@ -9,6 +9,7 @@ import { DecisionKind, Side } from "../gen/culld/v1/decision_pb";
 import type { ExplainDecisionResponse } from "../gen/culld/v1/decision_service_pb";
 import type { Image } from "../gen/culld/v1/image_pb";
 import { Dialog } from "../parts/dialog";
+import { useKeys } from "../parts/keys";
 import { Picture } from "../parts/picture";
 import { collection } from "../session";
 import { bytes, count, fixed, kindWord, moment, reasonWords, share, shortName } from "../words";
@@ -42,19 +43,18 @@ function Open({ value, image }: { value: Look; image: string }) {
     look.value = { ...value, index };
   };
   const close = () => (look.value = null);
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const inButton = event.target instanceof HTMLButtonElement || event.target instanceof HTMLElement && event.target.tagName === "SUMMARY";
+  useKeys((event) => {
+    const inButton = event.target instanceof HTMLElement && /^(BUTTON|SUMMARY)$/.test(event.target.tagName);
     if (event.key === "ArrowRight") go(1);
     else if (event.key === "ArrowLeft") go(-1);
     else if (event.key === " " && !inButton) close();
     else if (event.key === "x" || event.key === "X") value.toggle?.(image);
     else return;
     event.preventDefault();
-  };
+  }, true);
   return (
     <Dialog label="A closer look" class="closer" onClose={close}>
-      <div class="closer-frame" onKeyDown={onKeyDown}>
+      <div class="closer-frame">
         <Large key={image} image={image} original={known} />
         <aside class="facts">
           <header>

@@ -45,7 +45,10 @@ export function ClustersView() {
     setChosen(next);
   };
   const judge = (side: Side, keys: ReadonlySet<string>) => propose({ side, groups: groups.filter((one) => keys.has(one.key)), onDone: done });
+  const { detail } = place.value;
+  const opened = detail ? groups.find((one) => one.key === detail) : undefined;
   useKeys((event) => {
+    if (opened) return;
     const key = event.key.toLowerCase();
     const focused = document.activeElement?.closest<HTMLElement>("[data-group]")?.dataset["group"];
     const about = chosen.size > 0 ? chosen : new Set(focused ? [focused] : []);
@@ -56,8 +59,6 @@ export function ClustersView() {
     else return;
     event.preventDefault();
   });
-  const { detail } = place.value;
-  const opened = detail ? groups.find((one) => one.key === detail) : undefined;
   if (opened) return <Members group={opened} onDone={done} />;
   return (
     <main class="wall">

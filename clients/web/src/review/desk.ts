@@ -26,6 +26,8 @@ export interface Item {
 interface Spent {
   sequence: string;
   words: string;
+  /** The pictures it was said of. */
+  shown: string[];
 }
 
 /** How things stand while there is no item: something is on its way, or nothing will come by itself. */
@@ -39,6 +41,8 @@ const LOOK_MS = 5_000;
 const SETTLE_MS = 350;
 /** Answers that can be taken back in one window. */
 const SPENT_MAX = 200;
+/** Items that are looked through for the one that was taken back. */
+const LOOKED_THROUGH_MAX = 5;
 
 const WORDS: Record<number, string> = {
   [ReviewAnswer.KEEP]: "kept",
@@ -72,8 +76,11 @@ export class Desk {
   readonly pending = signal(0);
 
   #next: Item | null = null;
+  /** Judged, and on its way: still held. */
+  #sending: Item[] = [];
   #queue: Promise<void> = Promise.resolve();
-  #taking = false;
+  /** Undos that are on their way: what is shown is about to go. */
+  #taking = 0;
   #settlesAt = 0;
   readonly #stop = new AbortController();
   readonly #collection: string;
@@ -109,7 +116,7 @@ export class Desk {
   /** Gives the answer, and shows what comes next at once. */
   answer(answer: ReviewAnswer): void {
     const judged = this.current.value;
-    if (!judged || this.#taking || performance.now() < this.#settlesAt) return;
+    if (!judged || this.#taking > 0 || performance.now() < this.#settlesAt) return;
     if (answer === ReviewAnswer.MIXED && judged.images < 2) {
       say("One picture can't be mixed: keep it, discard it, or skip.");
       return;
@@ -118,8 +125,13 @@ export class Desk {
     const exceptions = hasSides ? [...this.exceptions.value] : [];
     this.#show(this.#next && this.#isFresh(this.#next) ? this.#next : null);
     this.#next = null;
+    this.#sending.push(judged);
     this.#enqueue(async () => {
-      await this.#send(judged, answer, exceptions);
+      try {
+        await this.#send(judged, answer, exceptions);
+      } finally {
+        this.#sending = this.#sending.filter((one) => one !== judged);
+      }
       await this.#fill();
     });
   }
@@ -136,15 +148,18 @@ export class Desk {
 
   /** Lets go of what is held, and asks anew. */
   renew(): void {
-    this.#enqueue(async () => {
-      this.#drop();
-      await this.#fill();
-    });
+    this.#enqueue(() => this.#replace());
+  }
+
+  /** Puts something else before the person than was there, unasked. */
+  async #replace(): Promise<void> {
+    this.#drop();
+    await this.#fill();
+    this.#settlesAt = performance.now() + SETTLE_MS;
   }
 
   #takeBack(from: typeof this.spent, to: typeof this.spent, nothing: string, done: string): void {
-    if (this.#taking) return;
-    this.#taking = true;
+    this.#taking += 1;
     this.#enqueue(async () => {
       try {
         const last = from.value.at(-1);
@@ -155,17 +170,18 @@ export class Desk {
         const request = { collection: this.#collection, eventSequence: BigInt(last.sequence), actor: reviewer.value, requestId: requestId() };
         const taken = await patiently(() => decisions.undoEvent(request), this.#stop.signal);
         from.value = from.value.slice(0, -1);
-        to.value = [...to.value, { sequence: String(taken.eventSequence), words: last.words }].slice(-SPENT_MAX);
+        to.value = [...to.value, { ...last, sequence: String(taken.eventSequence) }].slice(-SPENT_MAX);
         this.#remember();
         say(`${done}: ${last.words}.`);
         this.#drop();
+        await this.#find(last.shown);
         await this.#fill();
       } catch (error) {
         // What can't be taken back now never can: somebody else did.
         if (isCode(error, Code.FailedPrecondition) || isCode(error, Code.NotFound)) from.value = from.value.slice(0, -1);
         throw error;
       } finally {
-        this.#taking = false;
+        this.#taking -= 1;
       }
     });
   }
@@ -183,33 +199,56 @@ export class Desk {
       const taken = await patiently(() => decisions.answerReview(request), this.#stop.signal);
       const but = exceptions.length ? `, ${counted(exceptions.length, "exception")}` : "";
       const words = `${counted(judged.images, "picture")} ${WORDS[answer] ?? ""}${but}`;
-      this.spent.value = [...this.spent.value, { sequence: String(taken.eventSequence), words }].slice(-SPENT_MAX);
+      const spent = { sequence: String(taken.eventSequence), words, shown: judged.shown };
+      this.spent.value = [...this.spent.value, spent].slice(-SPENT_MAX);
       this.undone.value = [];
       this.#remember();
     } catch (error) {
       if (!isCode(error, Code.Aborted)) throw error;
       say("That group changed or went back before the answer arrived, so it was not counted. Here is what is worth most now.");
-      this.#drop();
+      await this.#replace();
     }
   }
 
   /** Fetches until one item is looked at and another lies ready, or there is none. */
   async #fill(): Promise<void> {
     while (!this.current.value || !this.#next) {
-      const held = [this.current.value, this.#next].flatMap((one) => (one ? [one.id] : []));
-      const request = { collection: this.#collection, reviewer: lessee.value, heldItemIds: held };
-      const response = await patiently(() => decisions.nextReview(request), this.#stop.signal);
-      this.estimate.value = response.estimate ?? null;
-      this.enough.value = response.enough;
-      const found = item(response);
-      if (!found) {
-        if (!this.current.value) this.waiting.value = response.leased > 0n ? "held by others" : "done";
-        return;
-      }
-      void this.#lookUp(found);
+      const found = await this.#fetch([this.current.value, this.#next]);
+      if (!found) return;
       if (this.current.value) this.#next = found;
       else this.#show(found);
     }
+  }
+
+  /**
+   * Looks for the item of these pictures among those that are worth most. Groups around the boundary are made anew with
+   * each answer: where it is none of them any more, the one that has most of its pictures will do.
+   */
+  async #find(shown: readonly string[]): Promise<void> {
+    const passed: Item[] = [];
+    const common = (one: Item) => one.shown.filter((image) => shown.includes(image)).length;
+    while (passed.length < LOOKED_THROUGH_MAX) {
+      const found = await this.#fetch(passed);
+      if (!found) break;
+      passed.push(found);
+      if (common(found) === shown.length) break;
+    }
+    const best = passed.reduce<Item | null>((best, one) => (best && common(best) >= common(one) ? best : one), null);
+    this.#show(best);
+    this.#next = passed.find((one) => one !== best) ?? null;
+  }
+
+  /** The item that is worth most beside those that are held. */
+  async #fetch(holding: readonly (Item | null)[]): Promise<Item | null> {
+    const held = [...this.#sending, ...holding].flatMap((one) => (one ? [one.id] : []));
+    const request = { collection: this.#collection, reviewer: lessee.value, heldItemIds: held };
+    const response = await patiently(() => decisions.nextReview(request), this.#stop.signal);
+    this.estimate.value = response.estimate ?? null;
+    this.enough.value = response.enough;
+    const found = item(response);
+    if (found) void this.#lookUp(found);
+    else if (!this.current.value) this.waiting.value = response.leased > 0n ? "held by others" : "done";
+    return found;
   }
 
   #show(found: Item | null): void {
@@ -221,7 +260,6 @@ export class Desk {
   #drop(): void {
     this.#show(null);
     this.#next = null;
-    this.#settlesAt = performance.now() + SETTLE_MS;
   }
 
   #isFresh(one: Item): boolean {
@@ -280,7 +318,7 @@ export class Desk {
     try {
       const found: unknown = JSON.parse(remembered("sessionStorage", this.#key()) ?? "[]");
       if (!Array.isArray(found)) return [];
-      return found.filter((one): one is Spent => /^\d+$/.test(String(one?.sequence)) && typeof one?.words === "string");
+      return found.filter((one): one is Spent => /^\d+$/.test(String(one?.sequence)) && typeof one?.words === "string" && Array.isArray(one?.shown));
     } catch {
       return [];
     }

@@ -48,7 +48,7 @@ export function ReviewView() {
     event.preventDefault();
   });
   return (
-    <main class="review">
+    <main class="review" aria-busy={desk.pending.value > 0}>
       <h1 class="sr">Review</h1>
       <div class="strip">
         <Meter estimate={desk.estimate.value} enough={desk.enough.value} />
