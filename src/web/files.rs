@@ -26,7 +26,11 @@ const FILES: [PageFile; 5] = [
     PageFile { path: "/app.js", media_type: "text/javascript; charset=utf-8", bytes: built!("app.js") },
     PageFile { path: "/app.css", media_type: "text/css; charset=utf-8", bytes: built!("app.css") },
     PageFile { path: "/favicon.svg", media_type: "image/svg+xml", bytes: built!("favicon.svg") },
-    PageFile { path: "/licenses.txt", media_type: "text/plain; charset=utf-8", bytes: built!("licenses.txt") },
+    PageFile {
+        path: "/licenses.txt",
+        media_type: "text/plain; charset=utf-8",
+        bytes: built!("licenses.txt"),
+    },
 ];
 
 /// A route for each file.

@@ -72,12 +72,7 @@ async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Reply
 }
 
 /// A call as the page makes it.
-async fn call(
-    address: SocketAddr,
-    method: &str,
-    headers: &[(&str, &str)],
-    message: &impl Message,
-) -> Reply {
+async fn call(address: SocketAddr, method: &str, headers: &[(&str, &str)], message: &impl Message) -> Reply {
     let mut body = vec![0];
     body.extend((message.encoded_len() as u32).to_be_bytes());
     body.extend(message.encode_to_vec());
@@ -130,7 +125,8 @@ async fn other_pages_are_refused() {
     let daemon = TestDaemon::start().await;
     let address = daemon.address();
     let own = format!("http://{address}");
-    let create = |name: &str| proto::CreateCollectionRequest { collection: name.into(), ..Default::default() };
+    let create =
+        |name: &str| proto::CreateCollectionRequest { collection: name.into(), ..Default::default() };
     let method = "CollectionService/CreateCollection";
     let strangers = ["http://other.example", "null", "https://127.0.0.1", "http://127.0.0.1:1"];
     for origin in strangers {

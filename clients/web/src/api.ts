@@ -59,8 +59,9 @@ export async function patiently<T>(call: () => Promise<T>, signal?: AbortSignal)
     } catch (error) {
       signal?.throwIfAborted();
       const busy = error instanceof ConnectError && error.code === Code.ResourceExhausted && /in flight|wait|too much/.test(error.rawMessage);
-      if (!busy && !isAway(error)) throw error;
-      if (!busy) online.value = false;
+      const away = isAway(error);
+      if (!busy) online.value = !away;
+      if (!busy && !away) throw error;
       await sleep(wait * (0.75 + Math.random() / 2), signal);
     }
   }

@@ -70,7 +70,9 @@ export function App() {
 /** Asks now and then, so that an absence shows before an answer is given. */
 async function heartbeat(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    if (!document.hidden) await patiently(() => admin.getServerInfo({}, { signal, timeoutMs: HEARTBEAT_MS }), signal);
+    const ask = () => admin.getServerInfo({}, { signal, timeoutMs: HEARTBEAT_MS });
+    // One that is slow to answer is asked again; one that is gone, until it is back.
+    if (!document.hidden) await patiently(ask, signal).catch(() => undefined);
     await sleep(HEARTBEAT_MS, signal);
   }
 }

@@ -153,6 +153,8 @@ async function reloads(page) {
 
 async function outlives(page, daemon) {
   await item(page);
+  await caughtUp(page);
+  const spent = await judgements(page);
   await daemon.kill();
   await page.keyboard.press("s");
   await page.getByText("The daemon doesn't answer.", { exact: false }).first().waitFor();
@@ -160,8 +162,10 @@ async function outlives(page, daemon) {
   await daemon.start();
   await page.locator(".away").waitFor({ state: "hidden" });
   await item(page);
+  await caughtUp(page);
   // What comes unasked takes no keys for a moment.
   await page.waitForTimeout(SETTLED_MS);
+  assert.equal(await judgements(page), spent + 1, "what was said meanwhile is counted, once");
   note("the daemon was killed and came back");
 }
 

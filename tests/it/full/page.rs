@@ -15,7 +15,8 @@ fn node_major() -> String {
 /// Whether Node and what npm installs are there. Their absence is said aloud, and is no option in CI.
 fn tools_are_there(needs_browser: bool) -> bool {
     let version = Command::new("node").arg("--version").output();
-    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let version =
+        version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     let has_node = version.starts_with(&format!("v{}.", node_major()));
     let has_browser = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
         .into_iter()

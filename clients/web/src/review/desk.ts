@@ -63,6 +63,11 @@ function item(response: NextReviewResponse): Item | null {
   };
 }
 
+/** How many of these pictures an item shows. */
+function common(one: Item, shown: readonly string[]): number {
+  return one.shown.filter((image) => shown.includes(image)).length;
+}
+
 export class Desk {
   readonly current = signal<Item | null>(null);
   readonly waiting = signal<Waiting>("fetching");
@@ -187,27 +192,46 @@ export class Desk {
   }
 
   async #send(judged: Item, answer: ReviewAnswer, exceptions: string[]): Promise<void> {
+    try {
+      await this.#say(judged, judged.id, answer, exceptions);
+    } catch (error) {
+      if (!isCode(error, Code.Aborted)) throw error;
+      // A daemon that was started anew has forgotten what it leased: the same pictures have the same answer.
+      const again = await this.#leaseAgain(judged);
+      if (again) return this.#say(judged, again.id, answer, exceptions);
+      say("That group changed or went back before the answer arrived, so it was not counted. Here is what is worth most now.");
+      await this.#replace();
+    }
+  }
+
+  async #say(judged: Item, itemId: string, answer: ReviewAnswer, exceptions: string[]): Promise<void> {
     const request = {
       collection: this.#collection,
-      itemId: judged.id,
+      itemId,
       answer,
       exceptionImageIds: exceptions,
       actor: reviewer.value,
       requestId: requestId(),
     };
-    try {
-      const taken = await patiently(() => decisions.answerReview(request), this.#stop.signal);
-      const but = exceptions.length ? `, ${counted(exceptions.length, "exception")}` : "";
-      const words = `${counted(judged.images, "picture")} ${WORDS[answer] ?? ""}${but}`;
-      const spent = { sequence: String(taken.eventSequence), words, shown: judged.shown };
-      this.spent.value = [...this.spent.value, spent].slice(-SPENT_MAX);
-      this.undone.value = [];
-      this.#remember();
-    } catch (error) {
-      if (!isCode(error, Code.Aborted)) throw error;
-      say("That group changed or went back before the answer arrived, so it was not counted. Here is what is worth most now.");
-      await this.#replace();
+    const taken = await patiently(() => decisions.answerReview(request), this.#stop.signal);
+    const but = exceptions.length ? `, ${counted(exceptions.length, "exception")}` : "";
+    const words = `${counted(judged.images, "picture")} ${WORDS[answer] ?? ""}${but}`;
+    const spent = { sequence: String(taken.eventSequence), words, shown: judged.shown };
+    this.spent.value = [...this.spent.value, spent].slice(-SPENT_MAX);
+    this.undone.value = [];
+    this.#remember();
+  }
+
+  /** The very same item under another lease, where it is among those that are worth most. */
+  async #leaseAgain(judged: Item): Promise<Item | null> {
+    const passed: Item[] = [];
+    while (passed.length < LOOKED_THROUGH_MAX) {
+      const found = await this.#fetch([this.current.value, this.#next, ...passed]);
+      if (!found) return null;
+      if (found.images === judged.images && common(found, judged.shown) === judged.shown.length) return found;
+      passed.push(found);
     }
+    return null;
   }
 
   /** Fetches until one item is looked at and another lies ready, or there is none. */
@@ -226,14 +250,13 @@ export class Desk {
    */
   async #find(shown: readonly string[]): Promise<void> {
     const passed: Item[] = [];
-    const common = (one: Item) => one.shown.filter((image) => shown.includes(image)).length;
     while (passed.length < LOOKED_THROUGH_MAX) {
       const found = await this.#fetch(passed);
       if (!found) break;
       passed.push(found);
-      if (common(found) === shown.length) break;
+      if (common(found, shown) === shown.length) break;
     }
-    const best = passed.reduce<Item | null>((best, one) => (best && common(best) >= common(one) ? best : one), null);
+    const best = passed.reduce<Item | null>((best, one) => (best && common(best, shown) >= common(one, shown) ? best : one), null);
     this.#show(best);
     this.#next = passed.find((one) => one !== best) ?? null;
   }

@@ -20,7 +20,7 @@ export function Meter({ estimate, enough }: { estimate: QualityEstimate | null; 
       <svg class="track" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
         <rect class="ground" width="100" height="6" />
         <rect class="band" x={low * 100} width={Math.max((high - low) * 100, 0.5)} height="6" />
-        <rect class="mark" x={qualityMetric * 100 - 0.4} width="0.8" height="6" />
+        <rect class="mark" x={Math.min(qualityMetric * 100, 99) - 0.5} width="1.5" height="6" />
       </svg>
     </p>
   );

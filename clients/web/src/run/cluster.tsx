@@ -104,6 +104,9 @@ export function HistoryPanel({ round, onChanged }: { round: number; onChanged: (
             <thead>
               <tr>
                 <th scope="col">#</th>
+                <th scope="col">
+                  <span class="sr">Use</span>
+                </th>
                 <th scope="col">Algorithm</th>
                 <th scope="col" class="number">
                   Clusters
@@ -118,15 +121,21 @@ export function HistoryPanel({ round, onChanged }: { round: number; onChanged: (
                   Took
                 </th>
                 <th scope="col">Made</th>
-                <th scope="col">
-                  <span class="sr">Use</span>
-                </th>
               </tr>
             </thead>
             <tbody>
               {all.map((one) => (
                 <tr key={String(one.clusteringId)} title={one.explanation.join(" ")}>
                   <td>{String(one.clusteringId)}</td>
+                  <td>
+                    {one.active ? (
+                      <a href={linkTo({ view: "clusters" })}>active</a>
+                    ) : (
+                      <button type="button" aria-label={`Activate clustering ${one.clusteringId}`} onClick={() => void activate(one.clusteringId)}>
+                        Activate
+                      </button>
+                    )}
+                  </td>
                   <td>
                     {one.algorithm}
                     {one.redFlags.map((flag) => (
@@ -138,15 +147,6 @@ export function HistoryPanel({ round, onChanged }: { round: number; onChanged: (
                   <td class="number">{count(one.images)}</td>
                   <td class="number">{fixed(one.seconds, 1)} s</td>
                   <td>{moment(one.createTime)}</td>
-                  <td>
-                    {one.active ? (
-                      <a href={linkTo({ view: "clusters" })}>active</a>
-                    ) : (
-                      <button type="button" aria-label={`Activate clustering ${one.clusteringId}`} onClick={() => void activate(one.clusteringId)}>
-                        Activate
-                      </button>
-                    )}
-                  </td>
                 </tr>
               ))}
             </tbody>

@@ -24,8 +24,8 @@ export interface Progress {
   running: boolean;
 }
 
-/** Files on their way at a time. */
-const CONCURRENT = 4;
+/** Files on their way at a time: browsers open six connections to a host, and one is left for everything else. */
+const CONCURRENT = 5;
 /** Files of one drop at most. */
 export const FILES_MAX = 100_000;
 /** Files that were not added and are named. */
