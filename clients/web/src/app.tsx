@@ -8,12 +8,13 @@ import { ClustersView } from "./clusters/view";
 import { Help, helpIsOpen } from "./parts/help";
 import { useKeys } from "./parts/keys";
 import { Notices } from "./parts/notices";
+import { PlotsView } from "./plots/view";
 import { ReviewView } from "./review/view";
 import { RunView } from "./run/view";
 import { collection, linkTo, place, rename, reviewer, VIEWS } from "./session";
 import type { View } from "./session";
 
-const TITLES: Record<View, string> = { review: "Review", clusters: "Clusters", run: "Run" };
+const TITLES: Record<View, string> = { review: "Review", clusters: "Clusters", plots: "Plots", run: "Run" };
 /** How often it is looked whether the daemon is there. */
 const HEARTBEAT_MS = 5_000;
 const COLLECTIONS_MAX = 1000;
@@ -59,6 +60,7 @@ export function App() {
       </p>
       {view === "review" && <ReviewView key={name} />}
       {view === "clusters" && <ClustersView key={name} />}
+      {view === "plots" && <PlotsView key={name} />}
       {view === "run" && <RunView key={name} />}
       <Closer />
       <Help />

@@ -7,6 +7,7 @@ import "./styles/review.css";
 import "./styles/closer.css";
 import "./styles/clusters.css";
 import "./styles/run.css";
+import "./styles/plots.css";
 
 const root = document.getElementById("app");
 void claimTab().then(() => root && render(<App />, root));

@@ -13,7 +13,7 @@ const KEEP = "cat,dog,panda,horse";
 /** What all labels would give, and what a review may stay below it. */
 const CEILING = 0.998;
 const BELOW_CEILING = 0.02;
-const JUDGEMENTS_MAX = 80;
+const JUDGEMENTS_MAX = 120;
 /** From a key to the next pictures, in milliseconds: on a machine that does nothing else, and on any. */
 const NEXT_MS = 100;
 const NEXT_MS_MAX = 500;
@@ -188,7 +188,8 @@ async function review(page, daemon, browser) {
     waits.push(took);
     if (key === "m" && !mixed) mixed = { files: new Set(files), images };
     else if (mixed && images < mixed.images && files.some((file) => mixed.files.has(file))) partsSeen = true;
-    await page.waitForFunction(() => document.querySelector(".board .look") || document.querySelector(".empty"));
+    // "Enough" is said of what was answered, not of what is on its way.
+    await caughtUp(page);
   }
   await caughtUp(page);
   await page.locator(".banner").waitFor();
@@ -278,6 +279,30 @@ async function evaluates(page, daemon) {
   note("evaluated by the page");
 }
 
+async function plots(page, daemon) {
+  await page.goto(`${daemon.url}/#/default/run`);
+  await page.getByLabel("Algorithm").selectOption("optics");
+  await page.getByRole("button", { name: "Cluster", exact: true }).click();
+  await page.getByText(/by optics/).waitFor();
+  await page.goto(`${daemon.url}/#/default/plots`);
+  const cut = page.getByLabel("Where to cut", { exact: false });
+  await cut.waitFor();
+  const said = page.getByText(/clusters?, .* noise/).first();
+  const before = await said.innerText();
+  await cut.focus();
+  for (let step = 0; step < 40; step += 1) await page.keyboard.press("ArrowLeft");
+  assert.notEqual(await said.innerText(), before, "another cut gives other clusters");
+  await page.getByRole("button", { name: "Look at the pictures" }).click();
+  await page.getByText("auto would choose").waitFor();
+  const plot = await page.locator(".bars canvas").boundingBox();
+  await page.mouse.move(plot.x + plot.width / 3, plot.y + 100);
+  await page.locator(".bars img").waitFor();
+  await shown(page, "plots");
+  await page.getByRole("button", { name: "Cluster so" }).click();
+  await page.getByText(/by optics/).nth(1).waitFor();
+  note("the plots, and a clustering by a cut");
+}
+
 /** Names that would be more than names, were they not shown as text. */
 async function names(page, daemon) {
   const hostile = ["<img src=x onerror=alert(1)>.png", "\u202egnp.\u202c‏שלום<script>alert(1)</script>.png"];
@@ -314,6 +339,7 @@ try {
   await review(page, daemon, browser);
   await clusters(page, daemon);
   await evaluates(page, daemon);
+  await plots(page, daemon);
   await names(page, daemon);
   await settled(page);
   assert.deepEqual(offences, []);
