@@ -152,11 +152,12 @@ async function reloads(page) {
 }
 
 async function outlives(page, daemon) {
-  await item(page);
+  const { files } = await item(page);
   await caughtUp(page);
   const spent = await judgements(page);
   await daemon.kill();
-  await page.keyboard.press("s");
+  const { key, exceptions } = judge(files);
+  for (const pressed of [...exceptions, key]) await page.keyboard.press(pressed);
   await page.getByText("The daemon doesn't answer.", { exact: false }).first().waitFor();
   await shown(page, "away");
   await daemon.start();
@@ -178,20 +179,24 @@ async function review(page, daemon, browser) {
   const waits = [];
   let mixed = null;
   let partsSeen = false;
+  let other = null;
   for (let asked = 0; asked < JUDGEMENTS_MAX && !(await enough(page)); asked += 1) {
     if (asked === 3) await undoes(page, daemon);
     if (asked === 4) await looksCloser(page);
     if (asked === 6) await reloads(page);
     if (asked === 8) await outlives(page, daemon);
-    if (asked === 10) await beside(page, daemon, browser);
-    const { files, images, key, took } = await answer(page);
+    if (asked === 10) other = await second(daemon, browser);
+    if (other) await apart(page, other);
+    const [{ files, images, key, took }] = await Promise.all([answer(page), ...(other ? [answer(other)] : [])]);
     waits.push(took);
     if (key === "m" && !mixed) mixed = { files: new Set(files), images };
     else if (mixed && images < mixed.images && files.some((file) => mixed.files.has(file))) partsSeen = true;
     // "Enough" is said of what was answered, not of what is on its way.
     await caughtUp(page);
   }
-  await caughtUp(page);
+  assert(other, "a second person had something to do");
+  await other.context().close();
+  note("two people reviewed beside each other");
   await page.locator(".banner").waitFor();
   await page.getByText(/to keep, .* to discard/).waitFor();
   await shown(page, "enough");
@@ -210,18 +215,15 @@ async function good(daemon) {
 }
 
 /** A second person, at the same time. */
-async function beside(page, daemon, browser) {
+async function second(daemon, browser) {
   const other = await visit(browser, daemon);
   await other.goto(`${daemon.url}/#/default/review`);
-  for (let round = 0; round < 3; round += 1) {
-    const [here, there] = [await item(page), await item(other)];
-    const both = here.files.filter((file) => there.files.includes(file));
-    assert.deepEqual(both, [], "no item is shown to both");
-    await Promise.all([answer(page), answer(other)]);
-    await Promise.all([item(page), item(other)]);
-  }
-  await other.context().close();
-  note("two people reviewed beside each other");
+  return other;
+}
+
+async function apart(page, other) {
+  const [here, there] = [await item(page), await item(other)];
+  assert.deepEqual(here.files.filter((file) => there.files.includes(file)), [], "no item is shown to both");
 }
 
 async function clusters(page, daemon) {
