@@ -129,7 +129,7 @@ function Look({ look, isKnee, onUse }: { look: EpsLook; isKnee: boolean; onUse: 
 function choiceWords({ algorithm }: Parameters): string {
   const names: Record<string, string> = { kMeans: "k-means", kMedoids: "k-medoids" };
   const name = names[algorithm.case ?? ""] ?? algorithm.case ?? "nothing";
-  const values = Object.entries(algorithm.value ?? {}).filter(([key, value]) => !key.startsWith("$") && typeof value === "number" && value !== 0);
+  const values = Object.entries(algorithm.value ?? {}).filter(([key, value]) => !key.startsWith("$") && key !== "start" && typeof value === "number" && value !== 0);
   const said = values.map(([key, value]) => `${key} ${Number.isInteger(value) ? String(value) : fixed(Number(value), 3)}`);
   return [name, ...said].join(" ");
 }

@@ -87,7 +87,13 @@ function Bars({ plot, result, cut, onCut }: BarsProps) {
     paint();
     const observer = new ResizeObserver(paint);
     observer.observe(element);
-    return () => observer.disconnect();
+    // Its colours are painted: they have to be painted anew by day.
+    const light = matchMedia("(prefers-color-scheme: light)");
+    light.addEventListener("change", paint);
+    return () => {
+      observer.disconnect();
+      light.removeEventListener("change", paint);
+    };
   }, [plot, result, cut]);
   const place = (event: PointerEvent) => {
     const box = canvas.current?.getBoundingClientRect();
@@ -137,7 +143,7 @@ function draw(element: HTMLCanvasElement, plot: Reachability, result: Cut, cut: 
   const paper = element.getContext("2d");
   if (!paper) return;
   const style = getComputedStyle(element);
-  const [muted, ink] = [style.getPropertyValue("--muted"), style.getPropertyValue("--text")];
+  const [ground, ink] = [style.getPropertyValue("--line"), style.getPropertyValue("--text")];
   const points = plot.images.length;
   const scale = plot.highest > 0 ? height / plot.highest : 0;
   for (let column = 0; column < width; column += 1) {
@@ -146,7 +152,7 @@ function draw(element: HTMLCanvasElement, plot: Reachability, result: Cut, cut: 
     let high = 0;
     for (let at = from; at < to; at += 1) high = Math.max(high, Math.min(plot.reachability[at] ?? 0, plot.highest));
     const label = result.labels[from] ?? -1;
-    paper.fillStyle = label === -1 ? muted : `hsl(${(label * HUE_STEP) % 360} 55% 58%)`;
+    paper.fillStyle = label === -1 ? ground : `hsl(${(label * HUE_STEP) % 360} 55% 58%)`;
     paper.fillRect(column, height - high * scale, 1, high * scale);
   }
   paper.fillStyle = ink;

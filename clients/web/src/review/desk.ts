@@ -31,7 +31,7 @@ interface Spent {
 }
 
 /** How things stand while there is no item: something is on its way, or nothing will come by itself. */
-export type Waiting = "fetching" | "done" | "held by others";
+export type Waiting = "fetching" | "done" | "held by others" | "failed";
 
 /** An item whose lease ends so soon is not begun. */
 const LEASE_LEFT_MS = 5_000;
@@ -324,7 +324,7 @@ export class Desk {
       .catch((error: unknown) => {
         if (this.#stop.signal.aborted) return;
         complain(error);
-        if (!this.current.value) this.waiting.value = "done";
+        if (!this.current.value) this.waiting.value = "failed";
       })
       .finally(() => (this.pending.value -= 1));
   }

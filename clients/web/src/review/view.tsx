@@ -10,7 +10,7 @@ import { Picture } from "../parts/picture";
 import { collection, linkTo } from "../session";
 import { count, counted, shortName } from "../words";
 import { Desk } from "./desk";
-import type { Item, Waiting } from "./desk";
+import type { Item } from "./desk";
 import { Meter } from "./meter";
 
 const ANSWERS = [
@@ -56,7 +56,7 @@ export function ReviewView() {
       </div>
       {desk.enough.value && <Enough desk={desk} />}
       <div class="board" ref={board}>
-        {item ? <Board key={item.id} desk={desk} item={item} onLook={look} /> : <Empty waiting={desk.waiting.value} />}
+        {item ? <Board key={item.id} desk={desk} item={item} onLook={look} /> : <Empty desk={desk} />}
       </div>
       <div class="answers" role="group" aria-label="Answers">
         {ANSWERS.map(({ key, label, answer, tone }) => (
@@ -81,7 +81,7 @@ export function ReviewView() {
 function About({ item, exceptions }: { item: Item; exceptions: number }) {
   const others = item.images - item.shown.length;
   return (
-    <p class="about">
+    <p class="about" role="status">
       {counted(item.shown.length, "picture")}
       {others > 0 && (
         <>
@@ -164,7 +164,20 @@ function Enough({ desk }: { desk: Desk }) {
   );
 }
 
-function Empty({ waiting }: { waiting: Waiting }) {
+function Empty({ desk }: { desk: Desk }) {
+  const waiting = desk.waiting.value;
+  if (waiting === "failed") {
+    return (
+      <div class="empty">
+        <p>What comes next could not be found out.</p>
+        <p>
+          <button type="button" onClick={() => desk.renew()}>
+            Try again
+          </button>
+        </p>
+      </div>
+    );
+  }
   if (waiting === "fetching") return <p class="empty muted">Looking for what is worth most …</p>;
   if (waiting === "held by others") {
     return <p class="empty">Other reviewers hold all that is left. What they give back appears here by itself.</p>;
