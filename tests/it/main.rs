@@ -27,6 +27,7 @@ mod live;
 mod pipeline;
 mod requests;
 mod review;
+mod review_core;
 mod schedule;
 mod sources;
 mod suggest;
