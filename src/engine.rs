@@ -172,6 +172,8 @@ impl Engine {
             persist,
         };
         engine.open_collections()?;
+        // So that no decision looks other than before the restart.
+        engine.collections().iter().try_for_each(|collection| collection.settle())?;
         engine.purge_requests()?;
         Ok(engine)
     }

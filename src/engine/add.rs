@@ -402,9 +402,12 @@ fn push_rows(
         let derived = Arc::make_mut(&mut state.derived);
         derived.places.push(Place::Unclustered);
         derived.near.push(near);
-        let scores = Arc::make_mut(&mut derived.scores);
-        scores.resize(offset as usize, None);
-        scores.push(*score);
+        // While the classifier is silent there are no scores at all.
+        if score.is_some() || !derived.scores.is_empty() {
+            let scores = Arc::make_mut(&mut derived.scores);
+            scores.resize(offset as usize, None);
+            scores.push(*score);
+        }
         derived.contradictions.extend(contradiction.map(|near| (offset, near)));
         derived.decisions.push(Decision::UNJUDGED);
         let decision = decide(&facts(&state.rows, &state.labels, derived, offset, near), &state.policy);

@@ -196,7 +196,8 @@ impl State {
         let places = offsets.iter().map(|&offset| derived.places[offset as usize]).collect();
         let near = offsets.iter().map(|&offset| derived.near[offset as usize]).collect();
         let decisions = offsets.iter().map(|&offset| derived.decisions[offset as usize]).collect();
-        let scores = offsets.iter().map(|&offset| derived.scores.get(offset as usize).copied().flatten());
+        let scored = |offset: &&PointOffset| (**offset as usize) < derived.scores.len();
+        let scores = offsets.iter().filter(scored).map(|&offset| derived.scores[offset as usize]);
         let contradiction = |(at, offset): (usize, &PointOffset)| {
             derived.contradictions.get(offset).map(|near| (at as PointOffset, *near))
         };

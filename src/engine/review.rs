@@ -67,6 +67,11 @@ impl Review {
         }
     }
 
+    /// Whether somebody looks at an item.
+    pub(super) fn is_busy(&self) -> bool {
+        lock(&self.desk).is_busy()
+    }
+
     /// Has the classifier catch up soon.
     pub(super) fn wake(&self) {
         // A full channel means that it is about to look anyway.

@@ -54,7 +54,8 @@ async fn a_verdict_on_a_cluster_labels_its_members() {
     let of = |group, item| &decisions[&id_of(&picture(group, item))];
     for item in 0..5 {
         check(of(1, item), KEEP.0, KEEP.1, DecisionReason::ImpliedLabel);
-        assert!((of(1, item).confidence - 5.0 / 6.0).abs() < 1e-6);
+        let probability = of(1, item).evidence.as_ref().unwrap().keep_probability;
+        assert_eq!(probability, Some(of(1, item).confidence), "the classifier's word for the side");
     }
     check(of(1, 5), DISCARD.0, DISCARD.1, DecisionReason::SeenLabel);
     (0..6).for_each(|item| check(of(2, item), DISCARD.0, DISCARD.1, DecisionReason::ImpliedLabel));
@@ -205,11 +206,10 @@ async fn a_policy_is_felt_at_once() {
     let strict = proto::Policy { standing_margin: Some(2.0), ..Default::default() };
     let strict = set(strict).await;
     assert_eq!((strict.version, strict.standing_margin, strict.standing_radius), (2, Some(2.0), Some(0.25)));
-    check(
-        &daemon.decision(&alike).await,
-        DecisionKind::Review,
-        Side::Discard,
-        DecisionReason::NeighboursDisagree,
+    let disputed = daemon.decision(&alike).await;
+    assert_eq!(
+        (disputed.decision(), disputed.reason()),
+        (DecisionKind::Review, DecisionReason::NeighboursDisagree)
     );
     let two = proto::Policy { answer_in_review: DecisionKind::Keep.into(), ..Default::default() };
     assert_eq!(set(two).await.version, 3);
@@ -238,7 +238,10 @@ async fn an_explanation_names_every_rule_and_verdict() {
     let unlabelled = explain(&id_of(&picture(3, 0))).await;
     let rules: Vec<_> =
         unlabelled.rules.iter().map(|rule| rule.split(['(', ':']).next().unwrap().trim()).collect();
-    assert_eq!(rules, ["seen label", "implied label", "inheritance", "standing verdict", "review"]);
+    assert_eq!(
+        rules,
+        ["seen label", "implied label", "classifier", "inheritance", "standing verdict", "review"]
+    );
     assert!(unlabelled.events.is_empty());
 }
 

@@ -41,6 +41,12 @@ impl Desk {
         self.leases.len()
     }
 
+    /// Whether somebody looks at an item.
+    pub(super) fn is_busy(&self) -> bool {
+        let now = Instant::now();
+        self.leases.values().any(|lease| lease.expires > now)
+    }
+
     /// Releases what ran out, and what this reviewer holds no more; one without a name is nobody in particular.
     pub(super) fn release_others(&mut self, reviewer: &str, held: &[u64]) {
         let now = Instant::now();
