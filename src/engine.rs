@@ -33,6 +33,7 @@ mod suggest;
 mod undo;
 mod upkeep;
 mod verdict;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -78,8 +79,7 @@ use self::add::Adder;
 use self::collection::Keeping;
 use self::lock::read;
 use self::persist::Persist;
-use self::review::Refresher;
-use self::upkeep::Upkeep;
+use self::worker::Worker;
 
 /// The collection that always exists.
 pub const DEFAULT_COLLECTION: &str = "default";
@@ -124,8 +124,8 @@ pub struct Engine {
     collections: Arc<RwLock<BTreeMap<String, Open>>>,
     /// Held by the one who makes or deletes a collection.
     changing: Mutex<()>,
-    upkeep: Upkeep,
-    refresher: Refresher,
+    upkeep: Worker,
+    refresher: Worker,
     lease_time: Duration,
     /// Threads that cluster, shared by all collections.
     pool: Arc<rayon::ThreadPool>,
@@ -160,8 +160,14 @@ impl Engine {
             allowed_roots: parts.allowed_roots,
             image_bytes_max: parts.image_bytes_max,
             collections_max: parts.collections_max,
-            upkeep: Upkeep::start(Arc::clone(&collections))?,
-            refresher: Refresher::start(Arc::clone(&collections))?,
+            upkeep: {
+                let collections = Arc::clone(&collections);
+                Worker::start("culld-upkeep", move |stop| upkeep::keep_up(&collections, stop))?
+            },
+            refresher: {
+                let collections = Arc::clone(&collections);
+                Worker::start("culld-review", move |stop| review::catch_up(&collections, stop))?
+            },
             lease_time: parts.lease_time,
             collections,
             changing: Mutex::new(()),

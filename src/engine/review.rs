@@ -33,7 +33,7 @@ use super::verdict::{ACTOR_CHARACTERS_MAX, NOTE_CHARACTERS_MAX, check_text};
 pub use self::preview::{DecisionChange, Preview, Proposal};
 
 pub(super) use self::looks::Scorer;
-pub(super) use self::refresher::Refresher;
+pub(super) use self::refresher::catch_up;
 
 /// Items that a reviewer may hold in one request.
 pub(super) const HELD_ITEMS_MAX: usize = 100;

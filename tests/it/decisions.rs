@@ -149,7 +149,12 @@ async fn nothing_is_discarded_while_only_discard_was_judged() {
     daemon.judge(Side::Discard, &[&id_of(&picture(1, 0))]).await.unwrap();
     let alike = daemon.decision(&id_of(&picture(1, 1))).await;
     check(&alike, DecisionKind::Review, Side::Discard, DecisionReason::OneSideJudged);
-    daemon.judge(Side::Keep, &[&id_of(&picture(2, 0))]).await.unwrap();
+    let of = |group, items: &[u64]| -> Vec<String> {
+        items.iter().map(|&item| id_of(&picture(group, item))).collect()
+    };
+    let (keep, discard) = (of(2, &[0, 1, 2, 3]), of(1, &[2, 3]));
+    daemon.judge(Side::Keep, &keep.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
+    daemon.judge(Side::Discard, &discard.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
     let alike = daemon.decision(&id_of(&picture(1, 1))).await;
     check(&alike, DISCARD.0, DISCARD.1, DecisionReason::StandingVerdict);
     let other = TestDaemon::start().await;
