@@ -132,18 +132,15 @@ impl Collection {
     /// The store fails.
     pub(super) fn judged(&self, fold: Fold, touched: Option<&[&ImageId]>) -> Result<Judged, EngineError> {
         let added = touched.and_then(|touched| added(&read(&self.state), &fold.labels, touched));
-        let (evidence, near) = match added {
-            Some(added) => {
-                let near = nearest_with(&read(&self.state), &fold.labels, &added);
-                (added.map(Change::Added), near)
-            }
-            None => {
-                let fingerprints = self.store.fingerprints()?;
-                let state = read(&self.state);
-                let all = evidence_of(&state, &fold.labels, &fingerprints);
-                let near = nearest(&state, &fold.labels, all.each_ref());
-                (all.map(Change::Replaced), near)
-            }
+        let (evidence, near) = if let Some(added) = added {
+            let near = nearest_with(&read(&self.state), &fold.labels, &added);
+            (added.map(Change::Added), near)
+        } else {
+            let fingerprints = self.store.fingerprints()?;
+            let state = read(&self.state);
+            let all = evidence_of(&state, &fold.labels, &fingerprints);
+            let near = nearest(&state, &fold.labels, all.each_ref());
+            (all.map(Change::Replaced), near)
         };
         let state = read(&self.state);
         let derived = assemble(&state, &fold.labels, &state.policy, state.derived.places.clone(), near);

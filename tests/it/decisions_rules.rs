@@ -157,9 +157,9 @@ fn without_inheritance_the_standing_verdict_is_tried() {
 }
 
 /// What the classifier says with this probability of keep, once both sides were seen.
-fn scored(keep: f32, facts: Facts) -> Facts {
+fn scored(keep: f32, facts: &Facts) -> Facts {
     let side = if keep >= 0.5 { Side::Keep } else { Side::Discard };
-    Facts { score: Some(Score { keep, side }), both_sides_seen: true, ..facts }
+    Facts { score: Some(Score { keep, side }), both_sides_seen: true, ..*facts }
 }
 
 #[test]
@@ -169,32 +169,32 @@ fn what_was_not_seen_may_be_doubtful() {
     let seen = Facts { label: label(Side::Keep, true), ..facts(near(0.1), near(0.1)) };
     let rows = [
         // Beyond the threshold of 0.9, and not at it.
-        (scored(0.05, implied(Side::Keep)), REVIEW_DISCARD, doubtful),
-        (scored(0.2, implied(Side::Keep)), KEEP, Reason::ImpliedLabel),
-        (scored(0.95, implied(Side::Discard)), REVIEW_KEEP, doubtful),
-        (scored(0.8, implied(Side::Discard)), DISCARD, Reason::ImpliedLabel),
+        (scored(0.05, &implied(Side::Keep)), REVIEW_DISCARD, doubtful),
+        (scored(0.2, &implied(Side::Keep)), KEEP, Reason::ImpliedLabel),
+        (scored(0.95, &implied(Side::Discard)), REVIEW_KEEP, doubtful),
+        (scored(0.8, &implied(Side::Discard)), DISCARD, Reason::ImpliedLabel),
         // Neither before both sides were seen, nor of an image that was looked at.
-        (Facts { both_sides_seen: false, ..scored(0.05, implied(Side::Keep)) }, KEEP, Reason::ImpliedLabel),
-        (scored(0.0, seen), KEEP, Reason::SeenLabel),
+        (Facts { both_sides_seen: false, ..scored(0.05, &implied(Side::Keep)) }, KEEP, Reason::ImpliedLabel),
+        (scored(0.0, &seen), KEEP, Reason::SeenLabel),
         // A seen image of the other side needs no classifier.
         (Facts { contradiction: near(0.01), ..implied(Side::Keep) }, REVIEW_DISCARD, doubtful),
         (Facts { contradiction: near(0.01), ..implied(Side::Discard) }, REVIEW_KEEP, doubtful),
-        (scored(0.05, member([0, 0, 20, 0], 0.1)), REVIEW_DISCARD, doubtful),
-        (scored(0.5, member([0, 0, 20, 0], 0.1)), KEEP, Reason::Inherited),
-        (scored(0.05, facts(near(0.1), near(0.5))), REVIEW_DISCARD, doubtful),
-        (scored(0.95, facts(near(0.5), near(0.1))), REVIEW_KEEP, doubtful),
+        (scored(0.05, &member([0, 0, 20, 0], 0.1)), REVIEW_DISCARD, doubtful),
+        (scored(0.5, &member([0, 0, 20, 0], 0.1)), KEEP, Reason::Inherited),
+        (scored(0.05, &facts(near(0.1), near(0.5))), REVIEW_DISCARD, doubtful),
+        (scored(0.95, &facts(near(0.5), near(0.1))), REVIEW_KEEP, doubtful),
         // One neighbour against the classifier decides nothing, however sure either is.
-        (scored(0.45, facts(near(0.1), near(0.5))), REVIEW_DISCARD, doubtful),
-        (scored(0.55, facts(near(0.1), near(0.5))), KEEP, Reason::StandingVerdict),
+        (scored(0.45, &facts(near(0.1), near(0.5))), REVIEW_DISCARD, doubtful),
+        (scored(0.55, &facts(near(0.1), near(0.5))), KEEP, Reason::StandingVerdict),
         (
-            Facts { both_sides_seen: false, ..scored(0.2, facts(near(0.1), near(0.5))) },
+            Facts { both_sides_seen: false, ..scored(0.2, &facts(near(0.1), near(0.5))) },
             KEEP,
             Reason::StandingVerdict,
         ),
         // In review the classifier says the side, whatever the reason.
-        (scored(0.2, facts(near(0.1), near(0.11))), REVIEW_DISCARD, Reason::NeighboursDisagree),
-        (scored(0.8, facts(near(0.5), near(0.4))), REVIEW_KEEP, Reason::TooFar),
-        (scored(0.8, facts(None, near(0.1))), REVIEW_KEEP, Reason::OneSideJudged),
+        (scored(0.2, &facts(near(0.1), near(0.11))), REVIEW_DISCARD, Reason::NeighboursDisagree),
+        (scored(0.8, &facts(near(0.5), near(0.4))), REVIEW_KEEP, Reason::TooFar),
+        (scored(0.8, &facts(None, near(0.1))), REVIEW_KEEP, Reason::OneSideJudged),
     ];
     for (facts, answer, reason) in rows {
         let decision = check(&facts, answer, reason);

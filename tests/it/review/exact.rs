@@ -262,16 +262,13 @@ async fn what_is_undone_was_never_said_whatever_stands() {
         for _ in 0..8 {
             let side = *SIDES.choose(&mut rng).unwrap();
             let cluster = rng.random::<bool>().then_some(rng.random_range(1..=3));
-            let ids: Vec<&str> = Vec::new();
             let named: Vec<String> = pictures.sample(&mut rng, 3).map(|(_, bytes)| id_of(bytes)).collect();
-            let say = async |daemon: &TestDaemon| match cluster {
-                Some(cluster) => {
-                    daemon.judge_cluster(side, Some(cluster), &ids).await.unwrap().event_sequence
+            let say = async |daemon: &TestDaemon| {
+                if cluster.is_some() {
+                    return daemon.judge_cluster(side, cluster, &[]).await.unwrap().event_sequence;
                 }
-                None => {
-                    let request = verdict("", side, &named);
-                    daemon.decisions().set_verdict(request).await.unwrap().into_inner().event_sequence
-                }
+                let request = verdict("", side, &named);
+                daemon.decisions().set_verdict(request).await.unwrap().into_inner().event_sequence
             };
             let event = say(&with).await;
             if rng.random() {
