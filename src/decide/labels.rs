@@ -18,6 +18,8 @@ pub struct Label {
     /// How far it reaches as evidence, a cosine distance: the radius that its cluster had when it was judged. `None`
     /// where it was labelled singly or as noise: the policy's radius.
     pub reach: Option<f32>,
+    /// Whether it was discarded for being a duplicate of a kept image: that says nothing of others like it.
+    pub duplicate: bool,
 }
 
 /// The labels of a collection. They belong to image ids: deleting an image leaves its label.
@@ -36,13 +38,15 @@ impl Labels {
         self.verdicts += 1;
         let reach = verdict.cluster.and_then(|cluster| cluster.radius);
         for &image in &verdict.implied {
-            self.say(image, Label { side: verdict.side, seen: false, event, reach });
+            self.say(image, Label { side: verdict.side, seen: false, event, reach, duplicate: false });
         }
+        let duplicate = verdict.duplicate_of.is_some();
         for &image in &verdict.seen {
-            self.say(image, Label { side: verdict.side, seen: true, event, reach: None });
+            self.say(image, Label { side: verdict.side, seen: true, event, reach: None, duplicate });
         }
         for &image in &verdict.exceptions {
-            self.say(image, Label { side: verdict.side.other(), seen: true, event, reach: None });
+            let side = verdict.side.other();
+            self.say(image, Label { side, seen: true, event, reach: None, duplicate: false });
         }
     }
 

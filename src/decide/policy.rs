@@ -22,6 +22,11 @@ pub struct Policy {
     pub inheritance_quorum: f64,
     /// The share (0.5, 1] of implied labels that must agree for members to inherit.
     pub inheritance_agreement: f64,
+    /// How far (cosine distance, [0, 2]) near-duplicates with the same perceptual hash may be apart; 0: no image is
+    /// discarded for being a near-duplicate.
+    pub duplicate_distance: f64,
+    /// The share (0, 0.5] of the perceptual hash's bits that near-duplicates with the same embedding may differ by.
+    pub duplicate_hash_distance: f64,
     /// What to answer for an image that needs review.
     pub answer_in_review: AnswerInReview,
     /// The weight [0, 1] of precision in the Quality Metric; recall has the rest.
@@ -41,6 +46,8 @@ impl Default for Policy {
             standing_radius: 0.25,
             inheritance_quorum: 0.5,
             inheritance_agreement: 0.95,
+            duplicate_distance: 0.8,
+            duplicate_hash_distance: 0.3,
             answer_in_review: AnswerInReview::Review,
             precision_weight: 0.3,
             recluster_growth: 0.0,
@@ -73,6 +80,8 @@ impl Policy {
             standing_radius,
             inheritance_quorum,
             inheritance_agreement,
+            duplicate_distance,
+            duplicate_hash_distance,
             answer_in_review: _,
             precision_weight,
             recluster_growth,
@@ -93,6 +102,13 @@ impl Policy {
                 inheritance_agreement,
                 "(0.5, 1]",
                 inheritance_agreement > 0.5 && inheritance_agreement <= 1.0,
+            ),
+            ("duplicate_distance", duplicate_distance, "[0, 2]", (0.0..=2.0).contains(&duplicate_distance)),
+            (
+                "duplicate_hash_distance",
+                duplicate_hash_distance,
+                "(0, 0.5]",
+                duplicate_hash_distance > 0.0 && duplicate_hash_distance <= 0.5,
             ),
             ("precision_weight", precision_weight, "[0, 1]", (0.0..=1.0).contains(&precision_weight)),
             ("recluster_growth", recluster_growth, "[0, 100]", (0.0..=100.0).contains(&recluster_growth)),

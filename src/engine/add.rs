@@ -269,7 +269,15 @@ fn place(
         && new
     {
         group.batch.put_pixels(group.generation, &id, &prepared.embedding, &prepared.thumbnail);
-        let row = Row { image: id, generation: group.generation, added_ms: now, alive: true };
+        group.batch.put_measures(&id, &prepared.measures)?;
+        let row = Row {
+            image: id,
+            generation: group.generation,
+            added_ms: now,
+            alive: true,
+            hash: prepared.measures.hash,
+            defects: Some(prepared.measures.defects()),
+        };
         group.new.push((row, prepared));
     }
     let answer = AddedRecord { image: id, new };
@@ -370,9 +378,11 @@ fn push_rows(state: &mut State, new: &[(Row, Box<Prepared>)], near: NearRows) ->
         }
         offsets.push(offset);
         Arc::make_mut(&mut state.rows).push(*row);
+        let twins = state.twins_of(offset);
         let derived = Arc::make_mut(&mut state.derived);
         derived.places.push(Place::Unclustered);
         derived.near.push(near);
+        derived.twins.push(twins);
         derived.decisions.push(Decision::UNJUDGED);
         let decision = decide(&facts(&state.rows, &state.labels, derived, offset, near), &state.policy);
         derived.decisions[offset as usize] = decision;

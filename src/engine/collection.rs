@@ -10,15 +10,18 @@ use serde::de::DeserializeOwned;
 use crate::decide::event::{Act, Event};
 use crate::decide::labels::Labels;
 use crate::decide::policy::Policy;
+use crate::decode::Measures;
 use crate::embed::EmbeddingSpace;
 use crate::index::{HnswValidParams, IndexChoice, SnapshotKey, VectorIndex};
 use crate::types::{Generation, ImageId, PointOffset, Vectors};
 
 use super::clusterings::{Places, places};
+use super::duplicates::FoundDuplicates;
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, NearRows};
 use super::live::Followed;
 use super::lock::{lock, now_ms, read, write};
+use super::originals::Departed;
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
 use super::requests::RequestKey;
 use super::state::{Derived, Row, Rows, Snapshot, State, count_votes, decide_all};
@@ -52,6 +55,8 @@ pub struct Collection {
     pub(super) followed: Mutex<Option<Followed>>,
     /// Held by the one who begins to follow a clustering; taken before the writer's turn.
     pub(super) beginning: Mutex<()>,
+    /// The near-duplicates found last; locked while they are looked for.
+    pub(super) duplicates: Mutex<Option<FoundDuplicates>>,
 }
 
 /// The right to change a collection, held by one thread at a time.
@@ -74,7 +79,8 @@ impl Collection {
     ) -> Result<Self, EngineError> {
         let dim = record.space.dim;
         let saved = store.state()?.unwrap_or_default();
-        let (rows, vectors, sources) = load_rows(&store, dim)?;
+        let measures = store.all_measures()?;
+        let (rows, vectors, sources) = load_rows(&store, dim, &measures)?;
         let log = load_log(&store, record.created_ms)?;
         let heads = store.heads()?.into_iter().map(|head| (head.id, Arc::new(head))).collect();
         let index = load_index(&record, keeping, index_folder.as_deref(), saved.generation, &rows, &vectors)?;
@@ -86,6 +92,7 @@ impl Collection {
             sources,
             labels: Arc::new(log.labels),
             evidence: Arc::new(EvidenceSets::new(dim)),
+            departed: load_departed(&store, &measures)?,
             policy: log.policy,
             policy_version: log.policy_version,
             policy_ms: log.policy_ms,
@@ -99,8 +106,7 @@ impl Collection {
             live: None,
             compactions: 0,
         };
-        let fingerprints = store.fingerprints()?;
-        rebuild_evidence(&mut state, &fingerprints, dim);
+        rebuild_evidence(&mut state, dim);
         let collection = Self {
             record,
             store,
@@ -113,6 +119,7 @@ impl Collection {
             pool,
             followed: Mutex::new(None),
             beginning: Mutex::new(()),
+            duplicates: Mutex::new(None),
         };
         collection.derive_active()?;
         Ok(collection)
@@ -276,13 +283,14 @@ pub(super) fn derive(state: &State, places: &Places, near: Option<NearRows>) -> 
         near
     });
     let votes = count_votes(rows, &state.labels, &places);
-    let mut derived = Derived { places, near, votes, decisions: Vec::new() };
+    let twins = state.twins_with(&state.labels, &state.policy);
+    let mut derived = Derived { places, near, twins, votes, decisions: Vec::new() };
     decide_all(rows, &state.labels, &state.policy, &mut derived);
     derived
 }
 
 /// Puts every labelled image whose embedding is known into the evidence, in the order of ids.
-pub(super) fn rebuild_evidence(state: &mut State, fingerprints: &HashMap<ImageId, Vec<f32>>, dim: usize) {
+pub(super) fn rebuild_evidence(state: &mut State, dim: usize) {
     let mut labelled: Vec<_> = state.labels.iter().map(|(image, label)| (*image, label.side)).collect();
     labelled.sort_unstable_by_key(|(image, _)| *image);
     let mut evidence = EvidenceSets::new(dim);
@@ -290,8 +298,8 @@ pub(super) fn rebuild_evidence(state: &mut State, fingerprints: &HashMap<ImageId
         match state.rows.offset(&image) {
             Some(offset) => evidence.push(side, image, state.vectors.row(offset as usize)),
             None => {
-                if let Some(embedding) = fingerprints.get(&image) {
-                    evidence.push(side, image, embedding);
+                if let Some(departed) = state.departed.get(&image) {
+                    evidence.push(side, image, &departed.embedding);
                 }
             }
         }
@@ -299,8 +307,22 @@ pub(super) fn rebuild_evidence(state: &mut State, fingerprints: &HashMap<ImageId
     state.evidence = Arc::new(evidence);
 }
 
+/// What labelled images left behind that were deleted.
+fn load_departed(
+    store: &CollectionStore,
+    measures: &HashMap<ImageId, Measures>,
+) -> Result<HashMap<ImageId, Departed>, EngineError> {
+    let hash = |image: &ImageId| measures.get(image).and_then(|measures| measures.hash);
+    let fingerprints = store.fingerprints()?.into_iter();
+    Ok(fingerprints.map(|(image, embedding)| (image, Departed { embedding, hash: hash(&image) })).collect())
+}
+
 /// Rows in the order they were added, their vectors, and the number of sources.
-fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64), EngineError> {
+fn load_rows(
+    store: &CollectionStore,
+    dim: usize,
+    measures: &HashMap<ImageId, Measures>,
+) -> Result<(Rows, Vectors, u64), EngineError> {
     let mut headers: Vec<(ImageId, Generation, i64)> = Vec::new();
     let mut sources = 0;
     store.scan_headers(|image, header| {
@@ -310,7 +332,15 @@ fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64)
     headers.sort_unstable_by_key(|(image, generation, _)| (*generation, *image));
     let mut rows = Rows::default();
     for &(image, generation, added_ms) in &headers {
-        rows.push(Row { image, generation, added_ms, alive: true });
+        let measures = measures.get(&image);
+        rows.push(Row {
+            image,
+            generation,
+            added_ms,
+            alive: true,
+            hash: measures.and_then(|measures| measures.hash),
+            defects: measures.map(Measures::defects),
+        });
     }
     let mut data = vec![0.0; headers.len() * dim];
     let mut loaded = 0;

@@ -3,7 +3,8 @@
 use crate::decide::event::{Act, Event};
 use crate::decide::labels::Label;
 use crate::decide::policy::Policy;
-use crate::decide::{Decision, DecisionKind, Facts, Reason, Standing};
+use crate::decide::{Decision, DecisionKind, Duplicate, Facts, Reason, Standing};
+use crate::decode::Measures;
 use crate::types::{ClusterId, Generation, ImageId, PointOffset, Side};
 
 use super::collection::Collection;
@@ -44,6 +45,8 @@ pub struct Explanation {
     pub full: FullDecision,
     /// The medoid of its cluster and its distance.
     pub medoid: Option<(ImageId, f32)>,
+    /// What its pixels measure; `None` for an image stored before that was measured.
+    pub measures: Option<Measures>,
     /// The verdicts that named or implied it, oldest first.
     pub events: Vec<(u64, Event)>,
     /// The policy in force, its version and when it was set.
@@ -107,10 +110,15 @@ impl Collection {
         let (event, hash, _) = writer.append(&mut batch, actor, "", act)?;
         batch.remember(request, &answer)?;
         self.store.commit(batch)?;
+        let twins = {
+            let state = read(&self.state);
+            state.twins_with(&state.labels, &policy)
+        };
         writer.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
             (state.policy, state.policy_version, state.policy_ms) = answer;
             let derived = std::sync::Arc::make_mut(&mut state.derived);
+            derived.twins = twins;
             decide_all(&state.rows, &state.labels, &state.policy, derived);
         });
         Ok(answer)
@@ -211,6 +219,7 @@ impl DecisionReader<'_> {
         let first = events.len().saturating_sub(EXPLAINED_EVENTS_MAX);
         let snapshot = &self.snapshot;
         Ok(Explanation {
+            measures: self.collection.store.measures(image)?,
             rules: rules(full.decision, &full.facts, &snapshot.policy),
             medoid,
             events: events.split_off(first),
@@ -254,12 +263,30 @@ fn near_words(facts: &Facts) -> String {
     format!("{}, {}", words("keep", facts.nearest_keep), words("discard", facts.nearest_discard))
 }
 
+/// What rule 2 found: the near-duplicates, and how far they are.
+fn duplicate_words(facts: &Facts) -> String {
+    let words = |duplicate: &Duplicate| {
+        let Duplicate { image, distance, hash_distance, .. } = duplicate;
+        format!("{image} at distance {distance:.4} and hash distance {hash_distance:.4}")
+    };
+    let Some(discarded) = &facts.duplicate_discard else {
+        return "of no image that was seen and discarded".to_owned();
+    };
+    let kept = match (&facts.duplicate_keep, facts.nearest_keep) {
+        (Some(kept), _) => format!("of kept ones of {}", words(kept)),
+        (None, Some(near)) => format!("nearest keep at {:.4}", near.distance),
+        (None, None) => "no keep".to_owned(),
+    };
+    format!("of discarded {}, {kept}", words(discarded))
+}
+
 /// The reason in words, with the numbers used.
 fn detail(decision: Decision, facts: &Facts, policy: &Policy) -> String {
     let label = facts.label.as_ref().map(label_words).unwrap_or_default();
     let bounds = format!("margin {}, radius {}", policy.standing_margin, policy.standing_radius);
     match decision.reason {
         Reason::SeenLabel | Reason::ImpliedLabel => label,
+        Reason::NearDuplicate => format!("near-duplicate {}", duplicate_words(facts)),
         Reason::Inherited | Reason::ClusterChanged => standing_words(&facts.standing),
         Reason::NothingJudged => "nothing is judged yet".to_owned(),
         Reason::OneSideJudged => format!("only one side judged: {}", near_words(facts)),
@@ -278,6 +305,17 @@ fn rules(decision: Decision, facts: &Facts, policy: &Policy) -> Vec<String> {
     };
     let mut rules = vec![format!("seen label: {seen}")];
     if decision.reason == Reason::SeenLabel {
+        return rules;
+    }
+    let found = match facts.label {
+        Some(_) => "not asked, it has a label".to_owned(),
+        None => duplicate_words(facts),
+    };
+    rules.push(format!(
+        "near-duplicate (distance {}, hash distance {}): {found}",
+        policy.duplicate_distance, policy.duplicate_hash_distance
+    ));
+    if decision.reason == Reason::NearDuplicate {
         return rules;
     }
     rules.push(format!("implied label: {implied}"));

@@ -12,6 +12,7 @@ use super::collection::{Collection, Keeping, Writer};
 use super::error::EngineError;
 use super::filter::Filter;
 use super::lock::read;
+use super::originals::Departed;
 use super::persist::ImageRecord;
 use super::requests::RequestKey;
 use super::state::{Derived, Rows, State, count_votes, decide_all};
@@ -127,7 +128,7 @@ fn delete_step(
     let mut batch = writer.batch();
     let mut saved = writer.saved_state();
     let (mut images, mut offsets) = (Vec::new(), Vec::new());
-    let mut sources = 0;
+    let (mut sources, mut departed) = (0, Vec::new());
     {
         let state = read(&collection.state);
         for Doomed { image, gone, left } in doomed {
@@ -140,12 +141,17 @@ fn delete_step(
             let Some(offset) = state.rows.offset(image) else {
                 continue;
             };
-            batch.delete_image(state.rows.get(offset).generation, image);
+            let row = state.rows.get(offset);
+            batch.delete_image(row.generation, image);
             images.push(*image);
             offsets.push(offset);
             saved.generation = saved.generation.next();
             if state.labels.get(image).is_some() {
-                batch.put_fingerprint(image, state.vectors.row(offset as usize));
+                let embedding = state.vectors.row(offset as usize).to_vec();
+                batch.put_fingerprint(image, &embedding);
+                departed.push((*image, Departed { embedding, hash: row.hash }));
+            } else {
+                batch.delete_measures(image);
             }
         }
     }
@@ -159,6 +165,7 @@ fn delete_step(
     writer.publish(|state| {
         (state.events, state.last_hash) = (event, hash);
         state.sources -= sources;
+        state.departed.extend(departed);
         state.forget(&images, saved.generation);
     });
     collection.follow_removed(writer, &offsets);
@@ -195,7 +202,8 @@ impl State {
         let places = offsets.iter().map(|&offset| derived.places[offset as usize]).collect();
         let near = offsets.iter().map(|&offset| derived.near[offset as usize]).collect();
         let decisions = offsets.iter().map(|&offset| derived.decisions[offset as usize]).collect();
-        self.derived = Arc::new(Derived { places, near, votes: derived.votes.clone(), decisions });
+        let twins = derived.twins.gathered(&offsets);
+        self.derived = Arc::new(Derived { places, near, twins, votes: derived.votes.clone(), decisions });
         (self.rows, self.vectors, self.index) = (Arc::new(rows), vectors, index);
         self.compactions += 1;
         if let Some(live) = self.live.as_mut() {

@@ -1,5 +1,7 @@
 //! The engine's records and where they lie: the typed side of the store.
 
+mod measures;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -410,7 +412,7 @@ impl Batch {
         self.inner.put_bytes(&Keys::thumbnail(self.number, came.0, image), jpeg);
     }
 
-    /// Keeps what a labelled image leaves behind when it is deleted.
+    /// Keeps what a labelled image leaves behind when it is deleted, beside its measures.
     pub(super) fn put_fingerprint(&mut self, image: &ImageId, embedding: &[f32]) {
         self.inner.put_embedding(&Keys::fingerprint(self.number, image), embedding);
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::decide::labels::Labels;
 use crate::decide::policy::Policy;
 use crate::decide::{Decision, DecisionKind, Evidence, Facts, Votes, decide};
+use crate::decode::{Defects, PerceptualHash};
 use crate::index::VectorIndex;
 use crate::types::{ClusterId, Generation, ImageId, PointOffset, Vectors};
 
@@ -13,6 +14,7 @@ use super::clusterings::{ClusteringHead, Place};
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, Near, NearRows, nearer};
 use super::live::LiveView;
+use super::originals::{Departed, Twins};
 
 /// One stored image, by offset.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,11 @@ pub(super) struct Row {
     pub(super) added_ms: i64,
     /// Whether it is still stored; a row of a deleted image stays until the next compaction.
     pub(super) alive: bool,
+    /// What it shares with its near-duplicates; `None` where it has no structure, or was stored before that was
+    /// measured.
+    pub(super) hash: Option<PerceptualHash>,
+    /// What is wrong with it; `None` where it was stored before that was measured.
+    pub(super) defects: Option<Defects>,
 }
 
 /// The rows of a collection in the order in which they were added.
@@ -94,6 +101,8 @@ pub(super) struct Derived {
     pub(super) places: Vec<Place>,
     /// Each row's nearest labelled images, keep and discard; kept up for rows without a label.
     pub(super) near: NearRows,
+    /// Each row's labelled near-duplicates.
+    pub(super) twins: Twins,
     /// Labels by cluster of the active clustering.
     pub(super) votes: HashMap<ClusterId, Votes>,
     /// Each row's decision.
@@ -109,6 +118,8 @@ pub(super) struct State {
     pub(super) sources: u64,
     pub(super) labels: Arc<Labels>,
     pub(super) evidence: Arc<EvidenceSets>,
+    /// What labelled images left behind that were deleted.
+    pub(super) departed: HashMap<ImageId, Departed>,
     pub(super) policy: Policy,
     pub(super) policy_version: u64,
     pub(super) policy_ms: i64,
@@ -230,7 +241,10 @@ pub(super) fn facts(
             votes: place_of(&near.image).cluster().and_then(|cluster| derived.votes.get(&cluster).copied()),
         })
     };
+    let [duplicate_keep, duplicate_discard] = derived.twins.row(offset);
     Facts {
+        duplicate_keep,
+        duplicate_discard,
         label: labels.get(&rows.get(offset).image).copied(),
         standing: derived.places[offset as usize].standing(&derived.votes),
         nearest_keep: evidence(near[0]),

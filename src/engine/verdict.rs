@@ -225,7 +225,13 @@ impl Collection {
         let (evidence, near) = evidence_with(&state, &labels, verdict);
         let places = state.derived.places.clone();
         let votes = count_votes(&state.rows, &labels, &places);
-        let mut derived = Derived { near, places, votes, decisions: Vec::new() };
+        let mut derived = Derived {
+            twins: state.twins_with(&labels, &state.policy),
+            near,
+            places,
+            votes,
+            decisions: Vec::new(),
+        };
         decide_all(&state.rows, &labels, &state.policy, &mut derived);
         (labels, derived, evidence)
     }
