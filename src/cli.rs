@@ -12,6 +12,7 @@ mod collections;
 mod decisions;
 mod delete;
 mod demo;
+mod duplicates;
 mod error;
 mod evaluate;
 mod explain;
@@ -106,6 +107,7 @@ enum Command {
     Add(add::AddArgs),
     Delete(delete::DeleteArgs),
     Neighbours(neighbours::NeighboursArgs),
+    Duplicates(duplicates::DuplicatesArgs),
     Recluster(recluster::ReclusterArgs),
     Suggest(suggest::SuggestArgs),
     Clusterings(clusterings::ClusteringsArgs),
@@ -194,6 +196,7 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Add(args) => add::run(args, client, out).await,
         Command::Delete(args) => delete::run(args, client, out).await,
         Command::Neighbours(args) => neighbours::run(args, client, out).await,
+        Command::Duplicates(args) => duplicates::run(args, client, out).await,
         Command::Recluster(args) => recluster::run(args, client, out).await,
         Command::Suggest(args) => suggest::run(args, client, out).await,
         Command::Clusterings(args) => clusterings::run(args, client, out).await,

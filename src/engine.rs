@@ -10,6 +10,7 @@ mod collection;
 mod collections;
 mod decisions;
 mod delete;
+mod duplicates;
 mod error;
 mod evaluate;
 mod evidence;
@@ -17,9 +18,11 @@ mod filter;
 mod import;
 mod ingest;
 mod judged;
+mod likeness;
 mod live;
 mod lock;
 mod operations;
+mod originals;
 mod persist;
 mod points;
 mod query;
@@ -54,10 +57,14 @@ pub use self::collection::Collection;
 pub use self::collections::NewCollection;
 pub use self::decisions::{DecisionReader, Explanation, FullDecision, Look};
 pub use self::delete::Deleted;
+pub use self::duplicates::{
+    DUPLICATES_IMAGES_MAX, DuplicateGroup, DuplicateMember, DuplicateQuery, Duplicates,
+};
 pub use self::error::EngineError;
 pub use self::evaluate::{EvaluateOptions, Evaluation, Named, TRUE_LABELS_MAX, TrueLabel};
 pub use self::filter::{FILTER_IDS_MAX, Filter};
 pub use self::ingest::{AddError, Ingest, IngestTask, check_source};
+pub use self::likeness::Thresholds;
 pub use self::live::{LineageChange, LineageEvent, LiveView};
 pub use self::operations::{
     FailureKind, ImportSummary, Operation, OperationFailure, OperationResult, OperationStatus, Operations,

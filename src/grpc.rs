@@ -8,6 +8,7 @@ mod collections;
 mod convert;
 mod deadline;
 mod decisions;
+mod duplicates;
 mod fetch;
 mod images;
 mod inflight;

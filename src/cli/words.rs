@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::proto::optics_parameters::Extraction;
 use crate::proto::parameters::Algorithm;
 use crate::proto::{
-    AddCause, DecisionKind, DecisionReason, KMeansStart, LineageChange, Parameters, RedFlag, Side,
+    AddCause, DecisionKind, DecisionReason, Defect, KMeansStart, LineageChange, Parameters, RedFlag, Side,
 };
 
 /// An enum's constant without its prefix, in lower case with `-`, such as `seen-label`.
@@ -31,6 +31,11 @@ pub(super) fn side(value: Side) -> String {
 /// Such as "seen-label".
 pub(super) fn reason(value: DecisionReason) -> String {
     word(value.as_str_name(), "DECISION_REASON_")
+}
+
+/// Such as "low-entropy".
+pub(super) fn defect(value: Defect) -> String {
+    word(value.as_str_name(), "DEFECT_")
 }
 
 /// Such as "unsupported-format".

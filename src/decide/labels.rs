@@ -22,6 +22,8 @@ pub struct Label {
     pub reach: Option<f32>,
     /// The medoid of the cluster or item that was judged, where the label is implied by one.
     pub medoid: Option<ImageId>,
+    /// Whether it was discarded for being a duplicate of a kept image: that says nothing of others like it.
+    pub duplicate: bool,
 }
 
 /// The labels of a collection. They belong to image ids: deleting an image leaves its label.
@@ -44,10 +46,12 @@ impl Labels {
         self.verdicts += 1;
         let (reach, medoid) =
             verdict.cluster.map_or((None, None), |cluster| (cluster.radius, cluster.medoid));
-        let implied = Label { side: verdict.side, seen: false, event, bulk: true, reach, medoid };
+        let duplicate = verdict.duplicate_of.is_some();
+        let implied =
+            Label { side: verdict.side, seen: false, event, bulk: true, reach, medoid, duplicate: false };
         verdict.implied.iter().for_each(|&image| self.say(image, implied));
-        self.say_seen(&verdict.seen, verdict.side, event, true);
-        self.say_seen(&verdict.exceptions, verdict.side.other(), event, true);
+        self.say_seen(&verdict.seen, Label { duplicate, ..implied });
+        self.say_seen(&verdict.exceptions, Label { side: verdict.side.other(), ..implied });
     }
 
     /// Folds one more answer to a review item in.
@@ -57,18 +61,19 @@ impl Labels {
             Answer::Keep | Answer::Discard => {
                 let side = if answer.answer == Answer::Keep { Side::Keep } else { Side::Discard };
                 let (reach, medoid) = (Some(answer.radius), answer.medoid);
-                let implied = Label { side, seen: false, event, bulk: false, reach, medoid };
+                let implied =
+                    Label { side, seen: false, event, bulk: false, reach, medoid, duplicate: false };
                 answer.others.iter().for_each(|&image| self.say(image, implied));
-                self.say_seen(&answer.shown, side, event, false);
-                self.say_seen(&answer.exceptions, side.other(), event, false);
+                self.say_seen(&answer.shown, implied);
+                self.say_seen(&answer.exceptions, Label { side: side.other(), ..implied });
             }
             Answer::Mixed => answer.images().for_each(|image| self.end_implied(image)),
             Answer::Skip => {}
         }
     }
 
-    fn say_seen(&mut self, images: &[ImageId], side: Side, event: u64, bulk: bool) {
-        let label = Label { side, seen: true, event, bulk, reach: None, medoid: None };
+    fn say_seen(&mut self, images: &[ImageId], label: Label) {
+        let label = Label { seen: true, reach: None, medoid: None, ..label };
         images.iter().for_each(|&image| self.say(image, label));
     }
 

@@ -269,7 +269,15 @@ fn place(
         && new
     {
         group.batch.put_pixels(group.generation, &id, &prepared.embedding, &prepared.thumbnail);
-        let row = Row { image: id, generation: group.generation, added_ms: now, alive: true };
+        group.batch.put_measures(&id, &prepared.measures)?;
+        let row = Row {
+            image: id,
+            generation: group.generation,
+            added_ms: now,
+            alive: true,
+            hash: prepared.measures.hash,
+            defects: Some(prepared.measures.defects()),
+        };
         group.new.push((row, prepared));
     }
     let answer = AddedRecord { image: id, new };
@@ -399,9 +407,11 @@ fn push_rows(
         offsets.push(offset);
         Arc::make_mut(&mut state.rows).push(*row);
         let contradiction = contradiction(state, &state.labels, offset, near, state.policy.standing_margin);
+        let twins = state.twins_of(offset);
         let derived = Arc::make_mut(&mut state.derived);
         derived.places.push(Place::Unclustered);
         derived.near.push(near);
+        derived.twins.push(twins);
         // While the classifier is silent there are no scores at all.
         if score.is_some() || !derived.scores.is_empty() {
             let scores = Arc::make_mut(&mut derived.scores);

@@ -1,5 +1,6 @@
 //! A collection: one writer, many readers of whole generations.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
@@ -9,16 +10,19 @@ use serde::de::DeserializeOwned;
 use crate::decide::event::{Act, Event};
 use crate::decide::fold::{Fold, undone};
 use crate::decide::policy::Policy;
+use crate::decode::Measures;
 use crate::embed::EmbeddingSpace;
 use crate::index::{HnswValidParams, IndexChoice, SnapshotKey, VectorIndex};
 use crate::types::{Generation, ImageId, PointOffset, Vectors};
 
 use super::clusterings::{Places, places};
+use super::duplicates::FoundDuplicates;
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, NearRows};
 use super::judged::{assemble, evidence_of, nearest};
 use super::live::Followed;
 use super::lock::{lock, now_ms, read, write};
+use super::originals::Departed;
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
 use super::requests::RequestKey;
 use super::review::Review;
@@ -54,6 +58,8 @@ pub struct Collection {
     /// Held by the one who begins to follow a clustering; taken before the writer's turn.
     pub(super) beginning: Mutex<()>,
     pub(super) review: Review,
+    /// The near-duplicates found last; locked while they are looked for.
+    pub(super) duplicates: Mutex<Option<FoundDuplicates>>,
 }
 
 /// The right to change a collection, held by one thread at a time.
@@ -77,7 +83,8 @@ impl Collection {
     ) -> Result<Self, EngineError> {
         let dim = record.space.dim;
         let saved = store.state()?.unwrap_or_default();
-        let (rows, vectors, sources) = load_rows(&store, dim)?;
+        let measures = store.all_measures()?;
+        let (rows, vectors, sources) = load_rows(&store, dim, &measures)?;
         let log = load_log(&store, record.created_ms)?;
         let heads = store.heads()?.into_iter().map(|head| (head.id, Arc::new(head))).collect();
         let index = load_index(&record, keeping, index_folder.as_deref(), saved.generation, &rows, &vectors)?;
@@ -94,6 +101,7 @@ impl Collection {
             undos: Arc::new(log.undos),
             judgements: log.judgements,
             scorer: None,
+            departed: load_departed(&store, &measures)?,
             policy: log.policy,
             policy_version: log.policy_version,
             policy_ms: log.policy_ms,
@@ -107,7 +115,7 @@ impl Collection {
             live: None,
             compactions: 0,
         };
-        let [evidence, seen] = evidence_of(&state, &state.labels, &store.fingerprints()?);
+        let [evidence, seen] = evidence_of(&state, &state.labels);
         (state.evidence, state.seen) = (Arc::new(evidence), Arc::new(seen));
         let collection = Self {
             record,
@@ -122,6 +130,7 @@ impl Collection {
             followed: Mutex::new(None),
             beginning: Mutex::new(()),
             review,
+            duplicates: Mutex::new(None),
         };
         collection.derive_active()?;
         Ok(collection)
@@ -281,8 +290,22 @@ pub(super) fn derive(state: &State, places: &Places, near: Option<NearRows>) -> 
     assemble(state, &state.labels, &state.policy, places, near.unwrap_or_else(sets))
 }
 
+/// What labelled images left behind that were deleted.
+fn load_departed(
+    store: &CollectionStore,
+    measures: &HashMap<ImageId, Measures>,
+) -> Result<HashMap<ImageId, Departed>, EngineError> {
+    let hash = |image: &ImageId| measures.get(image).and_then(|measures| measures.hash);
+    let fingerprints = store.fingerprints()?.into_iter();
+    Ok(fingerprints.map(|(image, embedding)| (image, Departed { embedding, hash: hash(&image) })).collect())
+}
+
 /// Rows in the order they were added, their vectors, and the number of sources.
-fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64), EngineError> {
+fn load_rows(
+    store: &CollectionStore,
+    dim: usize,
+    measures: &HashMap<ImageId, Measures>,
+) -> Result<(Rows, Vectors, u64), EngineError> {
     let mut headers: Vec<(ImageId, Generation, i64)> = Vec::new();
     let mut sources = 0;
     store.scan_headers(|image, header| {
@@ -292,7 +315,15 @@ fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64)
     headers.sort_unstable_by_key(|(image, generation, _)| (*generation, *image));
     let mut rows = Rows::default();
     for &(image, generation, added_ms) in &headers {
-        rows.push(Row { image, generation, added_ms, alive: true });
+        let measures = measures.get(&image);
+        rows.push(Row {
+            image,
+            generation,
+            added_ms,
+            alive: true,
+            hash: measures.and_then(|measures| measures.hash),
+            defects: measures.map(Measures::defects),
+        });
     }
     let mut data = vec![0.0; headers.len() * dim];
     let mut loaded = 0;

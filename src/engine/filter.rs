@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::decide::DecisionKind;
+use crate::decode::Defects;
 use crate::types::{ClusterId, ImageId, PointOffset};
 
 use super::clusterings::Place;
@@ -33,12 +34,27 @@ pub struct Filter {
     pub noise: bool,
     /// With one of these decisions; empty: any.
     pub decisions: HashSet<DecisionKind>,
+    /// With one of these defects; empty: any, known or not.
+    pub defects: Defects,
 }
 
 impl Filter {
     /// Whether it selects everything.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether it selects the same images until one comes or goes: neither clusterings nor decisions nor sources change
+    /// that.
+    pub(super) fn holds_by_image(&self) -> bool {
+        let by_image = Self {
+            images: self.images.clone(),
+            added_after_ms: self.added_after_ms,
+            added_before_ms: self.added_before_ms,
+            defects: self.defects,
+            ..Self::default()
+        };
+        *self == by_image
     }
 
     /// Whether sources have to be read.
@@ -59,6 +75,7 @@ impl Filter {
             && self.added_after_ms.is_none_or(|after| row.added_ms >= after)
             && self.added_before_ms.is_none_or(|before| row.added_ms < before)
             && (self.decisions.is_empty() || self.decisions.contains(&decision))
+            && (self.defects.is_empty() || row.defects.is_some_and(|found| found.intersects(self.defects)))
     }
 
     fn matches_header(&self, header: &ImageRecord) -> bool {

@@ -1,6 +1,5 @@
 //! What follows from labels: evidence, what is nearest of it, and decisions; all of it before it is published.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -136,9 +135,8 @@ impl Collection {
             let near = nearest_with(&read(&self.state), &fold.labels, &added);
             (added.map(Change::Added), near)
         } else {
-            let fingerprints = self.store.fingerprints()?;
             let state = read(&self.state);
-            let all = evidence_of(&state, &fold.labels, &fingerprints);
+            let all = evidence_of(&state, &fold.labels);
             let near = nearest(&state, &fold.labels, all.each_ref());
             (all.map(Change::Replaced), near)
         };
@@ -159,23 +157,19 @@ pub(super) fn assemble(
     let contradictions = find_contradictions(state, labels, &near, policy.standing_margin);
     let votes = count_votes(&state.rows, labels, &places);
     let scores = Arc::clone(&state.derived.scores);
-    let mut derived = Derived { places, near, contradictions, scores, votes, decisions: Vec::new() };
+    let twins = state.twins_with(labels, policy);
+    let mut derived = Derived { places, near, contradictions, twins, scores, votes, decisions: Vec::new() };
     decide_all(&state.rows, labels, policy, &mut derived);
     derived
 }
 
 /// The labelled images, and those of them that were seen, whose embeddings are known, in the order of ids.
-pub(super) fn evidence_of(
-    state: &State,
-    labels: &Labels,
-    fingerprints: &HashMap<ImageId, Vec<f32>>,
-) -> [EvidenceSets; 2] {
+pub(super) fn evidence_of(state: &State, labels: &Labels) -> [EvidenceSets; 2] {
     let mut labelled: Vec<_> = labels.iter().collect();
     labelled.sort_unstable_by_key(|(image, _)| **image);
     let mut sets = [EvidenceSets::new(state.vectors.dim()), EvidenceSets::new(state.vectors.dim())];
     for (image, label) in labelled {
-        let row = state.rows.offset(image).map(|offset| state.vectors.row(offset as usize));
-        let Some(embedding) = row.or_else(|| fingerprints.get(image).map(Vec::as_slice)) else {
+        let Some(embedding) = state.embedding_of(image) else {
             continue;
         };
         sets[0].push(label.side, *image, embedding);

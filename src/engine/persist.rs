@@ -1,6 +1,7 @@
 //! The engine's records and where they lie: the typed side of the store.
 
 mod batch;
+mod measures;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;

@@ -7,6 +7,7 @@ use crate::decide::fold::{Answers, Fold};
 use crate::decide::labels::Labels;
 use crate::decide::policy::Policy;
 use crate::decide::{Decision, DecisionKind, Evidence, Facts, Score, Votes, decide};
+use crate::decode::{Defects, PerceptualHash};
 use crate::index::VectorIndex;
 use crate::types::{ClusterId, Generation, ImageId, PointOffset, Side, Vectors, cosine_distance};
 
@@ -14,6 +15,7 @@ use super::clusterings::{ClusteringHead, Place};
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, Near, NearRows};
 use super::live::LiveView;
+use super::originals::{Departed, Twins};
 use super::review::Scorer;
 
 /// One stored image, by offset.
@@ -27,6 +29,11 @@ pub(super) struct Row {
     pub(super) added_ms: i64,
     /// Whether it is still stored; a row of a deleted image stays until the next compaction.
     pub(super) alive: bool,
+    /// What it shares with its near-duplicates; `None` where it has no structure, or was stored before that was
+    /// measured.
+    pub(super) hash: Option<PerceptualHash>,
+    /// What is wrong with it; `None` where it was stored before that was measured.
+    pub(super) defects: Option<Defects>,
 }
 
 /// The rows of a collection in the order in which they were added.
@@ -101,6 +108,8 @@ pub(super) struct Derived {
     pub(super) contradictions: HashMap<PointOffset, Near>,
     /// What the classifier says of each row; empty while nothing was looked at.
     pub(super) scores: Arc<Vec<Option<Score>>>,
+    /// Each row's labelled near-duplicates.
+    pub(super) twins: Twins,
     /// Labels by cluster of the active clustering.
     pub(super) votes: HashMap<ClusterId, Votes>,
     /// Each row's decision.
@@ -126,6 +135,8 @@ pub(super) struct State {
     pub(super) judgements: u64,
     /// The classifier that scored the rows, for those that come.
     pub(super) scorer: Option<Arc<Scorer>>,
+    /// What labelled images left behind that were deleted.
+    pub(super) departed: HashMap<ImageId, Departed>,
     pub(super) policy: Policy,
     pub(super) policy_version: u64,
     pub(super) policy_ms: i64,
@@ -286,7 +297,10 @@ pub(super) fn facts(
         reach: labels.get(&near.image).and_then(|label| label.reach),
         votes: place_of(&near.image).cluster().and_then(|cluster| derived.votes.get(&cluster).copied()),
     };
+    let [duplicate_keep, duplicate_discard] = derived.twins.row(offset);
     Facts {
+        duplicate_keep,
+        duplicate_discard,
         label: labels.get(&rows.get(offset).image).copied(),
         standing: derived.places[offset as usize].standing(&derived.votes),
         nearest_keep: near[0].map(evidence),

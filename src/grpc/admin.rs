@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::decode::SIDE_MAX;
-use crate::engine::{EngineError, Operation, OperationStatus};
+use crate::engine::{DUPLICATES_IMAGES_MAX, EngineError, Operation, OperationStatus};
 use crate::proto;
 use crate::proto::admin_service_server::AdminService;
 
@@ -60,6 +60,7 @@ impl AdminService for Admin {
             image_side_px_max: SIDE_MAX,
             fetch_streams_max: fetch::STREAMS_MAX as u32,
             request_seconds_max: config.request_time_max.as_secs_f64(),
+            duplicates_images_max: DUPLICATES_IMAGES_MAX as u32,
         };
         Ok(Response::new(proto::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -35,11 +35,13 @@ pub enum Kind {
     Reachability = 13,
     /// That an image has a source of some key.
     Source = 14,
+    /// What was measured of an image's pixels; of a labelled image it outlives deletion.
+    Measures = 15,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Collection,
         Self::Policy,
         Self::Image,
@@ -54,6 +56,7 @@ impl Kind {
         Self::Members,
         Self::Reachability,
         Self::Source,
+        Self::Measures,
     ];
 
     /// The kind with this first byte, if there is one.
@@ -78,6 +81,7 @@ impl Kind {
             Self::Members => "members",
             Self::Reachability => "reachability",
             Self::Source => "source",
+            Self::Measures => "measures",
         }
     }
 
@@ -172,6 +176,16 @@ impl Keys {
     /// The fingerprints of a collection, by id.
     pub fn fingerprints(collection: u32) -> Key {
         prefix(Kind::Fingerprint, collection)
+    }
+
+    /// What was measured of an image.
+    pub fn measures(collection: u32, id: &ImageId) -> Key {
+        named(Kind::Measures, collection, &id.0)
+    }
+
+    /// What was measured of a collection's images, by id.
+    pub fn all_measures(collection: u32) -> Key {
+        prefix(Kind::Measures, collection)
     }
 
     /// An entry of the event log.

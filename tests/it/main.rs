@@ -19,6 +19,8 @@ mod bad_input;
 mod clusterings;
 mod decisions;
 mod decisions_rules;
+mod defects;
+mod duplicates;
 mod durability;
 mod fetch;
 mod fold;

@@ -193,6 +193,7 @@ async fn the_daemon_says_what_bounds_a_caller() {
     assert_eq!((limits.image_bytes_max, limits.image_pixels_max), (64 << 20, 100_000_000));
     assert_eq!((limits.image_side_px_max, limits.fetch_streams_max), (65_535, 32));
     assert_eq!(limits.request_seconds_max, 310.0);
+    assert_eq!(limits.duplicates_images_max, 50_000);
     assert_eq!((info.index.as_str(), info.durability.as_str(), info.workers), ("auto", "process", 2));
     let space = info.embedding_space.unwrap();
     assert_eq!((space.dimension, space.id.len()), (64, 64));

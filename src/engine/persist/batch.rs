@@ -49,7 +49,7 @@ impl Batch {
         self.inner.put_bytes(&Keys::thumbnail(self.number, came.0, image), jpeg);
     }
 
-    /// Keeps what a labelled image leaves behind when it is deleted.
+    /// Keeps what a labelled image leaves behind when it is deleted, beside its measures.
     pub(in crate::engine) fn put_fingerprint(&mut self, image: &ImageId, embedding: &[f32]) {
         self.inner.put_embedding(&Keys::fingerprint(self.number, image), embedding);
     }
