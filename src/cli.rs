@@ -5,6 +5,7 @@
 
 mod add;
 mod apply;
+mod changes;
 mod client;
 mod clusterings;
 mod clusters;
@@ -19,6 +20,7 @@ mod export;
 mod filter;
 mod labels;
 mod local;
+mod log;
 mod neighbours;
 mod operations;
 mod output;
@@ -112,6 +114,7 @@ enum Command {
     Discard(verdict::DiscardArgs),
     Decisions(decisions::DecisionsArgs),
     Explain(explain::ExplainArgs),
+    Log(log::LogArgs),
     Evaluate(evaluate::EvaluateArgs),
     Simulate(simulate::SimulateArgs),
     Apply(apply::ApplyArgs),
@@ -198,6 +201,7 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Discard(args) => verdict::discard(args, client, out).await,
         Command::Decisions(args) => decisions::run(args, client, out).await,
         Command::Explain(args) => explain::run(args, client, out).await,
+        Command::Log(args) => log::run(args, client, out).await,
         Command::Evaluate(args) => evaluate::run(args, client, out).await,
         Command::Apply(args) => apply::run(args, client, out).await,
         Command::Export(args) => export::run(args, client, out).await,

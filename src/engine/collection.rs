@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use crate::decide::event::{Act, Event};
 use crate::decide::labels::Labels;
@@ -14,6 +15,7 @@ use crate::embed::EmbeddingSpace;
 use crate::index::{HnswValidParams, IndexChoice, SnapshotKey, VectorIndex};
 use crate::types::{Generation, ImageId, PointOffset, Vectors};
 
+use super::changes::Saving;
 use super::clusterings::{Places, places};
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, NearRows};
@@ -21,6 +23,7 @@ use super::live::Followed;
 use super::lock::{lock, now_ms, read, write};
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
 use super::requests::RequestKey;
+use super::revisions::{Deletions, Revisions};
 use super::state::{Derived, Row, Rows, Snapshot, State, count_votes, decide_all};
 
 /// How a collection is kept.
@@ -52,6 +55,10 @@ pub struct Collection {
     pub(super) followed: Mutex<Option<Followed>>,
     /// Held by the one who begins to follow a clustering; taken before the writer's turn.
     pub(super) beginning: Mutex<()>,
+    /// The tick of the last change of a decision.
+    pub(super) ticks: watch::Sender<u64>,
+    /// Held by the one who saves revisions; taken before the writer's turn.
+    pub(super) saving: Mutex<Saving>,
 }
 
 /// The right to change a collection, held by one thread at a time.
@@ -97,6 +104,7 @@ impl Collection {
             next_cluster: saved.next_cluster.max(1),
             derived: Arc::new(Derived::default()),
             live: None,
+            revisions: Arc::new(Revisions::default()),
             compactions: 0,
         };
         let fingerprints = store.fingerprints()?;
@@ -113,8 +121,11 @@ impl Collection {
             pool,
             followed: Mutex::new(None),
             beginning: Mutex::new(()),
+            ticks: watch::Sender::new(0),
+            saving: Mutex::default(),
         };
         collection.derive_active()?;
+        collection.take_up_revisions(&log.deletions);
         Ok(collection)
     }
 
@@ -128,6 +139,15 @@ impl Collection {
         let derived = derive(&read(&self.state), &places, None);
         write(&self.state).derived = Arc::new(derived);
         Ok(())
+    }
+
+    /// Takes up what was told before this start. It is derived: where it is damaged, everything is told anew.
+    fn take_up_revisions(&self, deletions: &Deletions) {
+        let saved = self.store.revisions().unwrap_or_else(|error| {
+            tracing::warn!(%error, collection = self.name(), "every decision is told anew");
+            None
+        });
+        write(&self.state).restore_revisions(saved, deletions);
     }
 
     /// Its name.
@@ -177,7 +197,7 @@ impl Collection {
     }
 
     /// Whether the collection is being deleted.
-    pub(super) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
@@ -185,6 +205,8 @@ impl Collection {
     pub(super) fn close(&self) {
         let _turn = lock(&self.writer);
         self.closed.store(true, Ordering::Release);
+        // Whoever waits for changes waits in vain.
+        self.ticks.send_modify(|_| {});
     }
 }
 
@@ -222,8 +244,21 @@ impl Writer<'_> {
         Ok((sequence, hash, event))
     }
 
-    /// Publishes a change of the state; the store has it already.
+    /// Publishes a change of the state; the store has it already. This is the one way for decisions to change: what
+    /// differs from what was told gets a new revision, and whoever waits for changes is woken.
     pub(super) fn publish<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = write(&self.collection.state);
+        let result = change(&mut state);
+        let told = state.tell();
+        drop(state);
+        if let Some(tick) = told {
+            self.collection.ticks.send_replace(tick);
+        }
+        result
+    }
+
+    /// Publishes a change that no decision feels, such as of an index: nothing is compared.
+    pub(super) fn publish_aside<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         change(&mut write(&self.collection.state))
     }
 
@@ -329,13 +364,14 @@ fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64)
 }
 
 /// What the log folds to.
-struct Folded {
-    labels: Labels,
-    policy: Policy,
-    policy_version: u64,
+pub(super) struct Folded {
+    pub(super) labels: Labels,
+    pub(super) policy: Policy,
+    pub(super) policy_version: u64,
     policy_ms: i64,
-    events: u64,
-    last_hash: [u8; 32],
+    pub(super) events: u64,
+    pub(super) last_hash: [u8; 32],
+    deletions: Deletions,
 }
 
 fn load_log(store: &CollectionStore, created_ms: i64) -> Result<Folded, EngineError> {
@@ -346,15 +382,18 @@ fn load_log(store: &CollectionStore, created_ms: i64) -> Result<Folded, EngineEr
         policy_ms: created_ms,
         events: 0,
         last_hash: [0; 32],
+        deletions: Deletions::default(),
     };
     folded.last_hash = store.scan_log(|sequence, event: Event| {
         folded.events = sequence;
+        folded.deletions.note_time(event.at_ms);
         match event.act {
             Act::Verdict(verdict) => folded.labels.apply(sequence, &verdict),
             Act::SetPolicy { version, policy } => {
                 (folded.policy, folded.policy_version, folded.policy_ms) = (policy, version, event.at_ms);
             }
-            Act::Delete { .. } | Act::Activate { .. } => {}
+            Act::Delete { images, .. } => folded.deletions.note(sequence, &images),
+            Act::Activate { .. } => {}
         }
     })?;
     Ok(folded)

@@ -252,7 +252,8 @@ impl From<EngineError> for OperationFailure {
             | EngineError::Invalid { .. }
             | EngineError::Precondition { .. }
             | EngineError::NotAllowed { .. }
-            | EngineError::Exhausted { .. } => FailureKind::Precondition,
+            | EngineError::Exhausted { .. }
+            | EngineError::OutOfRange { .. } => FailureKind::Precondition,
             EngineError::Store(_) | EngineError::Internal(_) => FailureKind::Internal,
         };
         Self { kind, message: error.to_string() }

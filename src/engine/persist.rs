@@ -1,5 +1,8 @@
 //! The engine's records and where they lie: the typed side of the store.
 
+mod entries;
+mod revisions;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -25,7 +28,7 @@ use super::requests::{RequestKey, RequestRecord};
 const CHUNK_ENTRIES_MAX: usize = 10_000;
 /// The collection number of what belongs to the daemon as a whole.
 const DAEMON: u32 = 0;
-const STATE: &str = "state";
+pub(super) const STATE: &str = "state";
 
 /// A collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,6 +13,7 @@ use super::clusterings::{ClusteringHead, Place};
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, Near, NearRows, nearer};
 use super::live::LiveView;
+use super::revisions::Revisions;
 
 /// One stored image, by offset.
 #[derive(Debug, Clone, Copy)]
@@ -121,6 +122,8 @@ pub(super) struct State {
     pub(super) derived: Arc<Derived>,
     /// The active clustering followed through adds and deletes, where it is by DBSCAN.
     pub(super) live: Option<Arc<LiveView>>,
+    /// What readers were told of each row's decision.
+    pub(super) revisions: Arc<Revisions>,
     /// How often rows were renumbered since the start.
     pub(super) compactions: u64,
 }
@@ -138,6 +141,7 @@ pub(super) struct Snapshot {
     pub(super) policy_ms: i64,
     pub(super) active: Option<Arc<ClusteringHead>>,
     pub(super) live: Option<Arc<LiveView>>,
+    pub(super) revisions: Arc<Revisions>,
 }
 
 impl Snapshot {
@@ -164,6 +168,7 @@ impl State {
             policy_ms: self.policy_ms,
             active: self.active_head().map(Arc::clone),
             live: self.live().map(Arc::clone),
+            revisions: Arc::clone(&self.revisions),
         }
     }
 

@@ -49,6 +49,13 @@ impl Upkeep {
                     }
                 }
                 for collection in &open {
+                    if let Err(error) = collection.save_revisions(false)
+                        && !collection.is_closed()
+                    {
+                        tracing::error!(%error, collection = collection.name(), "revisions were not saved");
+                    }
+                }
+                for collection in &open {
                     if let Err(error) = collection.renew_index(&stop) {
                         tracing::error!(%error, collection = collection.name(), "the index was not renewed");
                     }
@@ -128,7 +135,7 @@ impl Collection {
                 index.remove(offset)?;
             }
         }
-        writer.publish(|state| state.index = index);
+        writer.publish_aside(|state| state.index = index);
         Ok(())
     }
 }

@@ -59,6 +59,7 @@ impl AdminService for Admin {
             clusterings_kept: config.clusterings_kept as u32,
             image_side_px_max: SIDE_MAX,
             fetch_streams_max: fetch::STREAMS_MAX as u32,
+            watch_streams_max: super::watch::WATCHERS_MAX as u32,
             request_seconds_max: config.request_time_max.as_secs_f64(),
         };
         Ok(Response::new(proto::GetServerInfoResponse {

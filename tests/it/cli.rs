@@ -1,5 +1,6 @@
 //! The real binary, as a person or a script runs it. The fake model (a colour grid) makes it fast.
 
+mod follow;
 mod names;
 
 use std::fs;

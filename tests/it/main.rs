@@ -20,6 +20,7 @@ mod clusterings;
 mod decisions;
 mod decisions_rules;
 mod durability;
+mod events;
 mod fetch;
 mod large;
 mod live;
@@ -28,6 +29,7 @@ mod requests;
 mod schedule;
 mod sources;
 mod suggest;
+mod watch;
 mod wire;
 
 mod cli;
