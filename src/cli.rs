@@ -36,6 +36,7 @@ mod table;
 mod temporary;
 mod upload;
 mod verdict;
+mod verify;
 mod walk;
 mod words;
 
@@ -51,7 +52,7 @@ use output::Output;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  failed
+  1  failed, or `verify` found a problem
   2  wrong usage: an unknown flag, a value out of range, a labels file that can't be used
   3  partly done: some images were rejected or could not be handled (for `demo` rejected images are no fault)
   4  the daemon can't be reached
@@ -123,6 +124,7 @@ enum Command {
     Policy(policy::PolicyArgs),
     Operations(operations::OperationsArgs),
     Stats(stats::StatsArgs),
+    Verify(verify::VerifyArgs),
 }
 
 /// How a command that did not fail ended.
@@ -180,6 +182,7 @@ async fn dispatch(cli: Cli, out: &mut Output) -> Result<Outcome, CliError> {
         Command::Serve(args) => local::serve(args, out).await,
         Command::Config(args) => local::config(args, out),
         Command::Simulate(args) => simulate::run(args, out).await,
+        Command::Verify(verify::VerifyArgs { data: Some(data) }) => verify::offline(data, out).await,
         command => {
             let client = Client::connect(&cli.global.server, &cli.global.collection).await?;
             call(command, client, out).await
@@ -209,6 +212,7 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Policy(args) => policy::run(args, client, out).await,
         Command::Operations(args) => operations::run(args, client, out).await,
         Command::Stats(_) => stats::run(client, out).await,
+        Command::Verify(_) => verify::run(client, out).await,
         Command::Demo(_)
         | Command::Setup(_)
         | Command::Serve(_)

@@ -33,6 +33,7 @@ mod state;
 mod suggest;
 mod upkeep;
 mod verdict;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -72,6 +73,7 @@ pub use self::requests::RequestKey;
 pub use self::revisions::ChangePoint;
 pub use self::suggest::Suggestion;
 pub use self::verdict::{NewVerdict, Target, VerdictAnswer};
+pub use self::verify::{PROBLEMS_LISTED_MAX, Progress, VerifyProblem, VerifyReport, verify_store};
 
 use self::add::Adder;
 use self::collection::Keeping;

@@ -15,6 +15,7 @@ mod inflight;
 mod page;
 mod status;
 mod token;
+mod verify;
 mod watch;
 
 use std::sync::Arc;

@@ -150,6 +150,11 @@ impl Collection {
         write(&self.state).restore_revisions(saved, deletions);
     }
 
+    /// What the log folds to now.
+    pub(super) fn fold(&self) -> Result<Folded, EngineError> {
+        load_log(&self.store, self.record.created_ms)
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.record.name

@@ -4,6 +4,7 @@
 //! The clustering itself stays as it was made, with its members and what was judged of them; decisions rest on it. What
 //! is followed is derived state, beside it: built from the vectors after a start, never the only copy of anything.
 
+mod check;
 mod view;
 
 use std::collections::HashMap;

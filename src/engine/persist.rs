@@ -24,6 +24,8 @@ use super::lock::now_ms;
 use super::operations::OperationStatus;
 use super::requests::{RequestKey, RequestRecord};
 
+pub(super) use self::revisions::RevisionsRecord;
+
 /// Members, or bars of a plot, in one record.
 const CHUNK_ENTRIES_MAX: usize = 10_000;
 /// The collection number of what belongs to the daemon as a whole.

@@ -115,6 +115,15 @@ impl AdminService for Admin {
         }))
     }
 
+    async fn verify(
+        &self,
+        _: Request<proto::VerifyRequest>,
+    ) -> Result<Response<proto::VerifyResponse>, Status> {
+        let engine = Arc::clone(&self.0.engine);
+        let operation = blocking(move || engine.verify()).await?.status();
+        Ok(Response::new(proto::VerifyResponse { operation: Some(convert::operation(&operation)) }))
+    }
+
     async fn get_operation(
         &self,
         request: Request<proto::GetOperationRequest>,

@@ -29,6 +29,7 @@ mod requests;
 mod schedule;
 mod sources;
 mod suggest;
+mod verify;
 mod watch;
 mod wire;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::error::EngineError;
 use crate::engine::revisions::{SavedHead, SavedRevision, SavedRevisions};
-use crate::store::{Keys, StoreError, scan};
+use crate::store::{Keys, Store, StoreError, scan};
 
 use super::{Batch, CHUNK_ENTRIES_MAX, CollectionStore};
 
@@ -45,6 +45,11 @@ impl CollectionStore {
             ControlFlow::Continue(())
         })?;
         Ok(chunks)
+    }
+
+    /// The store below, and the collection's number in it.
+    pub(in crate::engine) fn raw(&self) -> (&dyn Store, u32) {
+        (self.store(), self.number)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Following decisions, and the log, from the command line.
+//! Following decisions, the log and verification from the command line.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -50,7 +50,7 @@ fn changes_are_lines() {
 }
 
 #[test]
-fn the_log_is_a_table() {
+fn the_log_is_a_table_and_a_store_is_verified() {
     let (_folder, images) = two_colours();
     let daemon = Daemon::start();
     daemon.add(&images).code(0);
@@ -68,4 +68,6 @@ fn the_log_is_a_table() {
     let one = daemon.run(["log", "--limit", "1", "--kind", "verdict,deletion"]).code(0).json();
     assert_eq!(one["events"].as_array().unwrap().len(), 1);
     assert_eq!(one["events"][0]["sequence"], 1);
+    let found = daemon.run(["verify"]).code(0).json();
+    assert_eq!((&found["problems"], &found["collections"]), (&0.into(), &1.into()));
 }
