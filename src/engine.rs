@@ -5,6 +5,7 @@
 //! an asynchronous caller puts them on a thread where that is allowed.
 
 mod add;
+mod changes;
 mod clusterings;
 mod collection;
 mod collections;
@@ -13,6 +14,7 @@ mod delete;
 mod duplicates;
 mod error;
 mod evaluate;
+mod events;
 mod evidence;
 mod filter;
 mod import;
@@ -29,6 +31,7 @@ mod query;
 mod recluster;
 mod requests;
 mod review;
+mod revisions;
 mod schedule;
 mod sources;
 mod state;
@@ -36,6 +39,7 @@ mod suggest;
 mod undo;
 mod upkeep;
 mod verdict;
+mod verify;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -52,6 +56,7 @@ use crate::index::{HnswParams, IndexChoice};
 use crate::store::{Durability, Store};
 
 pub use self::add::{Added, GROUP_IMAGES_MAX, NewSource, SOURCES_MAX, TOO_MANY_SOURCES};
+pub use self::changes::{Changes, HeldPoint, POINT_EXPIRED, POINT_LASTS_MS};
 pub use self::clusterings::{ClusterHead, ClusteringHead, MemberRecord, ReachabilityRecord};
 pub use self::collection::Collection;
 pub use self::collections::NewCollection;
@@ -62,6 +67,7 @@ pub use self::duplicates::{
 };
 pub use self::error::EngineError;
 pub use self::evaluate::{EvaluateOptions, Evaluation, Named, TRUE_LABELS_MAX, TrueLabel};
+pub use self::events::{EventKind, LogEntry, LogFilter, LogPage, NamedImages};
 pub use self::filter::{FILTER_IDS_MAX, Filter};
 pub use self::ingest::{AddError, Ingest, IngestTask, check_source};
 pub use self::likeness::Thresholds;
@@ -78,9 +84,11 @@ pub use self::requests::RequestKey;
 pub use self::review::{
     AnswerTaken, DecisionChange, ITEM_STALE, NewAnswer, NextReview, Preview, Proposal, ReviewItem,
 };
+pub use self::revisions::ChangePoint;
 pub use self::suggest::Suggestion;
 pub use self::undo::{NewUndo, Undone};
 pub use self::verdict::{NewVerdict, Target, VerdictAnswer};
+pub use self::verify::{PROBLEMS_LISTED_MAX, Progress, VerifyProblem, VerifyReport, verify_store};
 
 use self::add::Adder;
 use self::collection::Keeping;
@@ -185,8 +193,6 @@ impl Engine {
             persist,
         };
         engine.open_collections()?;
-        // So that no decision looks other than before the restart.
-        engine.collections().iter().try_for_each(|collection| collection.settle())?;
         engine.purge_requests()?;
         Ok(engine)
     }
@@ -358,7 +364,17 @@ impl Engine {
             collection.store.commit(batch)?;
         }
         drop(writer);
-        let (operations, handle) = (Arc::clone(&self.operations), Arc::clone(&operation));
+        self.run(&operation, work);
+        Ok(operation)
+    }
+
+    /// Does the work of an operation on a thread of its own.
+    fn run(
+        &self,
+        operation: &Arc<Operation>,
+        work: impl FnOnce(&Operation) -> Result<OperationResult, EngineError> + Send + 'static,
+    ) {
+        let (operations, handle) = (Arc::clone(&self.operations), Arc::clone(operation));
         let run = move || {
             let attempt = std::panic::AssertUnwindSafe(|| work(&handle));
             let result = std::panic::catch_unwind(attempt)
@@ -373,10 +389,9 @@ impl Engine {
             Ok(thread) => self.keep_thread(thread),
             Err(error) => {
                 let error = EngineError::Internal(format!("can't start a thread: {error}"));
-                self.operations.finish(&operation, Err(error.into()));
+                self.operations.finish(operation, Err(error.into()));
             }
         }
-        Ok(operation)
     }
 
     /// The operation that this request started before: whatever became of the data since, a retry gets it.
@@ -422,6 +437,9 @@ impl Engine {
         for Open { collection, adder, .. } in open {
             adder.stop();
             collection.save_index();
+            if let Err(error) = collection.save_revisions(true) {
+                tracing::warn!(%error, collection = collection.name(), "revisions were not saved");
+            }
         }
     }
 }

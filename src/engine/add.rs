@@ -65,6 +65,8 @@ pub struct Added {
     pub new: bool,
     /// The decision it got.
     pub decision: Decision,
+    /// That decision's revision.
+    pub revision: u64,
     /// Its cluster in the active clustering, where that is followed.
     pub cluster: Option<ClusterId>,
 }
@@ -435,7 +437,9 @@ fn answer(collection: &Collection, placed: Vec<Placed>) {
         let offset = snapshot.rows.offset(&image);
         let decision =
             offset.map_or(Decision::UNJUDGED, |offset| snapshot.derived.decisions[offset as usize]);
+        let revision =
+            offset.and_then(|offset| snapshot.revisions.told(offset)).map_or(0, |told| told.revision);
         let cluster = offset.and_then(|offset| snapshot.cluster_of(offset));
-        reply(Ok(Added { image, new, decision, cluster }));
+        reply(Ok(Added { image, new, decision, revision, cluster }));
     }
 }

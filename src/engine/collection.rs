@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use crate::decide::event::{Act, Event};
 use crate::decide::fold::{Fold, undone};
@@ -15,6 +16,7 @@ use crate::embed::EmbeddingSpace;
 use crate::index::{HnswValidParams, IndexChoice, SnapshotKey, VectorIndex};
 use crate::types::{Generation, ImageId, PointOffset, Vectors};
 
+use super::changes::Saving;
 use super::clusterings::{Places, places};
 use super::duplicates::FoundDuplicates;
 use super::error::EngineError;
@@ -26,6 +28,7 @@ use super::originals::Departed;
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
 use super::requests::RequestKey;
 use super::review::Review;
+use super::revisions::{Deletions, Revisions};
 use super::state::{Derived, Row, Rows, Snapshot, State};
 
 /// How a collection is kept.
@@ -60,6 +63,10 @@ pub struct Collection {
     pub(super) review: Review,
     /// The near-duplicates found last; locked while they are looked for.
     pub(super) duplicates: Mutex<Option<FoundDuplicates>>,
+    /// The tick of the last change of a decision.
+    pub(super) ticks: watch::Sender<u64>,
+    /// Held by the one who saves revisions; taken before the writer's turn.
+    pub(super) saving: Mutex<Saving>,
 }
 
 /// The right to change a collection, held by one thread at a time.
@@ -113,6 +120,7 @@ impl Collection {
             next_cluster: saved.next_cluster.max(1),
             derived: Arc::new(Derived::default()),
             live: None,
+            revisions: Arc::new(Revisions::default()),
             compactions: 0,
         };
         let [evidence, seen] = evidence_of(&state, &state.labels);
@@ -131,8 +139,13 @@ impl Collection {
             beginning: Mutex::new(()),
             review,
             duplicates: Mutex::new(None),
+            ticks: watch::Sender::new(0),
+            saving: Mutex::default(),
         };
         collection.derive_active()?;
+        // So that no decision looks other than before the restart.
+        collection.settle()?;
+        collection.take_up_revisions(&log.deletions);
         Ok(collection)
     }
 
@@ -146,6 +159,20 @@ impl Collection {
         let derived = derive(&read(&self.state), &places, None);
         write(&self.state).derived = Arc::new(derived);
         Ok(())
+    }
+
+    /// Takes up what was told before this start. It is derived: where it is damaged, everything is told anew.
+    fn take_up_revisions(&self, deletions: &Deletions) {
+        let saved = self.store.revisions().unwrap_or_else(|error| {
+            tracing::warn!(%error, collection = self.name(), "every decision is told anew");
+            None
+        });
+        write(&self.state).restore_revisions(saved, deletions);
+    }
+
+    /// What the log folds to now.
+    pub(super) fn fold(&self) -> Result<Folded, EngineError> {
+        load_log(&self.store, self.record.created_ms)
     }
 
     /// Its name.
@@ -195,7 +222,7 @@ impl Collection {
     }
 
     /// Whether the collection is being deleted.
-    pub(super) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
@@ -203,6 +230,8 @@ impl Collection {
     pub(super) fn close(&self) {
         let _turn = lock(&self.writer);
         self.closed.store(true, Ordering::Release);
+        // Whoever waits for changes waits in vain.
+        self.ticks.send_modify(|_| {});
     }
 }
 
@@ -240,8 +269,21 @@ impl Writer<'_> {
         Ok((sequence, hash, event))
     }
 
-    /// Publishes a change of the state; the store has it already.
+    /// Publishes a change of the state; the store has it already. This is the one way for decisions to change: what
+    /// differs from what was told gets a new revision, and whoever waits for changes is woken.
     pub(super) fn publish<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = write(&self.collection.state);
+        let result = change(&mut state);
+        let told = state.tell();
+        drop(state);
+        if let Some(tick) = told {
+            self.collection.ticks.send_replace(tick);
+        }
+        result
+    }
+
+    /// Publishes a change that no decision feels, such as of an index: nothing is compared.
+    pub(super) fn publish_aside<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         change(&mut write(&self.collection.state))
     }
 
@@ -342,15 +384,16 @@ fn load_rows(
 }
 
 /// What the log folds to.
-struct Folded {
-    fold: Fold,
+pub(super) struct Folded {
+    pub(super) fold: Fold,
     undos: Vec<(u64, u64)>,
     judgements: u64,
-    policy: Policy,
-    policy_version: u64,
+    pub(super) policy: Policy,
+    pub(super) policy_version: u64,
     policy_ms: i64,
-    events: u64,
-    last_hash: [u8; 32],
+    pub(super) events: u64,
+    pub(super) last_hash: [u8; 32],
+    deletions: Deletions,
 }
 
 /// Reads the log twice, so that it need not be in memory: first for what is undone.
@@ -364,16 +407,19 @@ fn load_log(store: &CollectionStore, created_ms: i64) -> Result<Folded, EngineEr
         policy_ms: created_ms,
         events: 0,
         last_hash: [0; 32],
+        deletions: Deletions::default(),
     };
     folded.last_hash = store.scan_log(|sequence, event: Event| {
         folded.events = sequence;
+        folded.deletions.note_time(event.at_ms);
         match event.act {
             Act::Undo { event } => folded.undos.push((sequence, event)),
             Act::Answer(_) => folded.judgements += 1,
             Act::SetPolicy { version, policy } => {
                 (folded.policy, folded.policy_version, folded.policy_ms) = (policy, version, event.at_ms);
             }
-            Act::Verdict(_) | Act::Delete { .. } | Act::Activate { .. } => {}
+            Act::Delete { images, .. } => folded.deletions.note(sequence, &images),
+            Act::Verdict(_) | Act::Activate { .. } => {}
         }
     })?;
     folded.fold = fold_log(store, &folded.undos)?;

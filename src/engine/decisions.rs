@@ -17,6 +17,7 @@ use super::filter::Filter;
 use super::judged::assemble;
 use super::lock::{now_ms, read};
 use super::requests::RequestKey;
+use super::revisions::Revisions;
 use super::state::{Snapshot, facts};
 use super::verdict::{ACTOR_CHARACTERS_MAX, check_text};
 
@@ -30,6 +31,8 @@ pub struct FullDecision {
     pub image: ImageId,
     /// The decision.
     pub decision: Decision,
+    /// Its revision.
+    pub revision: u64,
     /// Its sources' keys.
     pub source_keys: Vec<String>,
     /// What it rests on.
@@ -63,10 +66,17 @@ pub struct Explanation {
 #[derive(Clone)]
 pub struct Look(Snapshot);
 
+impl Look {
+    /// What readers are told of it.
+    pub(super) fn revisions(&self) -> &Revisions {
+        &self.0.revisions
+    }
+}
+
 /// A consistent look at all decisions.
 pub struct DecisionReader<'a> {
-    collection: &'a Collection,
-    snapshot: Snapshot,
+    pub(super) collection: &'a Collection,
+    pub(super) snapshot: Snapshot,
 }
 
 impl Collection {
@@ -174,6 +184,7 @@ impl DecisionReader<'_> {
             found.push(FullDecision {
                 image,
                 decision,
+                revision: self.revision(&image),
                 source_keys: sources.into_iter().map(|source| source.key).collect(),
                 detail: detail(decision, &facts, &snapshot.policy),
                 facts,

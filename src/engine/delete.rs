@@ -219,6 +219,7 @@ impl State {
         });
         (self.rows, self.vectors, self.index) = (Arc::new(rows), vectors, index);
         self.compactions += 1;
+        Arc::make_mut(&mut self.revisions).keep(&offsets);
         if let Some(live) = self.live.as_mut() {
             Arc::make_mut(live).keep(&offsets);
         }

@@ -57,6 +57,25 @@ impl Filter {
         *self == by_image
     }
 
+    /// Whether changes of decisions alone say who is selected.
+    ///
+    /// # Errors
+    /// A field that an image can begin or cease to match without a change of its decision.
+    pub fn check_followed(&self) -> Result<(), EngineError> {
+        let unfit = [
+            ("filter.source_prefix", !self.source_prefix.is_empty()),
+            ("filter.tags", !self.tags.is_empty()),
+            ("filter.cluster_ids", !self.clusters.is_empty()),
+            ("filter.noise", self.noise),
+        ];
+        match unfit.into_iter().find(|(_, set)| *set) {
+            Some((field, _)) => {
+                Err(EngineError::invalid(field, "can't be followed: it does not go with changes"))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether sources have to be read.
     fn needs_header(&self) -> bool {
         !self.source_prefix.is_empty() || !self.tags.is_empty()

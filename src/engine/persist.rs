@@ -1,7 +1,9 @@
 //! The engine's records and where they lie: the typed side of the store.
 
 mod batch;
+mod entries;
 mod measures;
+mod revisions;
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -25,12 +27,13 @@ use super::operations::OperationStatus;
 use super::requests::{RequestKey, RequestRecord};
 
 pub(super) use self::batch::Batch;
+pub(super) use self::revisions::RevisionsRecord;
 
 /// Members, or bars of a plot, in one record.
 const CHUNK_ENTRIES_MAX: usize = 10_000;
 /// The collection number of what belongs to the daemon as a whole.
 const DAEMON: u32 = 0;
-const STATE: &str = "state";
+pub(super) const STATE: &str = "state";
 
 /// A collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ use super::evidence::{EvidenceSets, Near, NearRows};
 use super::live::LiveView;
 use super::originals::{Departed, Twins};
 use super::review::Scorer;
+use super::revisions::Revisions;
 
 /// One stored image, by offset.
 #[derive(Debug, Clone, Copy)]
@@ -149,6 +150,8 @@ pub(super) struct State {
     pub(super) derived: Arc<Derived>,
     /// The active clustering followed through adds and deletes, where it is by DBSCAN.
     pub(super) live: Option<Arc<LiveView>>,
+    /// What readers were told of each row's decision.
+    pub(super) revisions: Arc<Revisions>,
     /// How often rows were renumbered since the start.
     pub(super) compactions: u64,
 }
@@ -171,6 +174,7 @@ pub(super) struct Snapshot {
     pub(super) policy_ms: i64,
     pub(super) active: Option<Arc<ClusteringHead>>,
     pub(super) live: Option<Arc<LiveView>>,
+    pub(super) revisions: Arc<Revisions>,
 }
 
 impl Snapshot {
@@ -202,6 +206,7 @@ impl State {
             policy_ms: self.policy_ms,
             active: self.active_head().map(Arc::clone),
             live: self.live().map(Arc::clone),
+            revisions: Arc::clone(&self.revisions),
         }
     }
 

@@ -24,6 +24,13 @@ pub(super) fn keep_up(collections: &RwLock<BTreeMap<String, Open>>, stop: &Atomi
         }
     }
     for collection in &open {
+        if let Err(error) = collection.save_revisions(false)
+            && !collection.is_closed()
+        {
+            tracing::error!(%error, collection = collection.name(), "revisions were not saved");
+        }
+    }
+    for collection in &open {
         if let Err(error) = collection.renew_index(stop) {
             tracing::error!(%error, collection = collection.name(), "the index was not renewed");
         }
@@ -78,7 +85,7 @@ impl Collection {
                 index.remove(offset)?;
             }
         }
-        writer.publish(|state| state.index = index);
+        writer.publish_aside(|state| state.index = index);
         Ok(())
     }
 }

@@ -22,6 +22,7 @@ mod decisions_rules;
 mod defects;
 mod duplicates;
 mod durability;
+mod events;
 mod fetch;
 mod fold;
 mod large;
@@ -33,6 +34,8 @@ mod review_core;
 mod schedule;
 mod sources;
 mod suggest;
+mod verify;
+mod watch;
 mod wire;
 
 mod cli;

@@ -225,6 +225,7 @@ fn all_of_a_collection_is_under_its_prefixes() {
             Keys::reachability(collection, 1, 2),
             Keys::image_at(collection, "a/b.jpg", &id),
             Keys::measures(collection, &id),
+            Keys::revisions(collection, 1),
         ]
     };
     let under =

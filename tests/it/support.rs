@@ -456,6 +456,12 @@ impl TestDaemon {
         self.daemon.stop().await;
     }
 
+    /// Stops in order; its store stays, in `data` below the folder.
+    pub(crate) async fn stopped(self) -> TempDir {
+        self.daemon.stop().await;
+        self.folder
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.daemon.address()

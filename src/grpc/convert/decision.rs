@@ -53,13 +53,14 @@ fn side_from(side: proto::Side) -> Result<Side, Status> {
     }
 }
 
-pub(in crate::grpc) fn basic_decision(image: &ImageId, decision: Decision) -> proto::Decision {
+pub(in crate::grpc) fn basic_decision(image: &ImageId, decision: Decision, revision: u64) -> proto::Decision {
     proto::Decision {
         image_id: image.to_string(),
         decision: kind(decision.kind).into(),
         provisional_side: side(decision.side).into(),
         confidence: f64::from(decision.confidence),
         reason: reason(decision.reason).into(),
+        revision,
         ..Default::default()
     }
 }
@@ -85,7 +86,7 @@ pub(in crate::grpc) fn full_decision(full: FullDecision) -> proto::Decision {
         detail: full.detail,
         source_keys: full.source_keys,
         evidence: Some(evidence),
-        ..basic_decision(&full.image, full.decision)
+        ..basic_decision(&full.image, full.decision, full.revision)
     }
 }
 

@@ -133,7 +133,7 @@ pub(in crate::grpc) fn outcome(
                 key,
                 status: status.into(),
                 image_id: added.image.to_string(),
-                decision: Some(basic_decision(&added.image, added.decision)),
+                decision: Some(basic_decision(&added.image, added.decision, added.revision)),
                 cluster_id: added.cluster.map(|cluster| cluster.0),
                 ..Default::default()
             }
