@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Below this sharpness a picture is blurred: its steepest edges take about three pixels of a thumbnail's 320 or more,
 /// as after a Gaussian of 1.3 pixels or a motion of 7.
-pub(super) const BLURRED_SHARPNESS: f32 = 0.35;
+pub(super) const BLURRED_SHARPNESS: f32 = 0.36;
 /// Below this standard deviation of every channel, in levels of 255, a picture has no structure.
 pub(super) const UNIFORM_DEVIATION: f32 = 6.0;
 /// Below this entropy, in bits, a picture says next to nothing: nine pixels in ten of one tone.
@@ -31,6 +31,8 @@ const EDGE_SHARE: f32 = 0.01;
 const EDGE_REACH: usize = 4;
 /// An edge is at least so high, in levels of 255: below that it is noise or compression.
 const EDGE_HEIGHT_MIN: f32 = 8.0;
+/// Directions that edges are looked at along: across, down, and both diagonals, the last mirrored.
+const DIRECTIONS: [(usize, usize, bool); 4] = [(1, 0, false), (0, 1, false), (1, 1, false), (1, 1, true)];
 /// Pictures with a side below this, in pixels, have too few edges to tell.
 const SHARPNESS_SIDE_MIN: usize = 32;
 
@@ -163,7 +165,6 @@ pub(super) fn sharpness(luma: &[u8], width: usize, height: usize) -> Option<f32>
     if width.min(height) < SHARPNESS_SIDE_MIN {
         return None;
     }
-    const DIRECTIONS: [(usize, usize, bool); 4] = [(1, 0, false), (0, 1, false), (1, 1, false), (1, 1, true)];
     let ratio = |(dx, dy, mirrored): (usize, usize, bool)| {
         let differences =
             |reach: usize| differences(luma, (width, height), (dx * reach, dy * reach), mirrored);

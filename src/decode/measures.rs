@@ -31,7 +31,7 @@ pub struct Measures {
 impl Measures {
     /// Measures RGB pixels, 8 bits each, shape (`height`, `width`, 3).
     pub fn of(rgb: &[u8], width: usize, height: usize) -> Self {
-        let luma: Vec<u8> = rgb.as_chunks::<3>().0.iter().map(luma).collect();
+        let luma: Vec<u8> = rgb.as_chunks::<3>().0.iter().copied().map(luma).collect();
         let deviation = defects::deviation(rgb);
         let structured = deviation >= defects::UNIFORM_DEVIATION;
         Self {
@@ -58,6 +58,6 @@ impl Measures {
 }
 
 /// Luma by the weights of ITU-R BT.601 in 256ths, [0, 255].
-fn luma(&[red, green, blue]: &[u8; 3]) -> u8 {
+fn luma([red, green, blue]: [u8; 3]) -> u8 {
     ((77 * u32::from(red) + 150 * u32::from(green) + 29 * u32::from(blue) + 128) >> 8) as u8
 }

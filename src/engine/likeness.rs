@@ -10,9 +10,9 @@ use crate::decode::PerceptualHash;
 use crate::types::{ImageId, cosine_distance};
 
 /// The share of the cosine threshold within which a picture may be a crop of the other: the embedding hardly minds.
-const CROP_DISTANCE_SHARE: f64 = 0.1875;
+const CROP_DISTANCE_SHARE: f64 = 0.2;
 /// The share of the hash threshold that the parts of a crop may differ by, at the place where it lies in the other.
-const CROP_HASH_SHARE: f64 = 0.77;
+const CROP_HASH_SHARE: f64 = 0.8;
 /// The share of a crop's parts that may differ from the original's where both lie as they are.
 const CROP_PARTS_MAX: f32 = 0.42;
 

@@ -146,6 +146,10 @@ async fn new_images_are_decided_as_they_arrive() {
 async fn nothing_is_discarded_while_only_discard_was_judged() {
     let daemon = TestDaemon::start().await;
     daemon.add_new(groups(1..3, 4)).await;
+    // Pictures of one group are near-duplicates as well, which is not what this is about.
+    let policy = Some(proto::Policy { duplicate_distance: Some(0.0), ..Default::default() });
+    let request = proto::SetPolicyRequest { policy, ..Default::default() };
+    daemon.collections().set_policy(request).await.unwrap();
     daemon.judge(Side::Discard, &[&id_of(&picture(1, 0))]).await.unwrap();
     let alike = daemon.decision(&id_of(&picture(1, 1))).await;
     check(&alike, DecisionKind::Review, Side::Discard, DecisionReason::OneSideJudged);
@@ -243,10 +247,16 @@ async fn an_explanation_names_every_rule_and_verdict() {
     let unlabelled = explain(&id_of(&picture(3, 0))).await;
     let rules: Vec<_> =
         unlabelled.rules.iter().map(|rule| rule.split(['(', ':']).next().unwrap().trim()).collect();
-    assert_eq!(
-        rules,
-        ["seen label", "implied label", "classifier", "inheritance", "standing verdict", "review"]
-    );
+    let expected = [
+        "seen label",
+        "near-duplicate",
+        "implied label",
+        "classifier",
+        "inheritance",
+        "standing verdict",
+        "review",
+    ];
+    assert_eq!(rules, expected);
     assert!(unlabelled.events.is_empty());
 }
 

@@ -100,7 +100,7 @@ fn other_strengths_are_found_as_well() {
         let blur = |picture: &RgbImage| image::imageops::blur(picture, sigma);
         check(&format!("Gaussian of {sigma} px"), Defect::Blurred, &blur);
     }
-    for length in [8, 11, 15, 21] {
+    for length in [9, 12, 15, 21] {
         for angle in [0.0, 0.4, 0.8, 1.6, 2.2] {
             let name = format!("motion of {length} px at {angle}");
             check(&name, Defect::Blurred, &|picture| moved(picture, length, angle));
@@ -165,23 +165,22 @@ fn measures_are_what_they_say() {
     assert_eq!((halves.sharpness, halves.deviation, halves.entropy), (Some(1.0), 127.5, 1.0));
     assert_eq!(halves.exposure.clipped, 0.5);
     assert_eq!(halves.exposure.partly_clipped, 0.0, "white is no loss");
-    let ramp = of(&RgbImage::from_fn(256, 64, |x, _| Rgb([x as u8; 3])));
-    let sharpness = ramp.sharpness.unwrap();
-    assert!((0.25..=0.3).contains(&sharpness), "{sharpness}");
+    let ramp = of(&RgbImage::from_fn(64, 64, |x, _| Rgb([4 * x as u8; 3])));
+    assert_eq!(ramp.sharpness, Some(0.25));
     assert_eq!(of(&RgbImage::from_fn(8, 8, |x, y| Rgb([(x * y) as u8; 3]))).sharpness, None, "too small");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn defects_are_told_and_filtered_by() {
     let daemon = TestDaemon::start().await;
-    let waves = |light: f64| {
+    let tiles = |light: f64| {
         png(&RgbImage::from_fn(64, 64, |x, y| {
-            let level = light * (0.5 + 0.5 * (f64::from(x * x + 3 * y) / 40.0).sin());
+            let level = light * f64::from(x / 8 * 5 % 7 + y / 8 * 3 % 11) / 16.0;
             Rgb([level as u8, (level * 0.9) as u8, (level * 0.8) as u8])
         }))
     };
-    let bright = daemon.add("bright", waves(240.0)).await.unwrap().image_id;
-    let dark = daemon.add("dark", waves(60.0)).await.unwrap().image_id;
+    let bright = daemon.add("bright", tiles(240.0)).await.unwrap().image_id;
+    let dark = daemon.add("dark", tiles(60.0)).await.unwrap().image_id;
     let blank = png(&RgbImage::from_pixel(64, 64, Rgb([200, 10, 10])));
     let blank = daemon.add("blank", blank).await.unwrap().image_id;
     let defects = |image: &proto::Image| image.defects().collect::<Vec<_>>();
@@ -190,7 +189,7 @@ async fn defects_are_told_and_filtered_by() {
     assert_eq!(defects(&image), [proto::Defect::Dark]);
     assert!(image.measures.unwrap().brightness <= 60);
     let listed: Vec<_> = daemon.list().await.iter().map(defects).collect();
-    let plain = vec![proto::Defect::Uniform, proto::Defect::LowEntropy];
+    let plain = [proto::Defect::Uniform, proto::Defect::LowEntropy];
     assert_eq!(listed[..2], [vec![], vec![proto::Defect::Dark]]);
     assert!(plain.iter().all(|defect| listed[2].contains(defect)), "{listed:?}");
 
@@ -201,7 +200,7 @@ async fn defects_are_told_and_filtered_by() {
         let images = daemon.images().list_images(request).await.unwrap().into_inner().images;
         images.into_iter().map(|image| image.image_id).collect::<Vec<_>>()
     };
-    assert_eq!(select(vec![proto::Defect::Dark]).await, [dark.clone()]);
+    assert_eq!(select(vec![proto::Defect::Dark]).await, std::slice::from_ref(&dark));
     assert_eq!(
         select(vec![proto::Defect::Dark, proto::Defect::Uniform]).await,
         [dark.clone(), blank.clone()]

@@ -32,6 +32,21 @@ fn half(picture: &RgbImage) -> RgbImage {
     imageops::resize(picture, picture.width() / 2, picture.height() / 2, FilterType::CatmullRom)
 }
 
+/// The same pixels in another file.
+fn bmp(picture: &RgbImage) -> Vec<u8> {
+    encoded(&DynamicImage::ImageRgb8(picture.clone()), ImageFormat::Bmp)
+}
+
+/// Half as large, with a black line below.
+fn captioned(picture: &RgbImage) -> RgbImage {
+    let mut small = half(picture);
+    let (width, height) = small.dimensions();
+    for y in height - height / 20..height {
+        (0..width).for_each(|x| small.put_pixel(x, y, Rgb([0; 3])));
+    }
+    small
+}
+
 async fn add(api: &Api, key: &str, bytes: Vec<u8>) -> proto::AddOutcome {
     let outcome = api.add(key, bytes).await.unwrap();
     assert_eq!(outcome.status(), proto::AddStatus::Added, "{outcome:?}");
@@ -60,11 +75,11 @@ fn is_stopped(decision: &proto::Decision) -> bool {
 async fn what_was_seen_and_discarded_is_stopped_at_the_door() {
     let daemon = TestDaemon::start().await;
     let original = add(&daemon, "original", png(&waves(1, 320, 240))).await.image_id;
-    let here_before = add(&daemon, "here before", jpeg(&waves(1, 320, 240))).await.image_id;
+    let here_before = add(&daemon, "here before", bmp(&waves(1, 320, 240))).await.image_id;
     daemon.judge(Side::Discard, &[&original]).await.unwrap();
     // What was there already feels it as what comes.
     assert!(is_stopped(&daemon.decision(&here_before).await));
-    let variant = add(&daemon, "variant", png(&half(&waves(1, 320, 240)))).await;
+    let variant = add(&daemon, "variant", png(&captioned(&waves(1, 320, 240)))).await;
     assert!(is_stopped(variant.decision.as_ref().unwrap()), "{variant:?}");
     let other = add(&daemon, "other", png(&waves(2, 320, 240))).await;
     assert!(!is_stopped(other.decision.as_ref().unwrap()), "{other:?}");
@@ -73,15 +88,15 @@ async fn what_was_seen_and_discarded_is_stopped_at_the_door() {
     let decision = told.decision.unwrap();
     let twin = decision.evidence.unwrap().duplicate_discard.unwrap();
     assert_eq!(twin.image_id, original);
-    assert!(twin.distance < 0.1 && twin.hash_distance < 0.1, "{twin:?}");
+    assert!(twin.distance < 0.2 && twin.hash_distance < 0.3, "{twin:?}");
     let rule = told.rules.iter().find(|rule| rule.starts_with("near-duplicate")).unwrap();
-    assert!(rule.contains(&original) && rule.contains("hash distance 0.0"), "{rule}");
+    assert!(rule.contains(&original) && rule.contains("hash distance 0."), "{rule}");
     assert!(decision.detail.contains(&original), "{}", decision.detail);
 
     // A look at the image itself decides; a kept image that is nearer does as well.
     daemon.judge(Side::Keep, &[&variant.image_id]).await.unwrap();
     assert_eq!(daemon.decision(&variant.image_id).await.reason(), DecisionReason::SeenLabel);
-    let again = add(&daemon, "again", jpeg(&half(&waves(1, 320, 240)))).await;
+    let again = add(&daemon, "again", bmp(&captioned(&waves(1, 320, 240)))).await;
     assert!(!is_stopped(again.decision.as_ref().unwrap()), "{again:?}");
     assert!(is_stopped(&daemon.decision(&here_before).await), "it is nearer to the discarded one");
     let told = explain(&daemon, &again.image_id).await.decision.unwrap().evidence.unwrap();
@@ -173,15 +188,25 @@ async fn the_policy_says_how_near() {
     set(0.0, 0.3).await.unwrap();
     assert!(!is_stopped(&daemon.decision(&variant).await), "turned off");
     let nothing = proto::FindDuplicatesRequest::default();
-    check_error(find(&daemon, nothing.clone()).await, Code::InvalidArgument, "", "duplicate_distance");
+    check_error(
+        find(&daemon, nothing.clone()).await,
+        Code::InvalidArgument,
+        "INVALID_FIELD",
+        "duplicate_distance",
+    );
     let asked = proto::FindDuplicatesRequest { distance: Some(0.5), ..nothing.clone() };
     assert_eq!(find(&daemon, asked).await.unwrap().total_groups, 1, "what the call says goes");
     set(1e-9, 0.3).await.unwrap();
     assert!(!is_stopped(&daemon.decision(&variant).await), "too far");
     set(0.8, 0.3).await.unwrap();
     assert!(is_stopped(&daemon.decision(&variant).await));
-    check_error(set(-0.1, 0.3).await, Code::InvalidArgument, "", "policy.duplicate_distance");
-    check_error(set(0.8, 0.0).await, Code::InvalidArgument, "", "policy.duplicate_hash_distance");
+    check_error(set(-0.1, 0.3).await, Code::InvalidArgument, "INVALID_FIELD", "policy.duplicate_distance");
+    check_error(
+        set(0.8, 0.0).await,
+        Code::InvalidArgument,
+        "INVALID_FIELD",
+        "policy.duplicate_hash_distance",
+    );
     let rows = [
         (Some(0.0), None, "distance"),
         (Some(2.1), None, "distance"),
@@ -189,7 +214,7 @@ async fn the_policy_says_how_near() {
     ];
     for (distance, hash_distance, field) in rows {
         let request = proto::FindDuplicatesRequest { distance, hash_distance, ..nothing.clone() };
-        check_error(find(&daemon, request).await, Code::InvalidArgument, "", field);
+        check_error(find(&daemon, request).await, Code::InvalidArgument, "INVALID_FIELD", field);
     }
 }
 
@@ -248,8 +273,10 @@ async fn the_keeper_has_most_pixels_then_bytes_then_age() {
     assert_eq!(some.groups.iter().map(keys).collect::<Vec<_>>(), [["1 first", "1 small"]]);
 }
 
-/// The near-duplicate set: file, group, variant.
-fn near_duplicates() -> Option<Vec<(String, String, String, Vec<u8>)>> {
+/// A picture of the near-duplicate set: file, group, variant, bytes.
+type Variant = (String, String, String, Vec<u8>);
+
+fn near_duplicates() -> Option<Vec<Variant>> {
     let folder = shared_data()?.join("neardup");
     let labels = std::fs::read_to_string(folder.join("labels.csv")).unwrap();
     let row = |line: &str| {
