@@ -66,7 +66,8 @@ pub enum Reason {
     Doubtful,
 }
 
-/// The labels within one cluster of the active clustering, counted over its members that are still stored.
+/// The labels within one cluster of the active clustering, counted over its members that are still stored; what was
+/// discarded as a duplicate speaks for nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Votes {
     /// Members.
@@ -87,7 +88,7 @@ impl Votes {
     /// Counts one member and its label.
     pub fn count(&mut self, label: Option<&Label>, distance_to_medoid: f32) {
         self.members += 1;
-        let Some(label) = label else { return };
+        let Some(label) = label.filter(|label| label.speaks()) else { return };
         let counter = match (label.side, label.seen) {
             (Side::Keep, true) => &mut self.seen_keep,
             (Side::Discard, true) => &mut self.seen_discard,

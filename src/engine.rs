@@ -437,6 +437,10 @@ impl Engine {
         for Open { collection, adder, .. } in open {
             adder.stop();
             collection.save_index();
+            // What is saved as told is what the next start finds.
+            if let Err(error) = collection.settle() {
+                tracing::warn!(%error, collection = collection.name(), "the classifier did not catch up");
+            }
             if let Err(error) = collection.save_revisions(true) {
                 tracing::warn!(%error, collection = collection.name(), "revisions were not saved");
             }

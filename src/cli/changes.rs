@@ -30,9 +30,10 @@ pub(super) async fn since(
     while let Some(answer) = answers.message().await?
         && !out.is_closed()
     {
-        lines(&answer.decisions, &answer.removals, out);
-        answer.decisions.iter().for_each(|decision| out.element(&object(decision)));
-        answer.removals.iter().for_each(|removal| out.element(&removed(removal)));
+        for change in in_order(&answer.decisions, &answer.removals) {
+            change.line(out);
+            out.element(&change.object());
+        }
         token = answer.token;
     }
     out.line(format!("token {token}"));
@@ -68,9 +69,10 @@ pub(super) async fn watch(
             Err(status) => break Err(status.into()),
         };
         token = answer.token;
-        lines(&answer.decisions, &answer.removals, out);
-        answer.decisions.iter().for_each(|decision| out.object(&object(decision)));
-        answer.removals.iter().for_each(|removal| out.object(&removed(removal)));
+        for change in in_order(&answer.decisions, &answer.removals) {
+            change.line(out);
+            out.object(&change.object());
+        }
         out.object(&json!({"token": token}));
         // Written now: whoever reads waits for it, and one who left is noticed.
         out.flush();
@@ -83,11 +85,37 @@ pub(super) async fn watch(
     end.map(|()| Outcome::Done)
 }
 
-fn lines(decisions: &[Decision], removals: &[Removal], out: &mut Output) {
-    decisions.iter().for_each(|decision| print(decision, out));
-    for removal in removals {
-        out.line(format!("{:42}{}", words::removal(removal.reason()), removal.image_id));
+/// One change.
+enum Change<'a> {
+    Decided(&'a Decision),
+    Removed(&'a Removal),
+}
+
+impl Change<'_> {
+    fn line(&self, out: &mut Output) {
+        match self {
+            Self::Decided(decision) => print(decision, out),
+            Self::Removed(removal) => {
+                out.line(format!("{:42}{}", words::removal(removal.reason()), removal.image_id));
+            }
+        }
     }
+
+    fn object(&self) -> Value {
+        match self {
+            Self::Decided(decision) => object(decision),
+            Self::Removed(removal) => removed(removal),
+        }
+    }
+}
+
+/// Changes in the order in which they came about, so that who applies one after the other ends with what is.
+fn in_order<'a>(decisions: &'a [Decision], removals: &'a [Removal]) -> Vec<Change<'a>> {
+    let decided = decisions.iter().map(|decision| (decision.revision, Change::Decided(decision)));
+    let removed = removals.iter().map(|removal| (removal.revision, Change::Removed(removal)));
+    let mut changes: Vec<(u64, Change)> = removed.chain(decided).collect();
+    changes.sort_by_key(|(revision, _)| *revision);
+    changes.into_iter().map(|(_, change)| change).collect()
 }
 
 /// A removal for machines.

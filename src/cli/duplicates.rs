@@ -1,9 +1,11 @@
 //! `culld duplicates`
 
+use std::collections::HashMap;
+
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::client::Client;
+use super::client::{Client, PAGE_SIZE};
 use super::error::CliError;
 use super::filter::FilterArgs;
 use super::output::Output;
@@ -11,7 +13,8 @@ use super::table::Table;
 use super::{Outcome, words};
 use crate::proto::set_verdict_request::Target;
 use crate::proto::{
-    DuplicateGroup, DuplicateMember, FindDuplicatesRequest, ImagesTarget, SetVerdictRequest, Side,
+    BatchGetDecisionsRequest, DecisionKind, DecisionReason, DuplicateGroup, DuplicateMember,
+    FindDuplicatesRequest, ImagesTarget, SetVerdictRequest, Side,
 };
 
 /// Groups asked for at a time.
@@ -20,7 +23,8 @@ const PAGE_GROUPS: u32 = 1000;
 /// Show groups of near-duplicates, the picture to keep first
 ///
 /// That is the one with the most pixels, of those the one with the most bytes, of those the one added first. With
-/// --discard the others are discarded as its duplicates, which says nothing of other pictures like them.
+/// --discard the others are discarded as its duplicates, which says nothing of other pictures like them. What you looked
+/// at yourself stays as you said, and a picture that you kept is the one to keep.
 ///
 /// Example: culld duplicates
 ///
@@ -125,7 +129,27 @@ async fn find(args: DuplicatesArgs, client: &mut Client) -> Result<Found, CliErr
     }
 }
 
-/// Discards all but the first of each group, or counts them.
+/// What people said of these images themselves.
+async fn seen_words(
+    members: &[DuplicateMember],
+    client: &mut Client,
+) -> Result<HashMap<String, DecisionKind>, CliError> {
+    let mut words = HashMap::new();
+    for some in members.chunks(PAGE_SIZE as usize) {
+        let request = BatchGetDecisionsRequest {
+            collection: client.collection.clone(),
+            image_ids: some.iter().map(|member| member.image_id.clone()).collect(),
+            ..Default::default()
+        };
+        let found = client.decisions.batch_get_decisions(request).await?.into_inner().decisions;
+        let seen = found.into_iter().filter(|one| one.reason() == DecisionReason::SeenLabel);
+        words.extend(seen.map(|one| (one.image_id.clone(), one.decision())));
+    }
+    Ok(words)
+}
+
+/// Discards all of each group but the one to keep and those that people looked at and kept, or counts them. A group
+/// whose best picture was looked at and discarded, and none kept, is left alone: nothing of it was wanted.
 async fn discard_all(
     groups: &[DuplicateGroup],
     really: bool,
@@ -134,12 +158,22 @@ async fn discard_all(
 ) -> Result<u64, CliError> {
     let mut discarded = 0;
     for group in groups {
-        let Some((keeper, others)) = group.members.split_first() else { continue };
-        discarded += others.len() as u64;
-        if !really {
+        let seen = seen_words(&group.members, client).await?;
+        let was = |member: &&DuplicateMember, kind| seen.get(&member.image_id) == Some(&kind);
+        let kept = group.members.iter().find(|member| was(member, DecisionKind::Keep));
+        let Some(keeper) = kept.or_else(|| group.members.first()) else { continue };
+        if was(&keeper, DecisionKind::Discard) {
             continue;
         }
-        let image_ids = others.iter().map(|member| member.image_id.clone()).collect();
+        let others = group
+            .members
+            .iter()
+            .filter(|member| member.image_id != keeper.image_id && !seen.contains_key(&member.image_id));
+        let image_ids: Vec<String> = others.map(|member| member.image_id.clone()).collect();
+        discarded += image_ids.len() as u64;
+        if !really || image_ids.is_empty() {
+            continue;
+        }
         let request = SetVerdictRequest {
             collection: client.collection.clone(),
             side: Side::Discard.into(),

@@ -26,6 +26,13 @@ pub struct Label {
     pub duplicate: bool,
 }
 
+impl Label {
+    /// Whether it says anything of other images: one that was discarded as a duplicate may be just what is needed.
+    pub fn speaks(&self) -> bool {
+        !self.duplicate
+    }
+}
+
 /// The labels of a collection. They belong to image ids: deleting an image leaves its label.
 ///
 /// Per image the last *seen* word wins; only where there is none, the last *implied* one.
@@ -98,7 +105,7 @@ impl Labels {
     fn count_label(&mut self, label: &Label, change: isize) {
         let side = usize::from(label.side == Side::Discard);
         self.counts[side] = self.counts[side].saturating_add_signed(change);
-        if label.seen {
+        if label.seen && label.speaks() {
             self.seen[side] = self.seen[side].saturating_add_signed(change);
         }
     }
@@ -123,7 +130,7 @@ impl Labels {
         self.counts[usize::from(side == Side::Discard)]
     }
 
-    /// Whether images of both sides were looked at.
+    /// Whether images of both sides were looked at, duplicates apart.
     pub fn both_sides_seen(&self) -> bool {
         self.seen.iter().all(|&seen| seen > 0)
     }

@@ -1,6 +1,6 @@
 //! A collection: one writer, many readers of whole generations.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
@@ -106,6 +106,7 @@ impl Collection {
             evidence: Arc::new(EvidenceSets::new(dim)),
             seen: Arc::new(EvidenceSets::new(dim)),
             undos: Arc::new(log.undos),
+            named: log.named,
             judgements: log.judgements,
             scorer: None,
             departed: load_departed(&store, &measures)?,
@@ -387,6 +388,7 @@ fn load_rows(
 pub(super) struct Folded {
     pub(super) fold: Fold,
     undos: Vec<(u64, u64)>,
+    named: HashSet<ImageId>,
     judgements: u64,
     pub(super) policy: Policy,
     pub(super) policy_version: u64,
@@ -401,6 +403,7 @@ fn load_log(store: &CollectionStore, created_ms: i64) -> Result<Folded, EngineEr
     let mut folded = Folded {
         fold: Fold::default(),
         undos: Vec::new(),
+        named: HashSet::new(),
         judgements: 0,
         policy: Policy::default(),
         policy_version: 1,
@@ -412,6 +415,7 @@ fn load_log(store: &CollectionStore, created_ms: i64) -> Result<Folded, EngineEr
     folded.last_hash = store.scan_log(|sequence, event: Event| {
         folded.events = sequence;
         folded.deletions.note_time(event.at_ms);
+        folded.named.extend(event.act.images());
         match event.act {
             Act::Undo { event } => folded.undos.push((sequence, event)),
             Act::Answer(_) => folded.judgements += 1,

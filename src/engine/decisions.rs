@@ -224,15 +224,14 @@ impl DecisionReader<'_> {
             }
             Standing::Noise | Standing::Unclustered => None,
         };
+        let undone = undone(&self.snapshot.undos);
         let mut events = Vec::new();
         self.collection.store.scan_log(|sequence, event| {
-            if event.names(image) {
+            // What was taken back does not bear on the image any more.
+            if event.names(image) && !undone.contains_key(&sequence) {
                 events.push((sequence, event));
             }
         })?;
-        // What was taken back does not bear on the image any more.
-        let undone = undone(&self.snapshot.undos);
-        events.retain(|(sequence, _)| !undone.contains_key(sequence));
         let first = events.len().saturating_sub(EXPLAINED_EVENTS_MAX);
         let snapshot = &self.snapshot;
         Ok(Explanation {

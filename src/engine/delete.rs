@@ -147,7 +147,7 @@ fn delete_step(
             images.push(*image);
             offsets.push(offset);
             saved.generation = saved.generation.next();
-            if state.labels.get(image).is_some() {
+            if state.named.contains(image) {
                 let embedding = state.vectors.row(offset as usize).to_vec();
                 batch.put_fingerprint(image, &embedding);
                 departed.push((*image, Departed { embedding, hash: row.hash }));

@@ -6,8 +6,9 @@
 //! the next like a third, and soon a whole book would be one page.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, TryLockError};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -19,7 +20,8 @@ use super::collection::Collection;
 use super::error::EngineError;
 use super::filter::Filter;
 use super::likeness::{Picture, Thresholds};
-use super::lock::{lock, read};
+use super::lock::read;
+use super::state::Snapshot;
 
 /// Images that one search takes at most: with as many, two cores take half a minute.
 pub const DUPLICATES_IMAGES_MAX: usize = 50_000;
@@ -105,14 +107,26 @@ impl Candidate {
     }
 }
 
+/// What a caller waits while another search runs.
+const SEARCH_RETRY_AFTER: Duration = Duration::from_secs(5);
+
 impl Collection {
     /// Finds the near-duplicates among the images selected. Asked the same again, it answers at once while no image came
     /// or went.
     ///
     /// # Errors
-    /// Too many images, thresholds that are turned off, most images deleted meanwhile, or a store that fails.
+    /// Another search that still runs, too many images, thresholds that are turned off, most images deleted meanwhile, or a store that fails.
     pub fn duplicates(&self, query: &DuplicateQuery) -> Result<Arc<Duplicates>, EngineError> {
-        let mut last = lock(&self.duplicates);
+        let mut last = match self.duplicates.try_lock() {
+            Ok(last) => last,
+            Err(TryLockError::Poisoned(last)) => last.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                return Err(EngineError::Exhausted {
+                    message: "near-duplicates of this collection are being looked for already".to_owned(),
+                    retry_after: Some(SEARCH_RETRY_AFTER),
+                });
+            }
+        };
         let snapshot = self.snapshot();
         let thresholds = query.thresholds.or_else(|| Thresholds::of(&snapshot.policy)).ok_or_else(|| {
             let description = "must be given where the policy turns near-duplicates off";
@@ -126,12 +140,11 @@ impl Collection {
         {
             return Ok(Arc::clone(&last.found));
         }
-        let (candidates, without_hash) = self.candidates_for(&query.filter)?;
-        let compactions = read(&self.state).compactions;
+        let (candidates, without_hash) = self.candidates_for(&snapshot, &query.filter)?;
         let search = Search {
             collection: self,
             thresholds,
-            compactions,
+            compactions: snapshot.compactions,
             taken: candidates.iter().map(|_| AtomicBool::new(false)).collect(),
             candidates: &candidates,
         };
@@ -145,9 +158,12 @@ impl Collection {
 
     /// The images selected that have a hash, in the order in which they would be kept, and the number of those that have
     /// none.
-    fn candidates_for(&self, filter: &Filter) -> Result<(Vec<Candidate>, u64), EngineError> {
-        let snapshot = self.snapshot();
-        let selected = self.select(&snapshot, filter)?;
+    fn candidates_for(
+        &self,
+        snapshot: &Snapshot,
+        filter: &Filter,
+    ) -> Result<(Vec<Candidate>, u64), EngineError> {
+        let selected = self.select(snapshot, filter)?;
         if selected.len() > DUPLICATES_IMAGES_MAX {
             return Err(EngineError::Precondition {
                 reason: "TOO_MANY_IMAGES",

@@ -84,6 +84,7 @@ impl Writer<'_> {
             _ => None,
         };
         let is_answer = matches!(act, Act::Answer(_));
+        let named: Vec<ImageId> = act.images().copied().collect();
         let changed = {
             let state = read(&collection.state);
             changed(&state.rows, &state.derived.decisions, &judged.derived.decisions)
@@ -96,6 +97,7 @@ impl Writer<'_> {
         self.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
             state.judgements += u64::from(is_answer);
+            state.named.extend(named);
             if let Some(of) = undo {
                 Arc::make_mut(&mut state.undos).push((event, of));
             }
@@ -116,11 +118,7 @@ impl Collection {
             (state.fold(), state.events + 1)
         };
         fold.apply(event, act);
-        let touched: Vec<&ImageId> = match act {
-            Act::Verdict(verdict) => verdict.images().collect(),
-            Act::Answer(answer) => answer.images().collect(),
-            _ => Vec::new(),
-        };
+        let touched: Vec<&ImageId> = act.images().collect();
         self.judged(fold, Some(&touched))
     }
 
@@ -165,7 +163,7 @@ pub(super) fn assemble(
 
 /// The labelled images, and those of them that were seen, whose embeddings are known, in the order of ids.
 pub(super) fn evidence_of(state: &State, labels: &Labels) -> [EvidenceSets; 2] {
-    let mut labelled: Vec<_> = labels.iter().collect();
+    let mut labelled: Vec<_> = labels.iter().filter(|(_, label)| label.speaks()).collect();
     labelled.sort_unstable_by_key(|(image, _)| **image);
     let mut sets = [EvidenceSets::new(state.vectors.dim()), EvidenceSets::new(state.vectors.dim())];
     for (image, label) in labelled {
@@ -201,7 +199,7 @@ fn added(state: &State, labels: &Labels, touched: &[&ImageId]) -> Option<[Eviden
     let dim = state.vectors.dim();
     let mut added = [EvidenceSets::new(dim), EvidenceSets::new(dim)];
     for image in touched {
-        let label = labels.get(image);
+        let label = labels.get(image).filter(|label| label.speaks());
         let after: [Option<Side>; 2] =
             [label.map(|label| label.side), label.filter(|label| label.seen).map(|label| label.side)];
         let before = [state.evidence.side_of(image), state.seen.side_of(image)];

@@ -170,6 +170,7 @@ impl Collection {
             return Ok(None);
         }
         desk.release_others(reviewer, held);
+        desk.release_stale(&state);
         let item = match outlook.first_free(&desk.leased_images()) {
             None => None,
             Some(question) => {

@@ -1,6 +1,6 @@
 //! What a collection holds in memory: all of it derived from the store, published whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::decide::fold::{Answers, Fold};
@@ -130,6 +130,8 @@ pub(super) struct State {
     pub(super) evidence: Arc<EvidenceSets>,
     /// Those of them that were seen.
     pub(super) seen: Arc<EvidenceSets>,
+    /// Every image that a verdict or an answer of the log names, be it undone: labels may come back.
+    pub(super) named: HashSet<ImageId>,
     /// Every undo of the log, in order: its own place, and the event it is of.
     pub(super) undos: Arc<Vec<(u64, u64)>>,
     /// Review items answered, the undone answers among them.
@@ -280,8 +282,8 @@ pub(super) fn contradiction(
         return None;
     }
     let own = state.vectors.row(offset as usize);
-    let medoid = label.medoid.and_then(|medoid| state.rows.offset(&medoid));
-    let to_medoid = medoid.map_or(f32::INFINITY, |at| cosine_distance(own, state.vectors.row(at as usize)));
+    let medoid = label.medoid.and_then(|medoid| state.embedding_of(&medoid));
+    let to_medoid = medoid.map_or(f32::INFINITY, |medoid| cosine_distance(own, medoid));
     (other.distance < to_medoid).then_some(other)
 }
 

@@ -1,5 +1,6 @@
 //! A thread that looks after collections, at intervals and when it is woken.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -35,7 +36,10 @@ impl Worker {
             while woken.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Disconnected)
                 && !stop.load(Ordering::Relaxed)
             {
-                look(&stop);
+                // What goes wrong with one collection must not end the care for all.
+                if catch_unwind(AssertUnwindSafe(|| look(&stop))).is_err() {
+                    tracing::error!("looking after collections panicked");
+                }
             }
         };
         let thread = std::thread::Builder::new()

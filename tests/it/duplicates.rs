@@ -369,3 +369,28 @@ async fn variants_of_photographs_are_stopped_at_the_door() {
     assert!(f64::from(sum(2)) >= 0.9 * f64::from(sum(0)), "{counts:?}");
     assert_eq!(sum(4), 0, "{counts:?}");
 }
+
+/// What was discarded as a duplicate says nothing of what it is a duplicate of, nor of others like it.
+#[tokio::test(flavor = "multi_thread")]
+async fn duplicates_take_nobody_with_them() {
+    let daemon = TestDaemon::start().await;
+    daemon.add_new(groups(1..3, 5)).await;
+    daemon.recluster(crate::support::dbscan(0.1)).await;
+    daemon.judge(Side::Keep, &[&id_of(&picture(2, 0))]).await.unwrap();
+    let of = |items: &[u64]| -> Vec<String> { items.iter().map(|&item| id_of(&picture(1, item))).collect() };
+    let discard = |copies: Vec<String>, original: &str| proto::SetVerdictRequest {
+        side: Side::Discard.into(),
+        target: Some(proto::set_verdict_request::Target::Images(proto::ImagesTarget { image_ids: copies })),
+        duplicate_of_image_id: original.to_owned(),
+        ..Default::default()
+    };
+    let original = id_of(&picture(1, 0));
+    daemon.decisions().set_verdict(discard(of(&[1, 2, 3]), &original)).await.unwrap();
+    for id in [original.clone(), id_of(&picture(1, 4))] {
+        assert_ne!(daemon.decision(&id).await.decision(), proto::DecisionKind::Discard, "{id}");
+    }
+    // And nothing is a duplicate of what is not kept.
+    daemon.judge(Side::Discard, &[&original]).await.unwrap();
+    let refused = daemon.decisions().set_verdict(discard(of(&[4]), &original)).await;
+    check_error(refused, Code::FailedPrecondition, "ORIGINAL_DISCARDED", "");
+}

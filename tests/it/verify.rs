@@ -141,7 +141,7 @@ async fn what_is_missing_or_too_much_is_found() {
     let records = records(&open(&folder));
     let store = memory(&records);
     // What nothing else speaks of can go without a trace.
-    let alone = [Kind::Request, Kind::Operation, Kind::Fingerprint, Kind::Revisions];
+    let alone = [Kind::Request, Kind::Operation, Kind::Fingerprint, Kind::Measures, Kind::Revisions];
     for (key, value) in samples(&records) {
         delete(&store, key);
         let found = verify(&store);
@@ -182,10 +182,10 @@ async fn a_log_that_was_rewritten_is_found() {
     let events: Vec<(&Vec<u8>, LogRecord)> = records
         .iter()
         .filter(|(key, _)| key[0] == Kind::Event as u8 && key[4] == 1)
-        .map(|(key, value)| (key, codec::decode(1, key, value).unwrap()))
+        .map(|(key, value)| (key, codec::decode(Kind::Event.version(), key, value).unwrap()))
         .collect();
     assert!(events.len() > 3);
-    let sealed = |key: &Vec<u8>, entry: &LogRecord| codec::encode(1, key, entry).unwrap();
+    let sealed = |key: &Vec<u8>, entry: &LogRecord| codec::encode(Kind::Event.version(), key, entry).unwrap();
     let (key, entry) = &events[1];
     let mut cases: Vec<(&str, LogRecord)> = Vec::new();
     // The note of an event, with and without the hash that goes with it.

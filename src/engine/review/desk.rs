@@ -55,6 +55,11 @@ impl Desk {
         });
     }
 
+    /// Releases what can't be answered any more.
+    pub(super) fn release_stale(&mut self, state: &State) {
+        self.leases.retain(|_, lease| digest(state, &lease.question) == lease.digest);
+    }
+
     /// Images in somebody's hands.
     pub(super) fn leased_images(&self) -> HashSet<ImageId> {
         self.leases.values().flat_map(|lease| lease.question.images.iter().copied()).collect()

@@ -75,7 +75,8 @@ impl Looking<'_> {
             ("log", (folded.events, folded.last_hash) == (state.events, state.last_hash)),
         ];
         let stray = state.rows.alive().find(|(_, row)| {
-            state.evidence.side_of(&row.image) != state.labels.get(&row.image).map(|label| label.side)
+            state.evidence.side_of(&row.image)
+                != state.labels.get(&row.image).filter(|label| label.speaks()).map(|label| label.side)
         });
         let stray = stray.map(|(_, row)| row.image);
         drop(state);

@@ -207,6 +207,12 @@ impl Session {
     }
 }
 
+/// Without what counts how often decisions changed on the way.
+fn by_now(mut decisions: BTreeMap<String, Decision>) -> BTreeMap<String, Decision> {
+    decisions.values_mut().for_each(|decision| decision.revision = 0);
+    decisions
+}
+
 async fn session(seed: u64, steps: usize) {
     let mut session = Session::new(seed).await;
     session.add().await;
@@ -222,11 +228,11 @@ async fn session(seed: u64, steps: usize) {
             session.say(What::UndoEventSequence(event)).await;
         }
     }
-    let expected = session.silent.fetch().await;
-    assert_eq!(session.judged.fetch().await, expected, "seed {seed}: as if never judged");
+    let expected = by_now(session.silent.fetch().await);
+    assert_eq!(by_now(session.judged.fetch().await), expected, "seed {seed}: as if never judged");
     // And after a restart.
     let judged = session.judged.restarted().await;
-    assert_eq!(judged.fetch().await, expected, "seed {seed}: as if never judged, after a restart");
+    assert_eq!(by_now(judged.fetch().await), expected, "seed {seed}: as if never judged, after a restart");
 }
 
 #[tokio::test(flavor = "multi_thread")]
