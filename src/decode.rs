@@ -29,7 +29,7 @@ pub use self::contact_sheet::{ContactSheetError, SHEET_CELLS_MAX, contact_sheet}
 pub use self::defects::{Defect, Defects, Exposure};
 pub use self::fingerprint::PerceptualHash;
 pub use self::measures::{MEASURES_VERSION, Measures};
-pub use self::thumbnail::{Look, THUMBNAIL_EDGE_MAX, ThumbnailError, look, thumbnail};
+pub use self::thumbnail::{Look, THUMBNAIL_EDGE_MAX, ThumbnailError, look, preview, thumbnail};
 
 /// How a picture becomes pixels, for the identity of an embedding space: changes whenever the pixels might.
 pub const DECODING: &str = "jpeg-decoder 0.3 dct-scaled, image 0.25, exif, white";

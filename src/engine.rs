@@ -24,6 +24,7 @@ mod likeness;
 mod live;
 mod lock;
 mod operations;
+mod original;
 mod originals;
 mod persist;
 mod points;

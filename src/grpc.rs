@@ -1,5 +1,5 @@
 //! The gRPC face of the engine [with `build.rs` and the command line's client the only users of tonic and prost]. It
-//! translates and bounds; it decides nothing.
+//! translates and bounds; it decides nothing. The page's calls are the same ones as gRPC-Web, over HTTP/1.1 or 2.
 
 mod add_stream;
 mod admin;
@@ -11,6 +11,7 @@ mod decisions;
 mod duplicates;
 mod events;
 mod fetch;
+mod front;
 mod images;
 mod inflight;
 mod page;
@@ -29,6 +30,7 @@ use tokio::sync::watch::Receiver;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
+use tonic_web::GrpcWebLayer;
 
 use crate::config::Config;
 use crate::engine::Engine;
@@ -38,8 +40,10 @@ use crate::proto::clustering_service_server::ClusteringServiceServer;
 use crate::proto::collection_service_server::CollectionServiceServer;
 use crate::proto::decision_service_server::DecisionServiceServer;
 use crate::proto::image_service_server::ImageServiceServer;
+use crate::web::{self, Guard};
 
 use self::deadline::DeadlineLayer;
+use self::front::FrontLayer;
 use self::inflight::Inflight;
 
 /// Bytes of a message that carries an image beyond the image itself.
@@ -109,8 +113,13 @@ pub async fn serve(
             .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
+    let guard = Guard::new(listener.local_addr()?);
+    let page = web::page(Arc::clone(&engine), config, guard);
     let shutdown = drain_signal(stopping, reporter);
     Server::builder()
+        .accept_http1(true)
+        .layer(FrontLayer { page, guard })
+        .layer(GrpcWebLayer::new())
         .layer(DeadlineLayer { limit: config.request_time_max })
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))

@@ -4,7 +4,7 @@
 //! # The way through the house
 //!
 //! ```text
-//! bytes ─▶ decode ─▶ embed ─▶ store ─▶ index ─▶ neighbours ─▶ cluster ─▶ decide ─▶ review ─▶ gRPC ─▶ clients
+//! bytes ─▶ decode ─▶ embed ─▶ store ─▶ index ─▶ neighbours ─▶ cluster ─▶ decide ─▶ review ─▶ web, gRPC ─▶ clients
 //! ```
 //!
 //! Modules are listed in that order. *Ground state* is what is in the store: image records with their sources,
@@ -16,7 +16,7 @@
 //!
 //! - `grpc` decides nothing; `decide`, `cluster` and the record codec do no I/O.
 //! - Each outside crate has one home: `image` in `decode`, `ort` in `embed`, `sled` in `store`, `hnsw_rs` in `index`,
-//!   `linfa` in `cluster`, `tonic` and `prost` in `grpc` and the command line's client. A test asserts it.
+//!   `linfa` in `cluster`, `axum` in `web`, `tonic` and `prost` in `grpc` and the command line's client. A test asserts it.
 //! - No embedding is stored without its space, and none of two spaces are compared.
 //! - An outcome is sent only after its record is durable.
 //! - Every queue, image, batch, message, cache and wait has a maximum.
@@ -50,6 +50,8 @@ pub mod decide;
 pub mod review;
 
 pub mod engine;
+
+pub mod web;
 
 pub mod grpc;
 

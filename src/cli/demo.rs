@@ -82,7 +82,7 @@ pub(super) async fn run(args: DemoArgs, out: &mut Output) -> Result<Outcome, Cli
     let result = work(&args.out, &pictures, &mut daemon.client, times, out).await;
     if result.is_ok() && args.stay {
         out.line(format!("the daemon goes on at {}; stop it with Ctrl-C", daemon.server));
-        out.line(format!("then: culld --server {} keep --cluster ID", daemon.server));
+        out.line(format!("to sort by eye, open {}/ in a browser", daemon.server));
         out.flush();
         stop_signal().await.map_err(CliError::Runtime)?;
     }
@@ -193,7 +193,7 @@ fn summarise(
         words::seconds(all)
     ));
     out.line(format!("go on:  culld serve --data {}", folder.join(DATA).display()));
-    out.line("then, in another terminal, look at a sheet and say:  culld keep --cluster ID");
+    out.line("then open the page that it names in a browser, and sort by eye");
     out.object(&json!({
         "images": images,
         "added": summary.added,

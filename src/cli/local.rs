@@ -55,6 +55,7 @@ pub(super) async fn serve(args: ServeCommandArgs, out: &mut Output) -> Result<Ou
     let daemon = Daemon::start(args.serve.resolve()?).await?;
     let address = format!("http://{}", daemon.address());
     out.line(format!("culld listens on {address}"));
+    out.line(format!("to sort by eye, open {address}/ in a browser"));
     out.object(&json!({"address": address}));
     out.flush();
     temporary::stop_signal().await.map_err(CliError::Runtime)?;

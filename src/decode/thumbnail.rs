@@ -40,7 +40,7 @@ pub struct Look {
 /// # Errors
 /// Sizes that do not fit the pixels.
 pub fn look(image: &DecodedImage) -> Result<Look, ThumbnailError> {
-    let small = shrink(image)?;
+    let small = shrink(image, THUMBNAIL_EDGE_MAX)?;
     let measures = Measures::of(small.buffer(), small.width() as usize, small.height() as usize);
     Ok(Look { thumbnail: encode(&small)?, measures })
 }
@@ -50,13 +50,21 @@ pub fn look(image: &DecodedImage) -> Result<Look, ThumbnailError> {
 /// # Errors
 /// Sizes that do not fit the pixels.
 pub fn thumbnail(image: &DecodedImage) -> Result<Vec<u8>, ThumbnailError> {
-    encode(&shrink(image)?)
+    preview(image, THUMBNAIL_EDGE_MAX)
 }
 
-/// The picture at thumbnail size, RGB.
-fn shrink(image: &DecodedImage) -> Result<Image<'static>, ThumbnailError> {
+/// The same with at most `edge` pixels on the long side.
+///
+/// # Errors
+/// Sizes that do not fit the pixels.
+pub fn preview(image: &DecodedImage, edge: u32) -> Result<Vec<u8>, ThumbnailError> {
+    encode(&shrink(image, edge)?)
+}
+
+/// The picture with at most `edge` pixels on the long side, RGB.
+fn shrink(image: &DecodedImage, edge: u32) -> Result<Image<'static>, ThumbnailError> {
     let failed = |detail: String| ThumbnailError { width: image.width, height: image.height, detail };
-    let (width, height) = fit(image.width, image.height, THUMBNAIL_EDGE_MAX);
+    let (width, height) = fit(image.width, image.height, edge);
     let source = ImageRef::new(image.width, image.height, &image.rgb, PixelType::U8x3)
         .map_err(|error| failed(error.to_string()))?;
     let mut small = Image::new(width, height, PixelType::U8x3);

@@ -8,7 +8,10 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use tonic::{Code, Status};
 
-use crate::support::{Api, TestDaemon, check_error, encoded, ids_filter, k_means, png, shared_data};
+use crate::support::{
+    Api, TestDaemon, check_error, dbscan, encoded, groups, id_of, ids_filter, k_means, picture, png,
+    shared_data,
+};
 
 /// A picture of waves, another one for each number.
 fn waves(number: u32, width: u32, height: u32) -> RgbImage {
@@ -375,7 +378,7 @@ async fn variants_of_photographs_are_stopped_at_the_door() {
 async fn duplicates_take_nobody_with_them() {
     let daemon = TestDaemon::start().await;
     daemon.add_new(groups(1..3, 5)).await;
-    daemon.recluster(crate::support::dbscan(0.1)).await;
+    daemon.recluster(dbscan(0.1)).await;
     daemon.judge(Side::Keep, &[&id_of(&picture(2, 0))]).await.unwrap();
     let of = |items: &[u64]| -> Vec<String> { items.iter().map(|&item| id_of(&picture(1, item))).collect() };
     let discard = |copies: Vec<String>, original: &str| proto::SetVerdictRequest {

@@ -2,6 +2,7 @@
 //! skipped.
 
 mod other_tools;
+mod page;
 mod real_data;
 mod review;
 

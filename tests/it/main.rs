@@ -36,6 +36,7 @@ mod sources;
 mod suggest;
 mod verify;
 mod watch;
+mod web;
 mod wire;
 
 mod cli;

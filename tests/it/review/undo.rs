@@ -139,7 +139,10 @@ async fn a_label_that_comes_back_after_deletion_speaks_again() {
     daemon.delete(crate::support::ids_filter(&[&gone])).await.unwrap();
     daemon.undo(undo.event_sequence).await.unwrap();
     let decision = daemon.decision(&alike).await;
-    assert_eq!((decision.decision(), decision.reason()), (DecisionKind::Keep, DecisionReason::StandingVerdict));
+    assert_eq!(
+        (decision.decision(), decision.reason()),
+        (DecisionKind::Keep, DecisionReason::StandingVerdict)
+    );
     assert_eq!(decision.evidence.unwrap().nearest_keep.unwrap().image_id, gone);
     daemon.add("again", picture(1, 0)).await.unwrap();
     let before = daemon.fetch().await;
