@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Below this sharpness a picture is blurred: its steepest edges take about three pixels of a thumbnail's 320 or more,
 /// as after a Gaussian of 1.3 pixels or a motion of 7.
-pub(super) const BLURRED_SHARPNESS: f32 = 0.36;
+pub(super) const BLURRED_SHARPNESS: f32 = 0.35;
 /// Below this standard deviation of every channel, in levels of 255, a picture has no structure.
 pub(super) const UNIFORM_DEVIATION: f32 = 6.0;
 /// Below this entropy, in bits, a picture says next to nothing: nine pixels in ten of one tone.
