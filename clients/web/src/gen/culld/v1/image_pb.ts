@@ -464,7 +464,7 @@ export enum Defect {
   UNSPECIFIED = 0,
 
   /**
-   * Nothing in it is sharp: out of focus, moved, or scaled up. sharpness is below 0.36.
+   * Nothing in it is sharp: out of focus, moved, or scaled up. sharpness is below 0.35.
    *
    * @generated from enum value: DEFECT_BLURRED = 1;
    */
