@@ -5,6 +5,7 @@
 
 mod add;
 mod apply;
+mod changes;
 mod client;
 mod clusterings;
 mod clusters;
@@ -12,6 +13,7 @@ mod collections;
 mod decisions;
 mod delete;
 mod demo;
+mod duplicates;
 mod error;
 mod evaluate;
 mod explain;
@@ -19,6 +21,7 @@ mod export;
 mod filter;
 mod labels;
 mod local;
+mod log;
 mod neighbours;
 mod next;
 mod operations;
@@ -37,6 +40,7 @@ mod temporary;
 mod undo;
 mod upload;
 mod verdict;
+mod verify;
 mod walk;
 mod words;
 
@@ -52,7 +56,7 @@ use output::Output;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  failed
+  1  failed, or `verify` found a problem
   2  wrong usage: an unknown flag, a value out of range, a labels file that can't be used
   3  partly done: some images were rejected or could not be handled (for `demo` rejected images are no fault)
   4  the daemon can't be reached
@@ -106,6 +110,7 @@ enum Command {
     Add(add::AddArgs),
     Delete(delete::DeleteArgs),
     Neighbours(neighbours::NeighboursArgs),
+    Duplicates(duplicates::DuplicatesArgs),
     Recluster(recluster::ReclusterArgs),
     Suggest(suggest::SuggestArgs),
     Clusterings(clusterings::ClusteringsArgs),
@@ -117,6 +122,7 @@ enum Command {
     Undo(undo::UndoArgs),
     Decisions(decisions::DecisionsArgs),
     Explain(explain::ExplainArgs),
+    Log(log::LogArgs),
     Evaluate(evaluate::EvaluateArgs),
     Simulate(simulate::SimulateArgs),
     Apply(apply::ApplyArgs),
@@ -125,6 +131,7 @@ enum Command {
     Policy(policy::PolicyArgs),
     Operations(operations::OperationsArgs),
     Stats(stats::StatsArgs),
+    Verify(verify::VerifyArgs),
 }
 
 /// How a command that did not fail ended.
@@ -182,6 +189,7 @@ async fn dispatch(cli: Cli, out: &mut Output) -> Result<Outcome, CliError> {
         Command::Serve(args) => local::serve(args, out).await,
         Command::Config(args) => local::config(args, out),
         Command::Simulate(args) => simulate::run(args, out).await,
+        Command::Verify(verify::VerifyArgs { data: Some(data) }) => verify::offline(data, out).await,
         command => {
             let client = Client::connect(&cli.global.server, &cli.global.collection).await?;
             call(command, client, out).await
@@ -194,6 +202,7 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Add(args) => add::run(args, client, out).await,
         Command::Delete(args) => delete::run(args, client, out).await,
         Command::Neighbours(args) => neighbours::run(args, client, out).await,
+        Command::Duplicates(args) => duplicates::run(args, client, out).await,
         Command::Recluster(args) => recluster::run(args, client, out).await,
         Command::Suggest(args) => suggest::run(args, client, out).await,
         Command::Clusterings(args) => clusterings::run(args, client, out).await,
@@ -205,6 +214,7 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Undo(args) => undo::run(args, client, out).await,
         Command::Decisions(args) => decisions::run(args, client, out).await,
         Command::Explain(args) => explain::run(args, client, out).await,
+        Command::Log(args) => log::run(args, client, out).await,
         Command::Evaluate(args) => evaluate::run(args, client, out).await,
         Command::Apply(args) => apply::run(args, client, out).await,
         Command::Export(args) => export::run(args, client, out).await,
@@ -212,6 +222,7 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Policy(args) => policy::run(args, client, out).await,
         Command::Operations(args) => operations::run(args, client, out).await,
         Command::Stats(_) => stats::run(client, out).await,
+        Command::Verify(_) => verify::run(client, out).await,
         Command::Demo(_)
         | Command::Setup(_)
         | Command::Serve(_)

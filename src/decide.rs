@@ -1,8 +1,8 @@
 //! What culld answers for one image: pure, total, no I/O.
 //!
 //! [`decide`] takes everything that bears on one image as plain values and answers a [`Decision`]. The rules and their
-//! order are those of the documentation: a seen label, an implied label, inheritance within a cluster, a standing
-//! verdict by the nearest labelled images, and else review with the reason.
+//! order are those of the documentation: a seen label, a near-duplicate of a discarded image, an implied label,
+//! inheritance within a cluster, a standing verdict by the nearest labelled images, and else review with the reason.
 
 pub mod event;
 pub mod fold;
@@ -46,6 +46,8 @@ pub enum Reason {
     ImpliedLabel,
     /// Its cluster's labelled members agree, and it lies among them.
     Inherited,
+    /// A near-duplicate of an image that a person looked at and discarded.
+    NearDuplicate,
     /// Near to a labelled image, and clearly nearer than to any of the other side.
     StandingVerdict,
     /// Nothing is judged yet.
@@ -64,7 +66,8 @@ pub enum Reason {
     Doubtful,
 }
 
-/// The labels within one cluster of the active clustering, counted over its members that are still stored.
+/// The labels within one cluster of the active clustering, counted over its members that are still stored; what was
+/// discarded as a duplicate speaks for nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Votes {
     /// Members.
@@ -85,7 +88,7 @@ impl Votes {
     /// Counts one member and its label.
     pub fn count(&mut self, label: Option<&Label>, distance_to_medoid: f32) {
         self.members += 1;
-        let Some(label) = label else { return };
+        let Some(label) = label.filter(|label| label.speaks()) else { return };
         let counter = match (label.side, label.seen) {
             (Side::Keep, true) => &mut self.seen_keep,
             (Side::Discard, true) => &mut self.seen_discard,
@@ -164,6 +167,19 @@ impl Score {
     }
 }
 
+/// A near-duplicate with a label.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Duplicate {
+    /// Which image.
+    pub image: ImageId,
+    /// Its cosine distance, [0, 2].
+    pub distance: f32,
+    /// The share of its perceptual hash's bits that differ, [0, 0.5]; of a crop, at the place where it was.
+    pub hash_distance: f32,
+    /// The shares that both distances take of what near-duplicates may be apart, together: [0, 1].
+    pub separation: f32,
+}
+
 /// Where an image stands in the active clustering.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Standing {
@@ -201,6 +217,10 @@ pub struct Facts {
     pub score: Option<Score>,
     /// Whether images of both sides were looked at.
     pub both_sides_seen: bool,
+    /// The nearest image labelled keep that it is a near-duplicate of; looked for only where there is one of discard.
+    pub duplicate_keep: Option<Duplicate>,
+    /// The nearest image that it is a near-duplicate of, and that was seen and discarded, not for being a duplicate.
+    pub duplicate_discard: Option<Duplicate>,
 }
 
 /// What culld answers for one image.
@@ -224,7 +244,8 @@ impl Decision {
 
 /// Decides one image.
 pub fn decide(facts: &Facts, policy: &Policy) -> Decision {
-    let decided = by_label(facts, policy).or_else(|| by_inheritance(facts, policy));
+    let labelled = by_label(facts, policy).or_else(|| by_duplicate(facts));
+    let decided = labelled.or_else(|| by_inheritance(facts, policy));
     let decision = decided.unwrap_or_else(|| by_standing_verdict(facts, policy));
     match (decision.kind, policy.answer_in_review) {
         (DecisionKind::Review, AnswerInReview::Keep) => {
@@ -262,6 +283,21 @@ fn is_disputed(facts: &Facts, side: Side) -> bool {
 fn doubtful(facts: &Facts, side: Side, evidence: Option<&Evidence>) -> Decision {
     let confidence = confidence(facts, side, evidence);
     Decision { kind: DecisionKind::Review, side, confidence, reason: Reason::Doubtful }
+}
+
+/// Rule 2: a near-duplicate of a seen-discarded image, and nearer to it than to every image labelled keep. Only images
+/// without a label get here.
+fn by_duplicate(facts: &Facts) -> Option<Decision> {
+    let discarded = facts.duplicate_discard?;
+    let nearer = facts.nearest_keep.is_none_or(|keep| discarded.distance < keep.distance)
+        && facts.duplicate_keep.is_none_or(|keep| discarded.separation < keep.separation);
+    nearer.then_some(Decision {
+        kind: DecisionKind::Discard,
+        side: Side::Discard,
+        // Nearly every pair within the thresholds is of one picture: at the edge one in two may not be.
+        confidence: 1.0 - discarded.separation / 2.0,
+        reason: Reason::NearDuplicate,
+    })
 }
 
 /// Inheritance: members without a label take their cluster's side.

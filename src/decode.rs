@@ -11,8 +11,11 @@
 
 mod contact_sheet;
 mod deadline;
+mod defects;
+mod fingerprint;
 mod jpeg;
 mod jpeg_check;
+mod measures;
 mod other;
 mod thumbnail;
 
@@ -23,7 +26,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::contact_sheet::{ContactSheetError, SHEET_CELLS_MAX, contact_sheet};
-pub use self::thumbnail::{THUMBNAIL_EDGE_MAX, ThumbnailError, preview, thumbnail};
+pub use self::defects::{Defect, Defects, Exposure};
+pub use self::fingerprint::PerceptualHash;
+pub use self::measures::{MEASURES_VERSION, Measures};
+pub use self::thumbnail::{Look, THUMBNAIL_EDGE_MAX, ThumbnailError, look, preview, thumbnail};
 
 /// How a picture becomes pixels, for the identity of an embedding space: changes whenever the pixels might.
 pub const DECODING: &str = "jpeg-decoder 0.3 dct-scaled, image 0.25, exif, white";

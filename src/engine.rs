@@ -5,28 +5,34 @@
 //! an asynchronous caller puts them on a thread where that is allowed.
 
 mod add;
+mod changes;
 mod clusterings;
 mod collection;
 mod collections;
 mod decisions;
 mod delete;
+mod duplicates;
 mod error;
 mod evaluate;
+mod events;
 mod evidence;
 mod filter;
 mod import;
 mod ingest;
 mod judged;
+mod likeness;
 mod live;
 mod lock;
 mod operations;
 mod original;
+mod originals;
 mod persist;
 mod points;
 mod query;
 mod recluster;
 mod requests;
 mod review;
+mod revisions;
 mod schedule;
 mod sources;
 mod state;
@@ -34,6 +40,8 @@ mod suggest;
 mod undo;
 mod upkeep;
 mod verdict;
+mod verify;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -49,15 +57,21 @@ use crate::index::{HnswParams, IndexChoice};
 use crate::store::{Durability, Store};
 
 pub use self::add::{Added, GROUP_IMAGES_MAX, NewSource, SOURCES_MAX, TOO_MANY_SOURCES};
+pub use self::changes::{Changes, HeldPoint, POINT_EXPIRED, POINT_LASTS_MS};
 pub use self::clusterings::{ClusterHead, ClusteringHead, MemberRecord, ReachabilityRecord};
 pub use self::collection::Collection;
 pub use self::collections::NewCollection;
 pub use self::decisions::{DecisionReader, Explanation, FullDecision, Look};
 pub use self::delete::Deleted;
+pub use self::duplicates::{
+    DUPLICATES_IMAGES_MAX, DuplicateGroup, DuplicateMember, DuplicateQuery, Duplicates,
+};
 pub use self::error::EngineError;
 pub use self::evaluate::{EvaluateOptions, Evaluation, Named, TRUE_LABELS_MAX, TrueLabel};
+pub use self::events::{EventKind, LogEntry, LogFilter, LogPage, NamedImages};
 pub use self::filter::{FILTER_IDS_MAX, Filter};
 pub use self::ingest::{AddError, Ingest, IngestTask, check_source};
+pub use self::likeness::Thresholds;
 pub use self::live::{LineageChange, LineageEvent, LiveView};
 pub use self::operations::{
     FailureKind, ImportSummary, Operation, OperationFailure, OperationResult, OperationStatus, Operations,
@@ -71,16 +85,17 @@ pub use self::requests::RequestKey;
 pub use self::review::{
     AnswerTaken, DecisionChange, ITEM_STALE, NewAnswer, NextReview, Preview, Proposal, ReviewItem,
 };
+pub use self::revisions::ChangePoint;
 pub use self::suggest::Suggestion;
 pub use self::undo::{NewUndo, Undone};
 pub use self::verdict::{NewVerdict, Target, VerdictAnswer};
+pub use self::verify::{PROBLEMS_LISTED_MAX, Progress, VerifyProblem, VerifyReport, verify_store};
 
 use self::add::Adder;
 use self::collection::Keeping;
 use self::lock::read;
 use self::persist::Persist;
-use self::review::Refresher;
-use self::upkeep::Upkeep;
+use self::worker::Worker;
 
 /// The collection that always exists.
 pub const DEFAULT_COLLECTION: &str = "default";
@@ -125,8 +140,8 @@ pub struct Engine {
     collections: Arc<RwLock<BTreeMap<String, Open>>>,
     /// Held by the one who makes or deletes a collection.
     changing: Mutex<()>,
-    upkeep: Upkeep,
-    refresher: Refresher,
+    upkeep: Worker,
+    refresher: Worker,
     lease_time: Duration,
     /// Threads that cluster, shared by all collections.
     pool: Arc<rayon::ThreadPool>,
@@ -161,8 +176,14 @@ impl Engine {
             allowed_roots: parts.allowed_roots,
             image_bytes_max: parts.image_bytes_max,
             collections_max: parts.collections_max,
-            upkeep: Upkeep::start(Arc::clone(&collections))?,
-            refresher: Refresher::start(Arc::clone(&collections))?,
+            upkeep: {
+                let collections = Arc::clone(&collections);
+                Worker::start("culld-upkeep", move |stop| upkeep::keep_up(&collections, stop))?
+            },
+            refresher: {
+                let collections = Arc::clone(&collections);
+                Worker::start("culld-review", move |stop| review::catch_up(&collections, stop))?
+            },
             lease_time: parts.lease_time,
             collections,
             changing: Mutex::new(()),
@@ -344,7 +365,17 @@ impl Engine {
             collection.store.commit(batch)?;
         }
         drop(writer);
-        let (operations, handle) = (Arc::clone(&self.operations), Arc::clone(&operation));
+        self.run(&operation, work);
+        Ok(operation)
+    }
+
+    /// Does the work of an operation on a thread of its own.
+    fn run(
+        &self,
+        operation: &Arc<Operation>,
+        work: impl FnOnce(&Operation) -> Result<OperationResult, EngineError> + Send + 'static,
+    ) {
+        let (operations, handle) = (Arc::clone(&self.operations), Arc::clone(operation));
         let run = move || {
             let attempt = std::panic::AssertUnwindSafe(|| work(&handle));
             let result = std::panic::catch_unwind(attempt)
@@ -359,10 +390,9 @@ impl Engine {
             Ok(thread) => self.keep_thread(thread),
             Err(error) => {
                 let error = EngineError::Internal(format!("can't start a thread: {error}"));
-                self.operations.finish(&operation, Err(error.into()));
+                self.operations.finish(operation, Err(error.into()));
             }
         }
-        Ok(operation)
     }
 
     /// The operation that this request started before: whatever became of the data since, a retry gets it.
@@ -408,6 +438,13 @@ impl Engine {
         for Open { collection, adder, .. } in open {
             adder.stop();
             collection.save_index();
+            // What is saved as told is what the next start finds.
+            if let Err(error) = collection.settle() {
+                tracing::warn!(%error, collection = collection.name(), "the classifier did not catch up");
+            }
+            if let Err(error) = collection.save_revisions(true) {
+                tracing::warn!(%error, collection = collection.name(), "revisions were not saved");
+            }
         }
     }
 }

@@ -8,6 +8,8 @@ mod collections;
 mod convert;
 mod deadline;
 mod decisions;
+mod duplicates;
+mod events;
 mod fetch;
 mod front;
 mod images;
@@ -15,12 +17,16 @@ mod inflight;
 mod page;
 mod review;
 mod status;
+mod token;
+mod verify;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
+use tokio::sync::watch::Receiver;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
@@ -60,9 +66,11 @@ struct Shared {
     inflight: Inflight,
     /// A permit per stream of decisions.
     fetches: Arc<Semaphore>,
+    /// A permit per watcher of decisions.
+    watchers: Arc<Semaphore>,
     /// A permit per image that a stream hands to the queue.
     handing: Arc<Semaphore>,
-    stopping: watch::Receiver<bool>,
+    stopping: Receiver<bool>,
     started_ms: i64,
 }
 
@@ -75,7 +83,7 @@ pub async fn serve(
     listener: TcpListener,
     engine: Arc<Engine>,
     config: &Config,
-    stopping: watch::Receiver<bool>,
+    stopping: Receiver<bool>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let image_message_max =
         (config.image_bytes_max * IMAGE_MESSAGE_SLACK + IMAGE_MESSAGE_OVERHEAD_BYTES) as usize;
@@ -85,6 +93,7 @@ pub async fn serve(
         config: config.clone(),
         inflight: Inflight::new(config.inflight_bytes_max),
         fetches: Arc::new(Semaphore::new(fetch::STREAMS_MAX)),
+        watchers: Arc::new(Semaphore::new(watch::WATCHERS_MAX)),
         handing: Arc::new(Semaphore::new(add_stream::HANDING_MAX)),
         stopping: stopping.clone(),
         started_ms: now.map_or(0, |since| since.as_millis() as i64),
@@ -129,7 +138,7 @@ pub async fn serve(
 }
 
 /// Answers true once the daemon is to stop. The sender only goes with a daemon that is going down as well.
-async fn stopped(stopping: &mut watch::Receiver<bool>) -> bool {
+async fn stopped(stopping: &mut Receiver<bool>) -> bool {
     drop(stopping.wait_for(|stopping| *stopping).await);
     true
 }
@@ -143,7 +152,7 @@ async fn report_serving(reporter: &HealthReporter) {
 }
 
 /// Returns when the daemon is to stop; says so to those who watch its health first.
-async fn drain_signal(mut stopping: watch::Receiver<bool>, reporter: HealthReporter) {
+async fn drain_signal(mut stopping: Receiver<bool>, reporter: HealthReporter) {
     stopped(&mut stopping).await;
     reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
     reporter.set_not_serving::<CollectionServiceServer<collections::Collections>>().await;

@@ -9,7 +9,8 @@
 //!
 //! Modules are listed in that order. *Ground state* is what is in the store: image records with their sources,
 //! embeddings, thumbnails, the event log. Everything else (index, the clustering that is followed through adds and
-//! deletes, nearest labelled images, decisions) is *derived*, and is rebuilt when the daemon starts; clusterings are kept, since verdicts name them, but can be made again.
+//! deletes, nearest labelled images, decisions) is *derived*, and is rebuilt when the daemon starts. Clusterings are
+//! kept, since verdicts name them, and revisions of decisions, since callers' tokens do, but both can be made again.
 //!
 //! # What holds
 //!

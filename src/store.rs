@@ -3,6 +3,7 @@
 //!
 //! All records live in one key space, so that one [`Store::apply`] changes any of them together or not at all.
 
+pub mod audit;
 pub mod codec;
 mod commit;
 mod event_log;

@@ -10,10 +10,14 @@ use super::client::Client;
 use super::error::CliError;
 use super::filter::FilterArgs;
 use super::output::Output;
-use super::{Outcome, words};
+use super::{Outcome, changes, words};
 use crate::proto::{Decision, DecisionKind, DecisionView, FetchDecisionsRequest, ImageFilter};
 
-/// Show the decision for every picture
+/// Show the decision for every picture, or follow what changes
+///
+/// With --watch a line for each change, until stopped, and the token to go on with; with --since what changed since such
+/// a token. Tokens last 7 days, and through restarts of the daemon. With --json each change of --watch is an object on a
+/// line of its own, and so is each token.
 ///
 /// Example: culld decisions --decision keep --csv keep.csv
 #[derive(Debug, Args)]
@@ -21,6 +25,12 @@ pub(super) struct DecisionsArgs {
     /// Write all fields to this file, a line per source, instead of showing them
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Show changes as they happen
+    #[arg(long, conflicts_with = "csv")]
+    watch: bool,
+    /// Show only what changed since this token, which --watch, --since or --json has shown
+    #[arg(long, value_name = "TOKEN", conflicts_with = "csv")]
+    since: Option<String>,
     #[command(flatten)]
     filter: FilterArgs,
 }
@@ -64,6 +74,13 @@ pub(super) async fn run(
     out: &mut Output,
 ) -> Result<Outcome, CliError> {
     let filter = args.filter.resolve(&mut client).await?;
+    match (args.watch, args.since) {
+        (true, since) => {
+            return changes::watch(since.unwrap_or_default(), filter, &mut client, out).await;
+        }
+        (false, Some(since)) => return changes::since(since, filter, &mut client, out).await,
+        (false, None) => {}
+    }
     if let Some(path) = &args.csv {
         let counts = write_csv(&mut client, filter, path).await?;
         counts.print(out);
@@ -72,10 +89,12 @@ pub(super) async fn run(
     }
     let mut counts = Counts::default();
     out.begin_list("decisions");
+    let mut token = String::new();
     let mut answers = fetch(&mut client, filter).await?;
     while let Some(answer) = answers.message().await?
         && !out.is_closed()
     {
+        token = answer.token;
         for decision in answer.decisions {
             counts.add(&decision);
             print(&decision, out);
@@ -84,7 +103,7 @@ pub(super) async fn run(
             }
         }
     }
-    out.end_list("counts", &counts.json());
+    out.end_list(&[("counts", counts.json()), ("token", Value::from(token))]);
     counts.print(out);
     Ok(Outcome::Done)
 }
@@ -97,11 +116,13 @@ async fn fetch(
         collection: client.collection.clone(),
         filter: Some(filter),
         view: DecisionView::Full.into(),
+        since: String::new(),
     };
     Ok(client.decisions.fetch_decisions(request).await?.into_inner())
 }
 
-fn print(decision: &Decision, out: &mut Output) {
+/// Shows a decision on a line.
+pub(super) fn print(decision: &Decision, out: &mut Output) {
     let name = decision.source_keys.first().map_or("", String::as_str);
     out.line(format!(
         "{:8}{:8}{:<6.2}{:20}{}  {}",
@@ -124,6 +145,7 @@ pub(super) fn object(decision: &Decision) -> Value {
         "reason": words::reason(decision.reason()),
         "detail": decision.detail,
         "source_keys": decision.source_keys,
+        "revision": decision.revision,
     })
 }
 

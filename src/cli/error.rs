@@ -11,6 +11,7 @@ use super::words::printable;
 use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::decode::ContactSheetError;
+use crate::engine::EngineError;
 use crate::plot::PlotError;
 use crate::setup::SetupError;
 use crate::store::StoreError;
@@ -109,6 +110,15 @@ pub(super) enum CliError {
     /// A store's folder is in use.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What a store holds can't be used.
+    #[error(transparent)]
+    Engine(EngineError),
+    /// A verification found something.
+    #[error("{0} problems found")]
+    Problems(u64),
+    /// The storage library gave up over what it read.
+    #[error("the store's files are damaged: reading them broke off; restore a backup")]
+    Unreadable,
     /// What the daemon needs can't be fetched.
     #[error(transparent)]
     Setup(#[from] SetupError),

@@ -8,7 +8,9 @@ use super::decisions::object;
 use super::error::CliError;
 use super::output::Output;
 use super::{Outcome, words};
-use crate::proto::{Event, ExplainDecisionRequest, ExplainDecisionResponse, Neighbour};
+use crate::proto::{
+    DuplicateMatch, Event, ExplainDecisionRequest, ExplainDecisionResponse, ImageMeasures, Neighbour,
+};
 
 /// Show everything that led to one decision
 ///
@@ -60,9 +62,20 @@ fn print(answer: &ExplainDecisionResponse, out: &mut Output) {
     if let Some(evidence) = &decision.evidence {
         neighbour("next keep", evidence.nearest_keep.as_ref());
         neighbour("next discard", evidence.nearest_discard.as_ref());
+        for (name, duplicate) in
+            [("twin kept", &evidence.duplicate_keep), ("twin discard", &evidence.duplicate_discard)]
+        {
+            if let Some(DuplicateMatch { image_id, distance, hash_distance }) = duplicate {
+                out.line(format!("{name:12}{image_id} at {distance:.4}, hash {hash_distance:.4}"));
+            }
+        }
         if let Some(cluster) = evidence.cluster_id {
             out.line(format!("cluster     {cluster} of clustering {}", evidence.clustering_id));
         }
+    }
+    if let Some(measures) = &answer.measures {
+        out.line(format!("defects     {}", defects(answer).join(", ")));
+        out.line(format!("measures    {}", measured(measures)));
     }
     out.line("rules");
     for rule in &answer.rules {
@@ -73,6 +86,32 @@ fn print(answer: &ExplainDecisionResponse, out: &mut Output) {
         let text = format!("event {sequence} {} {actor}: {summary} {note}", words::time(event.time.as_ref()));
         out.line(words::printable(text.trim_end()));
     }
+}
+
+/// The defects in words; "none" where there are none.
+fn defects(answer: &ExplainDecisionResponse) -> Vec<String> {
+    let words: Vec<String> = answer.defects().map(words::defect).collect();
+    if words.is_empty() { vec!["none".into()] } else { words }
+}
+
+fn measured(measures: &ImageMeasures) -> String {
+    let ImageMeasures { sharpness, brightness, clipped, partly_clipped, deviation, entropy } = measures;
+    let sharpness = sharpness.map_or("-".into(), |sharpness| format!("{sharpness:.2}"));
+    format!(
+        "sharpness {sharpness}, brightness {brightness}, clipped {clipped:.2}, partly clipped {partly_clipped:.2}, \
+         deviation {deviation:.1}, entropy {entropy:.1}"
+    )
+}
+
+fn measures_object(measures: &ImageMeasures) -> Value {
+    json!({
+        "sharpness": measures.sharpness,
+        "brightness": measures.brightness,
+        "clipped": measures.clipped,
+        "partly_clipped": measures.partly_clipped,
+        "deviation": measures.deviation,
+        "entropy": measures.entropy,
+    })
 }
 
 fn answer_object(answer: &ExplainDecisionResponse) -> Result<Value, CliError> {
@@ -87,7 +126,10 @@ fn answer_object(answer: &ExplainDecisionResponse) -> Result<Value, CliError> {
             "note": e.note,
         })
     };
+    let duplicate = |d: &DuplicateMatch| json!({"image_id": d.image_id, "distance": d.distance, "hash_distance": d.hash_distance});
     let mut object = object(decision);
+    object["defects"] = answer.defects().map(words::defect).collect::<Vec<_>>().into();
+    object["measures"] = answer.measures.as_ref().map(measures_object).into();
     object["medoid"] = answer.medoid.as_ref().map(neighbour).into();
     object["rules"] = answer.rules.clone().into();
     object["events"] = answer.events.iter().map(event).collect::<Vec<_>>().into();
@@ -100,6 +142,8 @@ fn answer_object(answer: &ExplainDecisionResponse) -> Result<Value, CliError> {
             "nearest_keep": evidence.nearest_keep.as_ref().map(neighbour),
             "nearest_discard": evidence.nearest_discard.as_ref().map(neighbour),
             "policy_version": evidence.policy_version,
+            "duplicate_discard": evidence.duplicate_discard.as_ref().map(duplicate),
+            "duplicate_keep": evidence.duplicate_keep.as_ref().map(duplicate),
         });
     }
     Ok(object)

@@ -5,7 +5,7 @@ use prost_types::Timestamp;
 
 use super::client::Client;
 use super::error::CliError;
-use crate::proto::{DecisionKind, ImageFilter};
+use crate::proto::{DecisionKind, Defect, ImageFilter};
 
 /// A decision, as typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -24,6 +24,33 @@ impl From<DecisionWord> for DecisionKind {
             DecisionWord::Keep => Self::Keep,
             DecisionWord::Discard => Self::Discard,
             DecisionWord::Review => Self::Review,
+        }
+    }
+}
+
+/// A defect, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DefectWord {
+    /// Nothing in it is sharp.
+    Blurred,
+    /// Nearly all of it is dark.
+    Dark,
+    /// Much of it is clipped.
+    Overexposed,
+    /// It has no structure.
+    Uniform,
+    /// Nearly all of it is of one tone.
+    LowEntropy,
+}
+
+impl From<DefectWord> for Defect {
+    fn from(word: DefectWord) -> Self {
+        match word {
+            DefectWord::Blurred => Self::Blurred,
+            DefectWord::Dark => Self::Dark,
+            DefectWord::Overexposed => Self::Overexposed,
+            DefectWord::Uniform => Self::Uniform,
+            DefectWord::LowEntropy => Self::LowEntropy,
         }
     }
 }
@@ -49,6 +76,9 @@ pub(super) struct FilterArgs {
     /// With one of these decisions
     #[arg(long, value_enum, value_delimiter = ',')]
     decision: Vec<DecisionWord>,
+    /// With one of these defects
+    #[arg(long, value_enum, value_delimiter = ',')]
+    defect: Vec<DefectWord>,
     /// Added at or after this time, such as 2026-11-23T08:00:00Z
     #[arg(long, value_name = "TIME")]
     added_after: Option<Timestamp>,
@@ -67,6 +97,7 @@ impl From<FilterArgs> for ImageFilter {
             added_before: args.added_before,
             cluster_ids: args.cluster,
             noise: args.noise,
+            defects: args.defect.into_iter().map(|word| Defect::from(word).into()).collect(),
             decisions: args.decision.into_iter().map(|word| DecisionKind::from(word).into()).collect(),
         }
     }

@@ -49,7 +49,8 @@ impl Output {
         }
     }
 
-    /// The object for machines; nothing otherwise. Call it last, once.
+    /// The object for machines; nothing otherwise. Call it last, once; only what goes on without end writes many, a line
+    /// each.
     pub(super) fn object(&mut self, value: &Value) {
         if self.json {
             self.write(&value.to_string());
@@ -76,10 +77,14 @@ impl Output {
         }
     }
 
-    /// Ends the list begun, adds another field, and ends the object.
-    pub(super) fn end_list(&mut self, name: &str, value: &Value) {
+    /// Ends the list begun, adds other fields, and ends the object.
+    pub(super) fn end_list(&mut self, fields: &[(&str, Value)]) {
         if self.json {
-            self.write(&format!("],{}:{value}}}\n", Value::from(name)));
+            self.write("]");
+            for (name, value) in fields {
+                self.write(&format!(",{}:{value}", Value::from(*name)));
+            }
+            self.write("}\n");
         }
     }
 

@@ -50,6 +50,13 @@ struct SetArgs {
     /// to 1; 1 never does
     #[arg(long, value_name = "PROBABILITY")]
     doubt_threshold: Option<f64>,
+    /// How far (cosine distance, 0 to 2) near-duplicates with the same perceptual hash may be apart; 0: no picture is
+    /// discarded for being one
+    #[arg(long, value_name = "DISTANCE")]
+    duplicate_distance: Option<f64>,
+    /// Share of the hash's bits that near-duplicates with the same embedding may differ by, above 0 to 0.5
+    #[arg(long, value_name = "SHARE")]
+    duplicate_hash_distance: Option<f64>,
     /// What to answer for a picture in review: review, or keep for callers that know two answers only
     #[arg(long, value_enum)]
     answer_in_review: Option<DecisionWord>,
@@ -98,6 +105,8 @@ impl From<SetArgs> for Policy {
             recluster_growth: set.recluster_growth,
             recluster_noise: set.recluster_noise,
             recluster_hours: set.recluster_hours,
+            duplicate_distance: set.duplicate_distance,
+            duplicate_hash_distance: set.duplicate_hash_distance,
             ..Self::default()
         }
     }
@@ -114,6 +123,8 @@ fn print(policy: &Policy, out: &mut Output) {
         ("recluster_growth", policy.recluster_growth),
         ("recluster_noise", policy.recluster_noise),
         ("recluster_hours", policy.recluster_hours),
+        ("duplicate_distance", policy.duplicate_distance),
+        ("duplicate_hash_distance", policy.duplicate_hash_distance),
     ];
     let answer = words::decision(policy.answer_in_review());
     let updated = words::time(policy.update_time.as_ref());

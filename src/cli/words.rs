@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::proto::optics_parameters::Extraction;
 use crate::proto::parameters::Algorithm;
 use crate::proto::{
-    AddCause, DecisionKind, DecisionReason, KMeansStart, LineageChange, Parameters, RedFlag, Side,
+    AddCause, DecisionKind, DecisionReason, Defect, EventKind, KMeansStart, LineageChange, Parameters,
+    RedFlag, RemovalReason, Side,
 };
 
 /// An enum's constant without its prefix, in lower case with `-`, such as `seen-label`.
@@ -28,9 +29,24 @@ pub(super) fn side(value: Side) -> String {
     word(value.as_str_name(), "SIDE_")
 }
 
+/// Such as "verdict".
+pub(super) fn event_kind(value: EventKind) -> String {
+    word(value.as_str_name(), "EVENT_KIND_")
+}
+
+/// "deleted" or "not-selected".
+pub(super) fn removal(value: RemovalReason) -> String {
+    word(value.as_str_name(), "REMOVAL_REASON_")
+}
+
 /// Such as "seen-label".
 pub(super) fn reason(value: DecisionReason) -> String {
     word(value.as_str_name(), "DECISION_REASON_")
+}
+
+/// Such as "low-entropy".
+pub(super) fn defect(value: Defect) -> String {
+    word(value.as_str_name(), "DEFECT_")
 }
 
 /// Such as "unsupported-format".

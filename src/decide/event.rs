@@ -52,6 +52,21 @@ pub enum Act {
     },
 }
 
+impl Act {
+    /// Every image that a verdict or an answer is said of.
+    pub fn images(&self) -> impl Iterator<Item = &ImageId> {
+        let (verdict, answer) = match self {
+            Self::Verdict(verdict) => (Some(verdict), None),
+            Self::Answer(answer) => (None, Some(answer)),
+            Self::SetPolicy { .. } | Self::Delete { .. } | Self::Activate { .. } | Self::Undo { .. } => {
+                (None, None)
+            }
+        };
+        let judged = verdict.into_iter().flat_map(Verdict::images);
+        judged.chain(answer.into_iter().flat_map(ReviewAnswer::images))
+    }
+}
+
 /// What a person says of a review item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Answer {
@@ -144,11 +159,8 @@ pub struct JudgedCluster {
 impl Event {
     /// Whether it gave this image a label, or took one from it.
     pub fn names(&self, image: &ImageId) -> bool {
-        match &self.act {
-            Act::Verdict(verdict) => verdict.images().any(|named| named == image),
-            Act::Answer(answer) => answer.images().any(|named| named == image),
-            Act::SetPolicy { .. } | Act::Delete { .. } | Act::Activate { .. } | Act::Undo { .. } => false,
-        }
+        let skipped = matches!(&self.act, Act::Answer(answer) if answer.answer == Answer::Skip);
+        !skipped && self.act.images().any(|named| named == image)
     }
 
     /// What happened, in one line.

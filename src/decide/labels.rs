@@ -22,6 +22,15 @@ pub struct Label {
     pub reach: Option<f32>,
     /// The medoid of the cluster or item that was judged, where the label is implied by one.
     pub medoid: Option<ImageId>,
+    /// Whether it was discarded for being a duplicate of a kept image: that says nothing of others like it.
+    pub duplicate: bool,
+}
+
+impl Label {
+    /// Whether it says anything of other images: one that was discarded as a duplicate may be just what is needed.
+    pub fn speaks(&self) -> bool {
+        !self.duplicate
+    }
 }
 
 /// The labels of a collection. They belong to image ids: deleting an image leaves its label.
@@ -44,10 +53,12 @@ impl Labels {
         self.verdicts += 1;
         let (reach, medoid) =
             verdict.cluster.map_or((None, None), |cluster| (cluster.radius, cluster.medoid));
-        let implied = Label { side: verdict.side, seen: false, event, bulk: true, reach, medoid };
+        let duplicate = verdict.duplicate_of.is_some();
+        let implied =
+            Label { side: verdict.side, seen: false, event, bulk: true, reach, medoid, duplicate: false };
         verdict.implied.iter().for_each(|&image| self.say(image, implied));
-        self.say_seen(&verdict.seen, verdict.side, event, true);
-        self.say_seen(&verdict.exceptions, verdict.side.other(), event, true);
+        self.say_seen(&verdict.seen, Label { duplicate, ..implied });
+        self.say_seen(&verdict.exceptions, Label { side: verdict.side.other(), ..implied });
     }
 
     /// Folds one more answer to a review item in.
@@ -57,18 +68,19 @@ impl Labels {
             Answer::Keep | Answer::Discard => {
                 let side = if answer.answer == Answer::Keep { Side::Keep } else { Side::Discard };
                 let (reach, medoid) = (Some(answer.radius), answer.medoid);
-                let implied = Label { side, seen: false, event, bulk: false, reach, medoid };
+                let implied =
+                    Label { side, seen: false, event, bulk: false, reach, medoid, duplicate: false };
                 answer.others.iter().for_each(|&image| self.say(image, implied));
-                self.say_seen(&answer.shown, side, event, false);
-                self.say_seen(&answer.exceptions, side.other(), event, false);
+                self.say_seen(&answer.shown, implied);
+                self.say_seen(&answer.exceptions, Label { side: side.other(), ..implied });
             }
             Answer::Mixed => answer.images().for_each(|image| self.end_implied(image)),
             Answer::Skip => {}
         }
     }
 
-    fn say_seen(&mut self, images: &[ImageId], side: Side, event: u64, bulk: bool) {
-        let label = Label { side, seen: true, event, bulk, reach: None, medoid: None };
+    fn say_seen(&mut self, images: &[ImageId], label: Label) {
+        let label = Label { seen: true, reach: None, medoid: None, ..label };
         images.iter().for_each(|&image| self.say(image, label));
     }
 
@@ -93,7 +105,7 @@ impl Labels {
     fn count_label(&mut self, label: &Label, change: isize) {
         let side = usize::from(label.side == Side::Discard);
         self.counts[side] = self.counts[side].saturating_add_signed(change);
-        if label.seen {
+        if label.seen && label.speaks() {
             self.seen[side] = self.seen[side].saturating_add_signed(change);
         }
     }
@@ -118,7 +130,7 @@ impl Labels {
         self.counts[usize::from(side == Side::Discard)]
     }
 
-    /// Whether images of both sides were looked at.
+    /// Whether images of both sides were looked at, duplicates apart.
     pub fn both_sides_seen(&self) -> bool {
         self.seen.iter().all(|&seen| seen > 0)
     }

@@ -24,6 +24,11 @@ pub struct Policy {
     pub inheritance_agreement: f64,
     /// How sure (0.5, 1] of the other side the classifier must be for an implied or inherited side to be doubtful.
     pub doubt_threshold: f64,
+    /// How far (cosine distance, [0, 2]) near-duplicates with the same perceptual hash may be apart; 0: no image is
+    /// discarded for being a near-duplicate.
+    pub duplicate_distance: f64,
+    /// The share (0, 0.5] of the perceptual hash's bits that near-duplicates with the same embedding may differ by.
+    pub duplicate_hash_distance: f64,
     /// What to answer for an image that needs review.
     pub answer_in_review: AnswerInReview,
     /// The weight [0, 1] of precision in the Quality Metric; recall has the rest.
@@ -44,6 +49,8 @@ impl Default for Policy {
             inheritance_quorum: 0.5,
             inheritance_agreement: 0.95,
             doubt_threshold: 0.9,
+            duplicate_distance: 0.8,
+            duplicate_hash_distance: 0.3,
             answer_in_review: AnswerInReview::Review,
             precision_weight: 0.3,
             recluster_growth: 0.0,
@@ -77,6 +84,8 @@ impl Policy {
             inheritance_quorum,
             inheritance_agreement,
             doubt_threshold,
+            duplicate_distance,
+            duplicate_hash_distance,
             answer_in_review: _,
             precision_weight,
             recluster_growth,
@@ -99,6 +108,13 @@ impl Policy {
                 inheritance_agreement > 0.5 && inheritance_agreement <= 1.0,
             ),
             ("doubt_threshold", doubt_threshold, "(0.5, 1]", doubt_threshold > 0.5 && doubt_threshold <= 1.0),
+            ("duplicate_distance", duplicate_distance, "[0, 2]", (0.0..=2.0).contains(&duplicate_distance)),
+            (
+                "duplicate_hash_distance",
+                duplicate_hash_distance,
+                "(0, 0.5]",
+                duplicate_hash_distance > 0.0 && duplicate_hash_distance <= 0.5,
+            ),
             ("precision_weight", precision_weight, "[0, 1]", (0.0..=1.0).contains(&precision_weight)),
             ("recluster_growth", recluster_growth, "[0, 100]", (0.0..=100.0).contains(&recluster_growth)),
             ("recluster_noise", recluster_noise, "[0, 1]", (0.0..=1.0).contains(&recluster_noise)),

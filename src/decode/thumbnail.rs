@@ -5,7 +5,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 
-use super::DecodedImage;
+use super::{DecodedImage, Measures};
 
 /// Longest side of a thumbnail, in pixels.
 pub const THUMBNAIL_EDGE_MAX: u32 = 320;
@@ -25,8 +25,27 @@ pub struct ThumbnailError {
     pub detail: String,
 }
 
-/// Makes a JPEG of at most [`THUMBNAIL_EDGE_MAX`] pixels on the long side, of the picture's proportions; smaller
-/// pictures keep their size.
+/// What is kept of a picture's pixels: all of it is made of one small copy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// JPEG of at most [`THUMBNAIL_EDGE_MAX`] pixels on the long side.
+    pub thumbnail: Vec<u8>,
+    /// What the same pixels measure.
+    pub measures: Measures,
+}
+
+/// Makes a JPEG of at most [`THUMBNAIL_EDGE_MAX`] pixels on the long side, of the picture's proportions (smaller
+/// pictures keep their size), and measures what it shows.
+///
+/// # Errors
+/// Sizes that do not fit the pixels.
+pub fn look(image: &DecodedImage) -> Result<Look, ThumbnailError> {
+    let small = shrink(image, THUMBNAIL_EDGE_MAX)?;
+    let measures = Measures::of(small.buffer(), small.width() as usize, small.height() as usize);
+    Ok(Look { thumbnail: encode(&small)?, measures })
+}
+
+/// The thumbnail alone, as [`look`] makes it.
 ///
 /// # Errors
 /// Sizes that do not fit the pixels.
@@ -39,6 +58,11 @@ pub fn thumbnail(image: &DecodedImage) -> Result<Vec<u8>, ThumbnailError> {
 /// # Errors
 /// Sizes that do not fit the pixels.
 pub fn preview(image: &DecodedImage, edge: u32) -> Result<Vec<u8>, ThumbnailError> {
+    encode(&shrink(image, edge)?)
+}
+
+/// The picture with at most `edge` pixels on the long side, RGB.
+fn shrink(image: &DecodedImage, edge: u32) -> Result<Image<'static>, ThumbnailError> {
     let failed = |detail: String| ThumbnailError { width: image.width, height: image.height, detail };
     let (width, height) = fit(image.width, image.height, edge);
     let source = ImageRef::new(image.width, image.height, &image.rgb, PixelType::U8x3)
@@ -46,11 +70,15 @@ pub fn preview(image: &DecodedImage, edge: u32) -> Result<Vec<u8>, ThumbnailErro
     let mut small = Image::new(width, height, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     Resizer::new().resize(&source, &mut small, &options).map_err(|error| failed(error.to_string()))?;
+    Ok(small)
+}
 
+fn encode(small: &Image<'_>) -> Result<Vec<u8>, ThumbnailError> {
+    let (width, height) = (small.width(), small.height());
     let mut jpeg = Vec::new();
     JpegEncoder::new_with_quality(&mut jpeg, THUMBNAIL_QUALITY)
         .encode(small.buffer(), width, height, ExtendedColorType::Rgb8)
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| ThumbnailError { width, height, detail: error.to_string() })?;
     Ok(jpeg)
 }
 

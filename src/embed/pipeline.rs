@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use super::queue::{Queue, Refused};
 use super::{EmbedError, Embedder, EmbeddingSpace, Model, ModelSpec, preprocess};
-use crate::decode::{self, DecodeError, Format, Limits, ThumbnailError};
+use crate::decode::{self, DecodeError, Format, Limits, Look, Measures, ThumbnailError};
 use crate::types::{Embedding, ImageId};
 
 /// Most workers of one pipeline.
@@ -36,6 +36,8 @@ pub struct Prepared {
     pub embedding: Embedding,
     /// JPEG of at most 320 pixels on the long side.
     pub thumbnail: Vec<u8>,
+    /// What its pixels measure: perceptual hash and defects.
+    pub measures: Measures,
     /// Columns of the picture, upright, at full scale.
     pub width: u32,
     /// Rows of the picture, upright, at full scale.
@@ -220,7 +222,7 @@ fn work(shared: &Shared, embedder: &mut dyn Embedder) {
 
 fn prepare(bytes: &[u8], shared: &Shared, embedder: &mut dyn Embedder) -> Result<Prepared, PrepareError> {
     let image = decode::decode(bytes, &shared.limits, shared.spec.shortest_side_min())?;
-    let thumbnail = decode::thumbnail(&image)?;
+    let Look { thumbnail, measures } = decode::look(&image)?;
     let input = preprocess(&image, &shared.spec)?;
     let embedding = embedder.embed(std::slice::from_ref(&input))?.pop();
     let embedding = embedding.ok_or_else(|| EmbedError::Session("no output".to_owned()))?;
@@ -228,6 +230,7 @@ fn prepare(bytes: &[u8], shared: &Shared, embedder: &mut dyn Embedder) -> Result
         id: ImageId::of(bytes),
         embedding,
         thumbnail,
+        measures,
         width: image.original_width,
         height: image.original_height,
         format: image.format,

@@ -65,6 +65,8 @@ pub struct Added {
     pub new: bool,
     /// The decision it got.
     pub decision: Decision,
+    /// That decision's revision.
+    pub revision: u64,
     /// Its cluster in the active clustering, where that is followed.
     pub cluster: Option<ClusterId>,
 }
@@ -269,7 +271,15 @@ fn place(
         && new
     {
         group.batch.put_pixels(group.generation, &id, &prepared.embedding, &prepared.thumbnail);
-        let row = Row { image: id, generation: group.generation, added_ms: now, alive: true };
+        group.batch.put_measures(&id, &prepared.measures)?;
+        let row = Row {
+            image: id,
+            generation: group.generation,
+            added_ms: now,
+            alive: true,
+            hash: prepared.measures.hash,
+            defects: Some(prepared.measures.defects()),
+        };
         group.new.push((row, prepared));
     }
     let answer = AddedRecord { image: id, new };
@@ -399,12 +409,17 @@ fn push_rows(
         offsets.push(offset);
         Arc::make_mut(&mut state.rows).push(*row);
         let contradiction = contradiction(state, &state.labels, offset, near, state.policy.standing_margin);
+        let twins = state.twins_of(offset);
         let derived = Arc::make_mut(&mut state.derived);
         derived.places.push(Place::Unclustered);
         derived.near.push(near);
-        let scores = Arc::make_mut(&mut derived.scores);
-        scores.resize(offset as usize, None);
-        scores.push(*score);
+        derived.twins.push(twins);
+        // While the classifier is silent there are no scores at all.
+        if score.is_some() || !derived.scores.is_empty() {
+            let scores = Arc::make_mut(&mut derived.scores);
+            scores.resize(offset as usize, None);
+            scores.push(*score);
+        }
         derived.contradictions.extend(contradiction.map(|near| (offset, near)));
         derived.decisions.push(Decision::UNJUDGED);
         let decision = decide(&facts(&state.rows, &state.labels, derived, offset, near), &state.policy);
@@ -422,7 +437,9 @@ fn answer(collection: &Collection, placed: Vec<Placed>) {
         let offset = snapshot.rows.offset(&image);
         let decision =
             offset.map_or(Decision::UNJUDGED, |offset| snapshot.derived.decisions[offset as usize]);
+        let revision =
+            offset.and_then(|offset| snapshot.revisions.told(offset)).map_or(0, |told| told.revision);
         let cluster = offset.and_then(|offset| snapshot.cluster_of(offset));
-        reply(Ok(Added { image, new, decision, cluster }));
+        reply(Ok(Added { image, new, decision, revision, cluster }));
     }
 }

@@ -1,27 +1,34 @@
 //! A collection: one writer, many readers of whole generations.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use crate::decide::event::{Act, Event};
 use crate::decide::fold::{Fold, undone};
 use crate::decide::policy::Policy;
+use crate::decode::Measures;
 use crate::embed::EmbeddingSpace;
 use crate::index::{HnswValidParams, IndexChoice, SnapshotKey, VectorIndex};
 use crate::types::{Generation, ImageId, PointOffset, Vectors};
 
+use super::changes::Saving;
 use super::clusterings::{Places, places};
+use super::duplicates::FoundDuplicates;
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, NearRows};
 use super::judged::{assemble, evidence_of, nearest};
 use super::live::Followed;
 use super::lock::{lock, now_ms, read, write};
+use super::originals::Departed;
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
 use super::requests::RequestKey;
 use super::review::Review;
+use super::revisions::{Deletions, Revisions};
 use super::state::{Derived, Row, Rows, Snapshot, State};
 
 /// How a collection is kept.
@@ -54,6 +61,12 @@ pub struct Collection {
     /// Held by the one who begins to follow a clustering; taken before the writer's turn.
     pub(super) beginning: Mutex<()>,
     pub(super) review: Review,
+    /// The near-duplicates found last; locked while they are looked for.
+    pub(super) duplicates: Mutex<Option<FoundDuplicates>>,
+    /// The tick of the last change of a decision.
+    pub(super) ticks: watch::Sender<u64>,
+    /// Held by the one who saves revisions; taken before the writer's turn.
+    pub(super) saving: Mutex<Saving>,
 }
 
 /// The right to change a collection, held by one thread at a time.
@@ -77,7 +90,8 @@ impl Collection {
     ) -> Result<Self, EngineError> {
         let dim = record.space.dim;
         let saved = store.state()?.unwrap_or_default();
-        let (rows, vectors, sources) = load_rows(&store, dim)?;
+        let measures = store.all_measures()?;
+        let (rows, vectors, sources) = load_rows(&store, dim, &measures)?;
         let log = load_log(&store, record.created_ms)?;
         let heads = store.heads()?.into_iter().map(|head| (head.id, Arc::new(head))).collect();
         let index = load_index(&record, keeping, index_folder.as_deref(), saved.generation, &rows, &vectors)?;
@@ -92,8 +106,10 @@ impl Collection {
             evidence: Arc::new(EvidenceSets::new(dim)),
             seen: Arc::new(EvidenceSets::new(dim)),
             undos: Arc::new(log.undos),
+            named: log.named,
             judgements: log.judgements,
             scorer: None,
+            departed: load_departed(&store, &measures)?,
             policy: log.policy,
             policy_version: log.policy_version,
             policy_ms: log.policy_ms,
@@ -105,9 +121,10 @@ impl Collection {
             next_cluster: saved.next_cluster.max(1),
             derived: Arc::new(Derived::default()),
             live: None,
+            revisions: Arc::new(Revisions::default()),
             compactions: 0,
         };
-        let [evidence, seen] = evidence_of(&state, &state.labels, &store.fingerprints()?);
+        let [evidence, seen] = evidence_of(&state, &state.labels);
         (state.evidence, state.seen) = (Arc::new(evidence), Arc::new(seen));
         let collection = Self {
             record,
@@ -122,8 +139,14 @@ impl Collection {
             followed: Mutex::new(None),
             beginning: Mutex::new(()),
             review,
+            duplicates: Mutex::new(None),
+            ticks: watch::Sender::new(0),
+            saving: Mutex::default(),
         };
         collection.derive_active()?;
+        // So that no decision looks other than before the restart.
+        collection.settle()?;
+        collection.take_up_revisions(&log.deletions);
         Ok(collection)
     }
 
@@ -137,6 +160,20 @@ impl Collection {
         let derived = derive(&read(&self.state), &places, None);
         write(&self.state).derived = Arc::new(derived);
         Ok(())
+    }
+
+    /// Takes up what was told before this start. It is derived: where it is damaged, everything is told anew.
+    fn take_up_revisions(&self, deletions: &Deletions) {
+        let saved = self.store.revisions().unwrap_or_else(|error| {
+            tracing::warn!(%error, collection = self.name(), "every decision is told anew");
+            None
+        });
+        write(&self.state).restore_revisions(saved, deletions);
+    }
+
+    /// What the log folds to now.
+    pub(super) fn fold(&self) -> Result<Folded, EngineError> {
+        load_log(&self.store, self.record.created_ms)
     }
 
     /// Its name.
@@ -186,7 +223,7 @@ impl Collection {
     }
 
     /// Whether the collection is being deleted.
-    pub(super) fn is_closed(&self) -> bool {
+    pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
@@ -194,6 +231,8 @@ impl Collection {
     pub(super) fn close(&self) {
         let _turn = lock(&self.writer);
         self.closed.store(true, Ordering::Release);
+        // Whoever waits for changes waits in vain.
+        self.ticks.send_modify(|_| {});
     }
 }
 
@@ -231,8 +270,21 @@ impl Writer<'_> {
         Ok((sequence, hash, event))
     }
 
-    /// Publishes a change of the state; the store has it already.
+    /// Publishes a change of the state; the store has it already. This is the one way for decisions to change: what
+    /// differs from what was told gets a new revision, and whoever waits for changes is woken.
     pub(super) fn publish<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = write(&self.collection.state);
+        let result = change(&mut state);
+        let told = state.tell();
+        drop(state);
+        if let Some(tick) = told {
+            self.collection.ticks.send_replace(tick);
+        }
+        result
+    }
+
+    /// Publishes a change that no decision feels, such as of an index: nothing is compared.
+    pub(super) fn publish_aside<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         change(&mut write(&self.collection.state))
     }
 
@@ -281,8 +333,22 @@ pub(super) fn derive(state: &State, places: &Places, near: Option<NearRows>) -> 
     assemble(state, &state.labels, &state.policy, places, near.unwrap_or_else(sets))
 }
 
+/// What labelled images left behind that were deleted.
+fn load_departed(
+    store: &CollectionStore,
+    measures: &HashMap<ImageId, Measures>,
+) -> Result<HashMap<ImageId, Departed>, EngineError> {
+    let hash = |image: &ImageId| measures.get(image).and_then(|measures| measures.hash);
+    let fingerprints = store.fingerprints()?.into_iter();
+    Ok(fingerprints.map(|(image, embedding)| (image, Departed { embedding, hash: hash(&image) })).collect())
+}
+
 /// Rows in the order they were added, their vectors, and the number of sources.
-fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64), EngineError> {
+fn load_rows(
+    store: &CollectionStore,
+    dim: usize,
+    measures: &HashMap<ImageId, Measures>,
+) -> Result<(Rows, Vectors, u64), EngineError> {
     let mut headers: Vec<(ImageId, Generation, i64)> = Vec::new();
     let mut sources = 0;
     store.scan_headers(|image, header| {
@@ -292,7 +358,15 @@ fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64)
     headers.sort_unstable_by_key(|(image, generation, _)| (*generation, *image));
     let mut rows = Rows::default();
     for &(image, generation, added_ms) in &headers {
-        rows.push(Row { image, generation, added_ms, alive: true });
+        let measures = measures.get(&image);
+        rows.push(Row {
+            image,
+            generation,
+            added_ms,
+            alive: true,
+            hash: measures.and_then(|measures| measures.hash),
+            defects: measures.map(Measures::defects),
+        });
     }
     let mut data = vec![0.0; headers.len() * dim];
     let mut loaded = 0;
@@ -311,15 +385,17 @@ fn load_rows(store: &CollectionStore, dim: usize) -> Result<(Rows, Vectors, u64)
 }
 
 /// What the log folds to.
-struct Folded {
-    fold: Fold,
+pub(super) struct Folded {
+    pub(super) fold: Fold,
     undos: Vec<(u64, u64)>,
+    named: HashSet<ImageId>,
     judgements: u64,
-    policy: Policy,
-    policy_version: u64,
+    pub(super) policy: Policy,
+    pub(super) policy_version: u64,
     policy_ms: i64,
-    events: u64,
-    last_hash: [u8; 32],
+    pub(super) events: u64,
+    pub(super) last_hash: [u8; 32],
+    deletions: Deletions,
 }
 
 /// Reads the log twice, so that it need not be in memory: first for what is undone.
@@ -327,22 +403,27 @@ fn load_log(store: &CollectionStore, created_ms: i64) -> Result<Folded, EngineEr
     let mut folded = Folded {
         fold: Fold::default(),
         undos: Vec::new(),
+        named: HashSet::new(),
         judgements: 0,
         policy: Policy::default(),
         policy_version: 1,
         policy_ms: created_ms,
         events: 0,
         last_hash: [0; 32],
+        deletions: Deletions::default(),
     };
     folded.last_hash = store.scan_log(|sequence, event: Event| {
         folded.events = sequence;
+        folded.deletions.note_time(event.at_ms);
+        folded.named.extend(event.act.images());
         match event.act {
             Act::Undo { event } => folded.undos.push((sequence, event)),
             Act::Answer(_) => folded.judgements += 1,
             Act::SetPolicy { version, policy } => {
                 (folded.policy, folded.policy_version, folded.policy_ms) = (policy, version, event.at_ms);
             }
-            Act::Verdict(_) | Act::Delete { .. } | Act::Activate { .. } => {}
+            Act::Delete { images, .. } => folded.deletions.note(sequence, &images),
+            Act::Verdict(_) | Act::Activate { .. } => {}
         }
     })?;
     folded.fold = fold_log(store, &folded.undos)?;

@@ -6,7 +6,8 @@ use crate::decide::event::{Act, Event};
 use crate::decide::fold::undone;
 use crate::decide::labels::Label;
 use crate::decide::policy::Policy;
-use crate::decide::{Decision, DecisionKind, Facts, Reason, Standing};
+use crate::decide::{Decision, DecisionKind, Duplicate, Facts, Reason, Standing};
+use crate::decode::Measures;
 use crate::types::{ClusterId, Generation, ImageId, PointOffset, Side};
 
 use super::collection::Collection;
@@ -16,6 +17,7 @@ use super::filter::Filter;
 use super::judged::assemble;
 use super::lock::{now_ms, read};
 use super::requests::RequestKey;
+use super::revisions::Revisions;
 use super::state::{Snapshot, facts};
 use super::verdict::{ACTOR_CHARACTERS_MAX, check_text};
 
@@ -29,6 +31,8 @@ pub struct FullDecision {
     pub image: ImageId,
     /// The decision.
     pub decision: Decision,
+    /// Its revision.
+    pub revision: u64,
     /// Its sources' keys.
     pub source_keys: Vec<String>,
     /// What it rests on.
@@ -48,6 +52,8 @@ pub struct Explanation {
     pub full: FullDecision,
     /// The medoid of its cluster and its distance.
     pub medoid: Option<(ImageId, f32)>,
+    /// What its pixels measure; `None` for an image stored before that was measured.
+    pub measures: Option<Measures>,
     /// The verdicts that named or implied it, oldest first.
     pub events: Vec<(u64, Event)>,
     /// The policy in force, its version and when it was set.
@@ -60,10 +66,17 @@ pub struct Explanation {
 #[derive(Clone)]
 pub struct Look(Snapshot);
 
+impl Look {
+    /// What readers are told of it.
+    pub(super) fn revisions(&self) -> &Revisions {
+        &self.0.revisions
+    }
+}
+
 /// A consistent look at all decisions.
 pub struct DecisionReader<'a> {
-    collection: &'a Collection,
-    snapshot: Snapshot,
+    pub(super) collection: &'a Collection,
+    pub(super) snapshot: Snapshot,
 }
 
 impl Collection {
@@ -111,11 +124,15 @@ impl Collection {
         let (event, hash, _) = writer.append(&mut batch, actor, "", act)?;
         batch.remember(request, &answer)?;
         self.store.commit(batch)?;
+        let derived = {
+            let state = read(&self.state);
+            let (places, near) = (state.derived.places.clone(), state.derived.near.clone());
+            assemble(&state, &state.labels, &policy, places, near)
+        };
         writer.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
             (state.policy, state.policy_version, state.policy_ms) = answer;
-            let (places, near) = (state.derived.places.clone(), state.derived.near.clone());
-            state.derived = Arc::new(assemble(state, &state.labels, &state.policy, places, near));
+            state.derived = Arc::new(derived);
         });
         Ok(answer)
     }
@@ -167,6 +184,7 @@ impl DecisionReader<'_> {
             found.push(FullDecision {
                 image,
                 decision,
+                revision: self.revision(&image),
                 source_keys: sources.into_iter().map(|source| source.key).collect(),
                 detail: detail(decision, &facts, &snapshot.policy),
                 facts,
@@ -206,18 +224,18 @@ impl DecisionReader<'_> {
             }
             Standing::Noise | Standing::Unclustered => None,
         };
+        let undone = undone(&self.snapshot.undos);
         let mut events = Vec::new();
         self.collection.store.scan_log(|sequence, event| {
-            if event.names(image) {
+            // What was taken back does not bear on the image any more.
+            if event.names(image) && !undone.contains_key(&sequence) {
                 events.push((sequence, event));
             }
         })?;
-        // What was taken back does not bear on the image any more.
-        let undone = undone(&self.snapshot.undos);
-        events.retain(|(sequence, _)| !undone.contains_key(sequence));
         let first = events.len().saturating_sub(EXPLAINED_EVENTS_MAX);
         let snapshot = &self.snapshot;
         Ok(Explanation {
+            measures: self.collection.store.measures(image)?,
             rules: rules(full.decision, &full.facts, &snapshot.policy),
             medoid,
             events: events.split_off(first),
@@ -292,6 +310,23 @@ fn doubt_words(facts: &Facts, policy: &Policy) -> String {
     }
 }
 
+/// What rule 2 found: the near-duplicates, and how far they are.
+fn duplicate_words(facts: &Facts) -> String {
+    let words = |duplicate: &Duplicate| {
+        let Duplicate { image, distance, hash_distance, .. } = duplicate;
+        format!("{image} at distance {distance:.4} and hash distance {hash_distance:.4}")
+    };
+    let Some(discarded) = &facts.duplicate_discard else {
+        return "of no image that was seen and discarded".to_owned();
+    };
+    let kept = match (&facts.duplicate_keep, facts.nearest_keep) {
+        (Some(kept), _) => format!("of kept ones of {}", words(kept)),
+        (None, Some(near)) => format!("nearest keep at {:.4}", near.distance),
+        (None, None) => "no keep".to_owned(),
+    };
+    format!("of discarded {}, {kept}", words(discarded))
+}
+
 /// The reason in words, with the numbers used.
 fn detail(decision: Decision, facts: &Facts, policy: &Policy) -> String {
     let label = facts.label.as_ref().map(label_words).unwrap_or_default();
@@ -299,6 +334,7 @@ fn detail(decision: Decision, facts: &Facts, policy: &Policy) -> String {
     match decision.reason {
         Reason::SeenLabel | Reason::ImpliedLabel => label,
         Reason::Doubtful => doubt_words(facts, policy),
+        Reason::NearDuplicate => format!("near-duplicate {}", duplicate_words(facts)),
         Reason::Inherited | Reason::ClusterChanged => standing_words(&facts.standing),
         Reason::NothingJudged => "nothing is judged yet".to_owned(),
         Reason::OneSideJudged => format!("only one side judged: {}", near_words(facts)),
@@ -317,6 +353,17 @@ fn rules(decision: Decision, facts: &Facts, policy: &Policy) -> Vec<String> {
     };
     let mut rules = vec![format!("seen label: {seen}")];
     if decision.reason == Reason::SeenLabel {
+        return rules;
+    }
+    let found = match facts.label {
+        Some(_) => "not asked, it has a label".to_owned(),
+        None => duplicate_words(facts),
+    };
+    rules.push(format!(
+        "near-duplicate (distance {}, hash distance {}): {found}",
+        policy.duplicate_distance, policy.duplicate_hash_distance
+    ));
+    if decision.reason == Reason::NearDuplicate {
         return rules;
     }
     rules.push(format!("implied label: {implied}"));

@@ -13,6 +13,7 @@ use super::error::EngineError;
 use super::filter::Filter;
 use super::judged::assemble;
 use super::lock::read;
+use super::originals::Departed;
 use super::persist::ImageRecord;
 use super::requests::RequestKey;
 use super::state::{Derived, Rows, State};
@@ -128,7 +129,7 @@ fn delete_step(
     let mut batch = writer.batch();
     let mut saved = writer.saved_state();
     let (mut images, mut offsets) = (Vec::new(), Vec::new());
-    let mut sources = 0;
+    let (mut sources, mut departed) = (0, Vec::new());
     {
         let state = read(&collection.state);
         for Doomed { image, gone, left } in doomed {
@@ -141,12 +142,17 @@ fn delete_step(
             let Some(offset) = state.rows.offset(image) else {
                 continue;
             };
-            batch.delete_image(state.rows.get(offset).generation, image);
+            let row = state.rows.get(offset);
+            batch.delete_image(row.generation, image);
             images.push(*image);
             offsets.push(offset);
             saved.generation = saved.generation.next();
-            if state.labels.get(image).is_some() {
-                batch.put_fingerprint(image, state.vectors.row(offset as usize));
+            if state.named.contains(image) {
+                let embedding = state.vectors.row(offset as usize).to_vec();
+                batch.put_fingerprint(image, &embedding);
+                departed.push((*image, Departed { embedding, hash: row.hash }));
+            } else {
+                batch.delete_measures(image);
             }
         }
     }
@@ -160,6 +166,7 @@ fn delete_step(
     writer.publish(|state| {
         (state.events, state.last_hash) = (event, hash);
         state.sources -= sources;
+        state.departed.extend(departed);
         state.forget(&images, saved.generation);
     });
     collection.follow_removed(writer, &offsets);
@@ -196,7 +203,8 @@ impl State {
         let places = offsets.iter().map(|&offset| derived.places[offset as usize]).collect();
         let near = offsets.iter().map(|&offset| derived.near[offset as usize]).collect();
         let decisions = offsets.iter().map(|&offset| derived.decisions[offset as usize]).collect();
-        let scores = offsets.iter().map(|&offset| derived.scores.get(offset as usize).copied().flatten());
+        let scored = |offset: &&PointOffset| (**offset as usize) < derived.scores.len();
+        let scores = offsets.iter().filter(scored).map(|&offset| derived.scores[offset as usize]);
         let contradiction = |(at, offset): (usize, &PointOffset)| {
             derived.contradictions.get(offset).map(|near| (at as PointOffset, *near))
         };
@@ -204,12 +212,14 @@ impl State {
             places,
             near,
             contradictions: offsets.iter().enumerate().filter_map(contradiction).collect(),
+            twins: derived.twins.gathered(&offsets),
             scores: Arc::new(scores.collect()),
             votes: derived.votes.clone(),
             decisions,
         });
         (self.rows, self.vectors, self.index) = (Arc::new(rows), vectors, index);
         self.compactions += 1;
+        Arc::make_mut(&mut self.revisions).keep(&offsets);
         if let Some(live) = self.live.as_mut() {
             Arc::make_mut(live).keep(&offsets);
         }

@@ -65,6 +65,14 @@ pub enum EngineError {
         /// When to try again; `None` where waiting won't help.
         retry_after: Option<Duration>,
     },
+    /// What the request goes on from is there no more; it has to start anew.
+    #[error("{message}")]
+    OutOfRange {
+        /// A constant for programs, such as `TOKEN_EXPIRED`.
+        reason: &'static str,
+        /// In words, with what to do.
+        message: String,
+    },
     /// The work was cancelled.
     #[error("cancelled")]
     Cancelled,

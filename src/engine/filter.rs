@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::decide::DecisionKind;
+use crate::decode::Defects;
 use crate::types::{ClusterId, ImageId, PointOffset};
 
 use super::clusterings::Place;
@@ -33,12 +34,46 @@ pub struct Filter {
     pub noise: bool,
     /// With one of these decisions; empty: any.
     pub decisions: HashSet<DecisionKind>,
+    /// With one of these defects; empty: any, known or not.
+    pub defects: Defects,
 }
 
 impl Filter {
     /// Whether it selects everything.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether it selects the same images until one comes or goes: neither clusterings nor decisions nor sources change
+    /// that.
+    pub(super) fn holds_by_image(&self) -> bool {
+        let by_image = Self {
+            images: self.images.clone(),
+            added_after_ms: self.added_after_ms,
+            added_before_ms: self.added_before_ms,
+            defects: self.defects,
+            ..Self::default()
+        };
+        *self == by_image
+    }
+
+    /// Whether changes of decisions alone say who is selected.
+    ///
+    /// # Errors
+    /// A field that an image can begin or cease to match without a change of its decision.
+    pub fn check_followed(&self) -> Result<(), EngineError> {
+        let unfit = [
+            ("filter.source_prefix", !self.source_prefix.is_empty()),
+            ("filter.tags", !self.tags.is_empty()),
+            ("filter.cluster_ids", !self.clusters.is_empty()),
+            ("filter.noise", self.noise),
+        ];
+        match unfit.into_iter().find(|(_, set)| *set) {
+            Some((field, _)) => {
+                Err(EngineError::invalid(field, "can't be followed: it does not go with changes"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether sources have to be read.
@@ -59,6 +94,7 @@ impl Filter {
             && self.added_after_ms.is_none_or(|after| row.added_ms >= after)
             && self.added_before_ms.is_none_or(|before| row.added_ms < before)
             && (self.decisions.is_empty() || self.decisions.contains(&decision))
+            && (self.defects.is_empty() || row.defects.is_some_and(|found| found.intersects(self.defects)))
     }
 
     fn matches_header(&self, header: &ImageRecord) -> bool {

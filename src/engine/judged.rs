@@ -1,6 +1,5 @@
 //! What follows from labels: evidence, what is nearest of it, and decisions; all of it before it is published.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -85,6 +84,7 @@ impl Writer<'_> {
             _ => None,
         };
         let is_answer = matches!(act, Act::Answer(_));
+        let named: Vec<ImageId> = act.images().copied().collect();
         let changed = {
             let state = read(&collection.state);
             changed(&state.rows, &state.derived.decisions, &judged.derived.decisions)
@@ -97,6 +97,7 @@ impl Writer<'_> {
         self.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
             state.judgements += u64::from(is_answer);
+            state.named.extend(named);
             if let Some(of) = undo {
                 Arc::make_mut(&mut state.undos).push((event, of));
             }
@@ -117,11 +118,7 @@ impl Collection {
             (state.fold(), state.events + 1)
         };
         fold.apply(event, act);
-        let touched: Vec<&ImageId> = match act {
-            Act::Verdict(verdict) => verdict.images().collect(),
-            Act::Answer(answer) => answer.images().collect(),
-            _ => Vec::new(),
-        };
+        let touched: Vec<&ImageId> = act.images().collect();
         self.judged(fold, Some(&touched))
     }
 
@@ -132,18 +129,14 @@ impl Collection {
     /// The store fails.
     pub(super) fn judged(&self, fold: Fold, touched: Option<&[&ImageId]>) -> Result<Judged, EngineError> {
         let added = touched.and_then(|touched| added(&read(&self.state), &fold.labels, touched));
-        let (evidence, near) = match added {
-            Some(added) => {
-                let near = nearest_with(&read(&self.state), &fold.labels, &added);
-                (added.map(Change::Added), near)
-            }
-            None => {
-                let fingerprints = self.store.fingerprints()?;
-                let state = read(&self.state);
-                let all = evidence_of(&state, &fold.labels, &fingerprints);
-                let near = nearest(&state, &fold.labels, all.each_ref());
-                (all.map(Change::Replaced), near)
-            }
+        let (evidence, near) = if let Some(added) = added {
+            let near = nearest_with(&read(&self.state), &fold.labels, &added);
+            (added.map(Change::Added), near)
+        } else {
+            let state = read(&self.state);
+            let all = evidence_of(&state, &fold.labels);
+            let near = nearest(&state, &fold.labels, all.each_ref());
+            (all.map(Change::Replaced), near)
         };
         let state = read(&self.state);
         let derived = assemble(&state, &fold.labels, &state.policy, state.derived.places.clone(), near);
@@ -162,23 +155,19 @@ pub(super) fn assemble(
     let contradictions = find_contradictions(state, labels, &near, policy.standing_margin);
     let votes = count_votes(&state.rows, labels, &places);
     let scores = Arc::clone(&state.derived.scores);
-    let mut derived = Derived { places, near, contradictions, scores, votes, decisions: Vec::new() };
+    let twins = state.twins_with(labels, policy);
+    let mut derived = Derived { places, near, contradictions, twins, scores, votes, decisions: Vec::new() };
     decide_all(&state.rows, labels, policy, &mut derived);
     derived
 }
 
 /// The labelled images, and those of them that were seen, whose embeddings are known, in the order of ids.
-pub(super) fn evidence_of(
-    state: &State,
-    labels: &Labels,
-    fingerprints: &HashMap<ImageId, Vec<f32>>,
-) -> [EvidenceSets; 2] {
-    let mut labelled: Vec<_> = labels.iter().collect();
+pub(super) fn evidence_of(state: &State, labels: &Labels) -> [EvidenceSets; 2] {
+    let mut labelled: Vec<_> = labels.iter().filter(|(_, label)| label.speaks()).collect();
     labelled.sort_unstable_by_key(|(image, _)| **image);
     let mut sets = [EvidenceSets::new(state.vectors.dim()), EvidenceSets::new(state.vectors.dim())];
     for (image, label) in labelled {
-        let row = state.rows.offset(image).map(|offset| state.vectors.row(offset as usize));
-        let Some(embedding) = row.or_else(|| fingerprints.get(image).map(Vec::as_slice)) else {
+        let Some(embedding) = state.embedding_of(image) else {
             continue;
         };
         sets[0].push(label.side, *image, embedding);
@@ -210,7 +199,7 @@ fn added(state: &State, labels: &Labels, touched: &[&ImageId]) -> Option<[Eviden
     let dim = state.vectors.dim();
     let mut added = [EvidenceSets::new(dim), EvidenceSets::new(dim)];
     for image in touched {
-        let label = labels.get(image);
+        let label = labels.get(image).filter(|label| label.speaks());
         let after: [Option<Side>; 2] =
             [label.map(|label| label.side), label.filter(|label| label.seen).map(|label| label.side)];
         let before = [state.evidence.side_of(image), state.seen.side_of(image)];

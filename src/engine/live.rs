@@ -4,6 +4,7 @@
 //! The clustering itself stays as it was made, with its members and what was judged of them; decisions rest on it. What
 //! is followed is derived state, beside it: built from the vectors after a start, never the only copy of anything.
 
+mod check;
 mod view;
 
 use std::collections::HashMap;
@@ -144,7 +145,7 @@ impl Collection {
         let followed = lock(&self.followed).take();
         let Some(mut followed) = followed.filter(|followed| Some(followed.clustering) == shown) else {
             if shown.is_some() {
-                writer.publish(|state| state.live = None);
+                writer.publish_aside(|state| state.live = None);
             }
             return;
         };
@@ -161,7 +162,7 @@ impl Collection {
             Err(error) => {
                 // It is derived: what can't be kept up is built anew.
                 tracing::warn!(%error, collection = self.name(), "the clustering will be followed afresh");
-                writer.publish(|state| state.live = None);
+                writer.publish_aside(|state| state.live = None);
             }
         }
     }
@@ -184,7 +185,7 @@ impl Collection {
             self.store.commit(batch)?;
         }
         let noise = followed.live.counts().noise() as u64;
-        writer.publish(|state| {
+        writer.publish_aside(|state| {
             state.next_cluster = next;
             let Some(view) = state.live.as_mut().map(Arc::make_mut) else { return };
             for &row in changes.rows.iter().chain(rows) {
@@ -345,7 +346,7 @@ impl Collection {
         rows.iter().for_each(|&row| view.relabel(row, followed.label(row)));
         view.noise = followed.live.counts().noise() as u64;
         *lock(&self.followed) = Some(followed);
-        writer.publish(|state| {
+        writer.publish_aside(|state| {
             state.next_cluster = saved.next_cluster;
             state.live = Some(Arc::new(view));
         });

@@ -11,6 +11,7 @@ use super::clusterings::ClusteringHead;
 use super::error::EngineError;
 use super::lock::{lock, now_ms};
 use super::persist::Persist;
+use super::verify::VerifyReport;
 
 /// Operations remembered, the oldest ended ones are forgotten first.
 pub(super) const OPERATIONS_KEPT: usize = 1000;
@@ -47,6 +48,8 @@ pub enum OperationResult {
     Clustering(Box<ClusteringHead>, bool),
     /// An import.
     Import(ImportSummary),
+    /// A verification.
+    Verified(VerifyReport),
 }
 
 /// Why an operation failed.
@@ -253,7 +256,8 @@ impl From<EngineError> for OperationFailure {
             | EngineError::Precondition { .. }
             | EngineError::Aborted { .. }
             | EngineError::NotAllowed { .. }
-            | EngineError::Exhausted { .. } => FailureKind::Precondition,
+            | EngineError::Exhausted { .. }
+            | EngineError::OutOfRange { .. } => FailureKind::Precondition,
             EngineError::Store(_) | EngineError::Internal(_) => FailureKind::Internal,
         };
         Self { kind, message: error.to_string() }

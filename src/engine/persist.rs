@@ -1,5 +1,10 @@
 //! The engine's records and where they lie: the typed side of the store.
 
+mod batch;
+mod entries;
+mod measures;
+mod revisions;
+
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -13,7 +18,7 @@ use crate::store::{
     ChainVerifier, CommitQueue, Durability, Keys, LogRecord, Store, StoreError, read, read_bytes, scan,
     scan_embeddings,
 };
-use crate::types::{Embedding, Generation, ImageId};
+use crate::types::{Generation, ImageId};
 
 use super::clusterings::{ClusteringHead, MemberRecord, ReachabilityRecord};
 use super::error::EngineError;
@@ -21,11 +26,14 @@ use super::lock::now_ms;
 use super::operations::OperationStatus;
 use super::requests::{RequestKey, RequestRecord};
 
+pub(super) use self::batch::Batch;
+pub(super) use self::revisions::RevisionsRecord;
+
 /// Members, or bars of a plot, in one record.
 const CHUNK_ENTRIES_MAX: usize = 10_000;
 /// The collection number of what belongs to the daemon as a whole.
 const DAEMON: u32 = 0;
-const STATE: &str = "state";
+pub(super) const STATE: &str = "state";
 
 /// A collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -383,120 +391,4 @@ impl CollectionStore {
 
 fn decode_event(record: &LogRecord) -> Result<Event, String> {
     postcard::from_bytes(&record.payload).map_err(|error| format!("log entry {}: {error}", record.seq + 1))
-}
-
-/// Writes of one collection that happen together or not at all.
-pub(super) struct Batch {
-    inner: crate::store::Batch,
-    number: u32,
-}
-
-impl Batch {
-    /// Sets the collection's own record.
-    pub(super) fn put_collection(&mut self, record: &CollectionRecord) -> Result<(), StoreError> {
-        self.inner.put(&Keys::collection(self.number), record)
-    }
-
-    /// Sets the counters.
-    pub(super) fn put_state(&mut self, state: &StateRecord) -> Result<(), StoreError> {
-        self.inner.put(&Keys::meta(self.number, STATE), state)
-    }
-
-    /// Sets the header of an image.
-    pub(super) fn put_header(&mut self, image: &ImageId, header: &ImageRecord) -> Result<(), StoreError> {
-        self.inner.put(&Keys::image(self.number, image), header)
-    }
-
-    /// Sets embedding and thumbnail of the image that comes with this generation.
-    pub(super) fn put_pixels(
-        &mut self,
-        came: Generation,
-        image: &ImageId,
-        embedding: &Embedding,
-        jpeg: &[u8],
-    ) {
-        self.inner.put_embedding(&Keys::embedding(self.number, came.0, image), embedding.as_slice());
-        self.inner.put_bytes(&Keys::thumbnail(self.number, came.0, image), jpeg);
-    }
-
-    /// Keeps what a labelled image leaves behind when it is deleted.
-    pub(super) fn put_fingerprint(&mut self, image: &ImageId, embedding: &[f32]) {
-        self.inner.put_embedding(&Keys::fingerprint(self.number, image), embedding);
-    }
-
-    /// Notes that an image has a source of this key.
-    pub(super) fn put_source_key(&mut self, source_key: &str, image: &ImageId) -> Result<(), StoreError> {
-        self.inner.put(&Keys::image_at(self.number, source_key, image), &())
-    }
-
-    /// Forgets that an image has sources of this key: all of them go together.
-    pub(super) fn delete_source_key(&mut self, source_key: &str, image: &ImageId) {
-        self.inner.delete(&Keys::image_at(self.number, source_key, image));
-    }
-
-    /// Deletes header, embedding and thumbnail of the image that came with this generation.
-    pub(super) fn delete_image(&mut self, came: Generation, image: &ImageId) {
-        self.inner.delete(&Keys::image(self.number, image));
-        self.inner.delete(&Keys::embedding(self.number, came.0, image));
-        self.inner.delete(&Keys::thumbnail(self.number, came.0, image));
-    }
-
-    /// Appends to the log and answers the new hash; `sequence` counts from 1.
-    pub(super) fn put_event(
-        &mut self,
-        sequence: u64,
-        previous: [u8; 32],
-        event: &Event,
-    ) -> Result<[u8; 32], EngineError> {
-        let payload = postcard::to_stdvec(event).map_err(|error| EngineError::Internal(error.to_string()))?;
-        let record = LogRecord::new(sequence - 1, previous, payload);
-        self.inner.put(&Keys::event(self.number, record.seq), &record)?;
-        Ok(record.hash)
-    }
-
-    /// Notes the answer to a request, to be written with what it answers.
-    pub(super) fn remember<R: Serialize>(
-        &mut self,
-        key: Option<&RequestKey>,
-        answer: &R,
-    ) -> Result<(), EngineError> {
-        let Some(key) = key else { return Ok(()) };
-        Ok(self.inner.put(&Keys::request(self.number, &key.key), &RequestRecord::new(key, answer)?)?)
-    }
-
-    /// As [`Batch::remember`], for a request about collections, whose answer outlives them.
-    pub(super) fn remember_for_daemon<R: Serialize>(
-        &mut self,
-        key: Option<&RequestKey>,
-        answer: &R,
-    ) -> Result<(), EngineError> {
-        let Some(key) = key else { return Ok(()) };
-        Ok(self.inner.put(&Keys::request(DAEMON, &key.key), &RequestRecord::new(key, answer)?)?)
-    }
-
-    /// Sets a clustering with its members and plot.
-    pub(super) fn put_clustering(
-        &mut self,
-        head: &ClusteringHead,
-        members: &[MemberRecord],
-        reachability: &[ReachabilityRecord],
-    ) -> Result<(), StoreError> {
-        self.inner.put(&Keys::clustering(self.number, head.id), head)?;
-        for (chunk, members) in (0..).zip(members.chunks(CHUNK_ENTRIES_MAX)) {
-            self.inner.put(&Keys::members(self.number, head.id, chunk), &members)?;
-        }
-        for (chunk, bars) in (0..).zip(reachability.chunks(CHUNK_ENTRIES_MAX)) {
-            self.inner.put(&Keys::reachability(self.number, head.id, chunk), &bars)?;
-        }
-        Ok(())
-    }
-
-    /// Deletes a clustering with its members and plot.
-    pub(super) fn delete_clustering(&mut self, head: &ClusteringHead) {
-        self.inner.delete(&Keys::clustering(self.number, head.id));
-        for chunk in 0..(head.images as usize).div_ceil(CHUNK_ENTRIES_MAX) as u64 {
-            self.inner.delete(&Keys::members(self.number, head.id, chunk));
-            self.inner.delete(&Keys::reachability(self.number, head.id, chunk));
-        }
-    }
 }

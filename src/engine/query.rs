@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::decide::Decision;
+use crate::decode::Measures;
 use crate::index::{FlatIndex, IndexKind, VectorIndex as _};
 use crate::types::{ClusterId, Generation, ImageId, PointOffset, Side, Vectors};
 
@@ -27,6 +28,8 @@ pub struct ImageView {
     pub header: ImageRecord,
     /// Its cluster in the active clustering.
     pub cluster: Option<ClusterId>,
+    /// What its pixels measure; `None` for an image stored before that was measured.
+    pub measures: Option<Measures>,
     /// Its embedding, where asked for.
     pub embedding: Option<Vec<f32>>,
 }
@@ -120,7 +123,8 @@ impl Collection {
         let header = self.store.header(image)?.ok_or_else(|| EngineError::not_found("image", image))?;
         let cluster = snapshot.cluster_of(offset);
         let embedding = with_embedding.then(|| self.embedding(image)).flatten();
-        Ok(ImageView { image: *image, header, cluster, embedding })
+        let measures = self.store.measures(image)?;
+        Ok(ImageView { image: *image, header, cluster, measures, embedding })
     }
 
     /// The embedding of a stored image.
@@ -180,7 +184,8 @@ impl Collection {
             let embedding = with_embeddings.then(|| self.embedding(&row.image)).flatten();
             let cluster = snapshot.cluster_of(offset as PointOffset);
             bytes += estimated_bytes(&header) + embedding.as_ref().map_or(0, |values| values.len() * 4);
-            found.images.push(ImageView { image: row.image, header, cluster, embedding });
+            let measures = self.store.measures(&row.image)?;
+            found.images.push(ImageView { image: row.image, header, cluster, measures, embedding });
         }
         Ok(found)
     }

@@ -33,7 +33,7 @@ use super::verdict::{ACTOR_CHARACTERS_MAX, NOTE_CHARACTERS_MAX, check_text};
 pub use self::preview::{DecisionChange, Preview, Proposal};
 
 pub(super) use self::looks::Scorer;
-pub(super) use self::refresher::Refresher;
+pub(super) use self::refresher::catch_up;
 
 /// Items that a reviewer may hold in one request.
 pub(super) const HELD_ITEMS_MAX: usize = 100;
@@ -65,6 +65,11 @@ impl Review {
             desk: Mutex::default(),
             wake,
         }
+    }
+
+    /// Whether somebody looks at an item.
+    pub(super) fn is_busy(&self) -> bool {
+        lock(&self.desk).is_busy()
     }
 
     /// Has the classifier catch up soon.
@@ -165,6 +170,7 @@ impl Collection {
             return Ok(None);
         }
         desk.release_others(reviewer, held);
+        desk.release_stale(&state);
         let item = match outlook.first_free(&desk.leased_images()) {
             None => None,
             Some(question) => {

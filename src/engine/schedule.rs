@@ -34,6 +34,10 @@ impl Engine {
 impl Collection {
     /// The clustering that the policy asks for now, and why.
     fn due(&self) -> Option<(ReclusterRequest, &'static str)> {
+        // Who looks at an item is not to find other clusters behind it.
+        if self.review.is_busy() {
+            return None;
+        }
         let state = read(&self.state);
         let head = state.active_head()?;
         let reason = reason(&state, head, now_ms())?;

@@ -1,12 +1,13 @@
 //! What a collection holds in memory: all of it derived from the store, published whole.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::decide::fold::{Answers, Fold};
 use crate::decide::labels::Labels;
 use crate::decide::policy::Policy;
 use crate::decide::{Decision, DecisionKind, Evidence, Facts, Score, Votes, decide};
+use crate::decode::{Defects, PerceptualHash};
 use crate::index::VectorIndex;
 use crate::types::{ClusterId, Generation, ImageId, PointOffset, Side, Vectors, cosine_distance};
 
@@ -14,7 +15,9 @@ use super::clusterings::{ClusteringHead, Place};
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, Near, NearRows};
 use super::live::LiveView;
+use super::originals::{Departed, Twins};
 use super::review::Scorer;
+use super::revisions::Revisions;
 
 /// One stored image, by offset.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +30,11 @@ pub(super) struct Row {
     pub(super) added_ms: i64,
     /// Whether it is still stored; a row of a deleted image stays until the next compaction.
     pub(super) alive: bool,
+    /// What it shares with its near-duplicates; `None` where it has no structure, or was stored before that was
+    /// measured.
+    pub(super) hash: Option<PerceptualHash>,
+    /// What is wrong with it; `None` where it was stored before that was measured.
+    pub(super) defects: Option<Defects>,
 }
 
 /// The rows of a collection in the order in which they were added.
@@ -101,6 +109,8 @@ pub(super) struct Derived {
     pub(super) contradictions: HashMap<PointOffset, Near>,
     /// What the classifier says of each row; empty while nothing was looked at.
     pub(super) scores: Arc<Vec<Option<Score>>>,
+    /// Each row's labelled near-duplicates.
+    pub(super) twins: Twins,
     /// Labels by cluster of the active clustering.
     pub(super) votes: HashMap<ClusterId, Votes>,
     /// Each row's decision.
@@ -120,12 +130,16 @@ pub(super) struct State {
     pub(super) evidence: Arc<EvidenceSets>,
     /// Those of them that were seen.
     pub(super) seen: Arc<EvidenceSets>,
+    /// Every image that a verdict or an answer of the log names, be it undone: labels may come back.
+    pub(super) named: HashSet<ImageId>,
     /// Every undo of the log, in order: its own place, and the event it is of.
     pub(super) undos: Arc<Vec<(u64, u64)>>,
     /// Review items answered, the undone answers among them.
     pub(super) judgements: u64,
     /// The classifier that scored the rows, for those that come.
     pub(super) scorer: Option<Arc<Scorer>>,
+    /// What labelled images left behind that were deleted.
+    pub(super) departed: HashMap<ImageId, Departed>,
     pub(super) policy: Policy,
     pub(super) policy_version: u64,
     pub(super) policy_ms: i64,
@@ -138,6 +152,8 @@ pub(super) struct State {
     pub(super) derived: Arc<Derived>,
     /// The active clustering followed through adds and deletes, where it is by DBSCAN.
     pub(super) live: Option<Arc<LiveView>>,
+    /// What readers were told of each row's decision.
+    pub(super) revisions: Arc<Revisions>,
     /// How often rows were renumbered since the start.
     pub(super) compactions: u64,
 }
@@ -160,6 +176,7 @@ pub(super) struct Snapshot {
     pub(super) policy_ms: i64,
     pub(super) active: Option<Arc<ClusteringHead>>,
     pub(super) live: Option<Arc<LiveView>>,
+    pub(super) revisions: Arc<Revisions>,
 }
 
 impl Snapshot {
@@ -191,6 +208,7 @@ impl State {
             policy_ms: self.policy_ms,
             active: self.active_head().map(Arc::clone),
             live: self.live().map(Arc::clone),
+            revisions: Arc::clone(&self.revisions),
         }
     }
 
@@ -264,8 +282,8 @@ pub(super) fn contradiction(
         return None;
     }
     let own = state.vectors.row(offset as usize);
-    let medoid = label.medoid.and_then(|medoid| state.rows.offset(&medoid));
-    let to_medoid = medoid.map_or(f32::INFINITY, |at| cosine_distance(own, state.vectors.row(at as usize)));
+    let medoid = label.medoid.and_then(|medoid| state.embedding_of(&medoid));
+    let to_medoid = medoid.map_or(f32::INFINITY, |medoid| cosine_distance(own, medoid));
     (other.distance < to_medoid).then_some(other)
 }
 
@@ -286,7 +304,10 @@ pub(super) fn facts(
         reach: labels.get(&near.image).and_then(|label| label.reach),
         votes: place_of(&near.image).cluster().and_then(|cluster| derived.votes.get(&cluster).copied()),
     };
+    let [duplicate_keep, duplicate_discard] = derived.twins.row(offset);
     Facts {
+        duplicate_keep,
+        duplicate_discard,
         label: labels.get(&rows.get(offset).image).copied(),
         standing: derived.places[offset as usize].standing(&derived.votes),
         nearest_keep: near[0].map(evidence),

@@ -3,80 +3,37 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, RwLock};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::{Arc, RwLock};
 
 use crate::types::PointOffset;
 
 use super::Open;
 use super::collection::Collection;
 use super::error::EngineError;
-use super::lock::{lock, read};
+use super::lock::read;
 
-/// How often collections are looked at.
-const INTERVAL: Duration = Duration::from_secs(1);
 /// Rows inserted into a new index at a time; writers wait for so many, up to 10 ms each.
 const STEP_ROWS: usize = 8;
 
-/// The thread that keeps collections up.
-pub(super) struct Upkeep {
-    stopping: Arc<AtomicBool>,
-    wake: SyncSender<()>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-impl Upkeep {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// The system has no thread left.
-    pub(super) fn start(collections: Arc<RwLock<BTreeMap<String, Open>>>) -> Result<Self, EngineError> {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let (wake, woken) = sync_channel(1);
-        let stop = Arc::clone(&stopping);
-        let run = move || {
-            while woken.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout)
-                && !stop.load(Ordering::Relaxed)
-            {
-                let open: Vec<_> =
-                    read(&collections).values().map(|open| Arc::clone(&open.collection)).collect();
-                // First what is seconds, then what may be minutes.
-                for collection in &open {
-                    if let Err(error) = collection.begin_to_follow(&|| stop.load(Ordering::Relaxed)) {
-                        tracing::error!(%error, collection = collection.name(), "the clustering is not followed");
-                    }
-                }
-                for collection in &open {
-                    if let Err(error) = collection.renew_index(&stop) {
-                        tracing::error!(%error, collection = collection.name(), "the index was not renewed");
-                    }
-                }
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("culld-upkeep".into())
-            .spawn(run)
-            .map_err(|error| EngineError::Internal(format!("can't start a thread: {error}")))?;
-        Ok(Self { stopping, wake, thread: Mutex::new(Some(thread)) })
-    }
-
-    /// Ends the thread, within a step of its work.
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Relaxed);
-        // It is gone, or was told before.
-        let _ = self.wake.try_send(());
-        let thread = lock(&self.thread).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread that keeps collections up panicked");
+/// Keeps collections up: first what is seconds, then what may be minutes.
+pub(super) fn keep_up(collections: &RwLock<BTreeMap<String, Open>>, stop: &AtomicBool) {
+    let open: Vec<_> = read(collections).values().map(|open| Arc::clone(&open.collection)).collect();
+    for collection in &open {
+        if let Err(error) = collection.begin_to_follow(&|| stop.load(Ordering::Relaxed)) {
+            tracing::error!(%error, collection = collection.name(), "the clustering is not followed");
         }
     }
-}
-
-impl Drop for Upkeep {
-    fn drop(&mut self) {
-        self.stop();
+    for collection in &open {
+        if let Err(error) = collection.save_revisions(false)
+            && !collection.is_closed()
+        {
+            tracing::error!(%error, collection = collection.name(), "revisions were not saved");
+        }
+    }
+    for collection in &open {
+        if let Err(error) = collection.renew_index(stop) {
+            tracing::error!(%error, collection = collection.name(), "the index was not renewed");
+        }
     }
 }
 
@@ -128,7 +85,7 @@ impl Collection {
                 index.remove(offset)?;
             }
         }
-        writer.publish(|state| state.index = index);
+        writer.publish_aside(|state| state.index = index);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use crate::types::{ClusterId, Generation, ImageId, Side};
 
 use super::collection::Collection;
 use super::error::EngineError;
+use super::lock::read;
 use super::requests::RequestKey;
 
 /// Images named in one verdict at most.
@@ -129,6 +130,15 @@ impl Collection {
                 ));
             }
             rows.stored(original)?;
+            let label = read(&self.state).labels.get(original).copied();
+            if label.is_some_and(|label| label.side == Side::Discard) {
+                return Err(EngineError::Precondition {
+                    reason: "ORIGINAL_DISCARDED",
+                    message: format!(
+                        "{original} was discarded itself: nothing can be a duplicate to be kept as it"
+                    ),
+                });
+            }
         }
         let mut exact = Verdict {
             side: verdict.side,

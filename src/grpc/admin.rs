@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::decode::SIDE_MAX;
-use crate::engine::{EngineError, Operation, OperationStatus};
+use crate::engine::{DUPLICATES_IMAGES_MAX, EngineError, Operation, OperationStatus};
 use crate::proto;
 use crate::proto::admin_service_server::AdminService;
 
@@ -59,7 +59,9 @@ impl AdminService for Admin {
             clusterings_kept: config.clusterings_kept as u32,
             image_side_px_max: SIDE_MAX,
             fetch_streams_max: fetch::STREAMS_MAX as u32,
+            watch_streams_max: super::watch::WATCHERS_MAX as u32,
             request_seconds_max: config.request_time_max.as_secs_f64(),
+            duplicates_images_max: DUPLICATES_IMAGES_MAX as u32,
         };
         Ok(Response::new(proto::GetServerInfoResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -112,6 +114,15 @@ impl AdminService for Admin {
             queued_images: queued as u32,
             inflight_bytes: self.0.inflight.bytes(),
         }))
+    }
+
+    async fn verify(
+        &self,
+        _: Request<proto::VerifyRequest>,
+    ) -> Result<Response<proto::VerifyResponse>, Status> {
+        let engine = Arc::clone(&self.0.engine);
+        let operation = blocking(move || engine.verify()).await?.status();
+        Ok(Response::new(proto::VerifyResponse { operation: Some(convert::operation(&operation)) }))
     }
 
     async fn get_operation(

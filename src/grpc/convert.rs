@@ -19,6 +19,7 @@ pub(super) use self::collection::{collection, new_collection, policy, policy_fro
 pub(super) use self::decision::{
     basic_decision, evaluation, explanation, full_decision, true_label_from, verdict_from,
 };
+use self::image::{defects, measures};
 pub(super) use self::image::{filter_from, image, outcome, source_from};
 pub(super) use self::operation::operation;
 pub(super) use self::review::{answer_from, item_ids, next_review, preview, proposal_from, undo_from};

@@ -15,7 +15,7 @@ use crate::proto::decision_service_server::DecisionService;
 use crate::types::ImageId;
 
 use super::status::{invalid, on_collection, status};
-use super::{Shared, convert, fetch, review};
+use super::{Shared, convert, events, fetch, review, watch};
 
 /// Images of one batch at most.
 const BATCH_MAX: usize = 1000;
@@ -34,6 +34,7 @@ impl Decisions {
 #[tonic::async_trait]
 impl DecisionService for Decisions {
     type FetchDecisionsStream = fetch::Messages;
+    type WatchDecisionsStream = watch::Messages;
 
     async fn set_verdict(
         &self,
@@ -73,11 +74,21 @@ impl DecisionService for Decisions {
         &self,
         request: Request<proto::FetchDecisionsRequest>,
     ) -> Result<Response<Self::FetchDecisionsStream>, Status> {
-        let request = request.into_inner();
-        let view = request.view();
-        let filter = convert::filter_from(request.filter)?;
-        let messages = fetch::start(&self.0, request.collection, filter, view).await?;
-        Ok(Response::new(messages))
+        Ok(Response::new(fetch::start(&self.0, request.into_inner()).await?))
+    }
+
+    async fn watch_decisions(
+        &self,
+        request: Request<proto::WatchDecisionsRequest>,
+    ) -> Result<Response<Self::WatchDecisionsStream>, Status> {
+        Ok(Response::new(watch::start(&self.0, request.into_inner()).await?))
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<proto::ListEventsRequest>,
+    ) -> Result<Response<proto::ListEventsResponse>, Status> {
+        Ok(Response::new(events::list(self.engine(), request.into_inner()).await?))
     }
 
     async fn explain_decision(
@@ -206,7 +217,10 @@ pub(super) fn in_view(
 ) -> Result<Vec<proto::Decision>, EngineError> {
     match view {
         proto::DecisionView::Unspecified | proto::DecisionView::Basic => {
-            Ok(found.iter().map(|(image, decision)| convert::basic_decision(image, *decision)).collect())
+            let basic = |(image, decision): &(ImageId, Decision)| {
+                convert::basic_decision(image, *decision, reader.revision(image))
+            };
+            Ok(found.iter().map(basic).collect())
         }
         proto::DecisionView::Full => {
             let images: Vec<ImageId> = found.iter().map(|(image, _)| *image).collect();

@@ -11,18 +11,20 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use crate::decide::Decision;
-use crate::engine::{Collection, EngineError, Filter, Look};
+use crate::engine::{ChangePoint, Collection, EngineError, Filter, Look};
 use crate::proto;
 use crate::types::ImageId;
 
-use super::Shared;
 use super::decisions::in_view;
 use super::status::{blocking, on_collection, status, timed_out};
+use super::token::{point, token};
+use super::watch::{Told, tell};
+use super::{Shared, convert};
 
 /// Streams at a time at most, over all callers.
 pub(super) const STREAMS_MAX: usize = 32;
 /// Decisions of one message at most.
-const DECISIONS_MAX: usize = 500;
+pub(super) const DECISIONS_MAX: usize = 500;
 /// Messages that wait for a slow reader at most.
 const MESSAGES_WAITING_MAX: usize = 4;
 /// What a caller who met too many streams waits before it tries again.
@@ -36,31 +38,55 @@ type Message = Result<proto::FetchDecisionsResponse, Status>;
 struct Fetch {
     collection: Arc<Collection>,
     look: Look,
-    selected: Vec<(ImageId, Decision)>,
+    what: What,
     view: proto::DecisionView,
     /// The longest wait for the reader to take a message.
     unread_time_max: Duration,
     _turn: OwnedSemaphorePermit,
 }
 
-/// Starts a stream of the decisions that the filter selects.
+/// What is fetched.
+enum What {
+    /// All that was selected.
+    All(Vec<(ImageId, Decision)>),
+    /// What changed after this point.
+    Since(ChangePoint, Box<Filter>),
+}
+
+/// How far a stream is.
+#[derive(Clone, Copy)]
+enum At {
+    /// So many are told.
+    Count(usize),
+    /// Everything up to here is told.
+    Point(ChangePoint),
+}
+
+/// Starts a stream of what the request selects.
 pub(super) async fn start(
     shared: &Arc<Shared>,
-    collection: String,
-    filter: Filter,
-    view: proto::DecisionView,
+    request: proto::FetchDecisionsRequest,
 ) -> Result<Messages, Status> {
     let turn = Arc::clone(&shared.fetches).try_acquire_owned().map_err(|_| {
         let message = format!("{STREAMS_MAX} streams of decisions are open, which is the limit");
         status(EngineError::Exhausted { message, retry_after: Some(RETRY_AFTER) })
     })?;
+    let view = request.view();
+    let filter = convert::filter_from(request.filter)?;
     let unread_time_max = shared.config.request_time_max;
+    let since = request.since;
     let select = move |collection: Arc<Collection>| {
         let look = collection.look();
-        let selected = collection.decisions_of(&look).select(&filter)?;
-        Ok(Fetch { collection, look, selected, view, unread_time_max, _turn: turn })
+        let what = match point(&collection, &since)? {
+            None => What::All(collection.decisions_of(&look).select(&filter)?),
+            Some(point) => {
+                filter.check_followed()?;
+                What::Since(point, Box::new(filter))
+            }
+        };
+        Ok(Fetch { collection, look, what, view, unread_time_max, _turn: turn })
     };
-    let fetch = on_collection(&shared.engine, collection, select).await?;
+    let fetch = on_collection(&shared.engine, request.collection, select).await?;
     let (sender, receiver) = mpsc::channel(MESSAGES_WAITING_MAX);
     tokio::spawn(async move {
         if let Err(error) = Arc::new(fetch).send(&sender).await {
@@ -74,9 +100,14 @@ pub(super) async fn start(
 impl Fetch {
     /// Sends everything, or what there was until the caller left.
     async fn send(self: Arc<Self>, sender: &mpsc::Sender<Message>) -> Result<(), Status> {
-        for first in (0..self.selected.len()).step_by(DECISIONS_MAX) {
+        let mut next = Some(match self.what {
+            What::All(_) => At::Count(0),
+            What::Since(point, _) => At::Point(point),
+        });
+        while let Some(at) = next {
             let this = Arc::clone(&self);
-            let message = blocking(move || this.message(first)).await?;
+            let message;
+            (message, next) = blocking(move || this.message(at)).await?;
             match tokio::time::timeout(self.unread_time_max, sender.send(Ok(message))).await {
                 Ok(Ok(())) => {}
                 // The caller is gone.
@@ -87,10 +118,29 @@ impl Fetch {
         Ok(())
     }
 
-    fn message(&self, first: usize) -> Result<proto::FetchDecisionsResponse, EngineError> {
+    /// The message from here on, and where the one after it begins.
+    fn message(&self, at: At) -> Result<(proto::FetchDecisionsResponse, Option<At>), EngineError> {
         let reader = self.collection.decisions_of(&self.look);
-        let last = self.selected.len().min(first + DECISIONS_MAX);
-        let decisions = in_view(&reader, self.view, &self.selected[first..last])?;
-        Ok(proto::FetchDecisionsResponse { decisions, generation: reader.generation().0 })
+        let mut message =
+            proto::FetchDecisionsResponse { generation: reader.generation().0, ..Default::default() };
+        let (known, next) = match (&self.what, at) {
+            (What::Since(from, filter), at) => {
+                let after = if let At::Point(point) = at { point } else { *from };
+                let Told { decisions, removals, until, more } =
+                    tell(&self.collection, &self.look, after, filter, self.view)?;
+                (message.decisions, message.removals) = (decisions, removals);
+                (Some(until), more.then_some(At::Point(until)))
+            }
+            (What::All(selected), at) => {
+                let first = if let At::Count(told) = at { told } else { 0 };
+                let last = selected.len().min(first + DECISIONS_MAX);
+                message.decisions = in_view(&reader, self.view, &selected[first..last])?;
+                // Who leaves before the end knows nothing for sure.
+                let done = last == selected.len();
+                (done.then(|| self.look.now()), (!done).then_some(At::Count(last)))
+            }
+        };
+        message.token = known.map(|point| token(&self.collection, &self.look, point)).unwrap_or_default();
+        Ok((message, next))
     }
 }

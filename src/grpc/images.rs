@@ -19,7 +19,7 @@ use crate::types::{Embedding, Generation, ImageId};
 
 use super::page::{PAGE_BYTES_MAX, Page, Position};
 use super::status::{blocking, invalid, on_collection, status};
-use super::{Shared, add_stream, convert};
+use super::{Shared, add_stream, convert, duplicates};
 
 /// Thumbnails in one answer at most.
 const THUMBNAILS_MAX: usize = 100;
@@ -178,6 +178,13 @@ impl ImageService for Images {
             index: found.index.name().to_owned(),
             generation: found.generation.0,
         }))
+    }
+
+    async fn find_duplicates(
+        &self,
+        request: Request<proto::FindDuplicatesRequest>,
+    ) -> Result<Response<proto::FindDuplicatesResponse>, Status> {
+        Ok(Response::new(duplicates::find(&self.0.engine, request.into_inner()).await?))
     }
 }
 

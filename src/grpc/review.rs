@@ -19,7 +19,7 @@ pub(super) async fn next(
     let held = convert::item_ids(&request.held_item_ids)?;
     let reviewer = request.reviewer;
     let next = move |collection: Arc<Collection>| collection.next_review(&reviewer, &held);
-    Ok(convert::next_review(on_collection(engine, request.collection, next).await?))
+    Ok(convert::next_review(&on_collection(engine, request.collection, next).await?))
 }
 
 /// Takes an answer.

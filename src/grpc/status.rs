@@ -50,6 +50,10 @@ pub(super) fn status(error: EngineError) -> Status {
             info(&mut details, "LIMIT_REACHED");
             Code::ResourceExhausted
         }
+        EngineError::OutOfRange { reason, .. } => {
+            info(&mut details, reason);
+            Code::OutOfRange
+        }
         EngineError::Cancelled => {
             info(&mut details, "CANCELLED");
             Code::Cancelled

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::kmeans::{kmeans, nearest, squared_distance};
+use super::kmeans::{kmeans, nearest, plus_plus, squared_distance};
 use super::linalg::Square;
 use super::principal;
 use crate::product::products;
@@ -43,7 +43,8 @@ pub(super) const BLOCK: usize = 128;
 /// k(x, y) = exp(−|x − y|² / (2 ℓ²)) on unit coordinates, with ℓ² the median squared distance, is approximated by
 /// Nyström's method (Williams and Seeger, *Using the Nyström method to speed up kernel machines*, 2001): with landmarks
 /// l and their kernel matrix K = L Lᵀ, φ(x) = L⁻¹ k(l, x). Any root of K⁻¹ gives the same model, as its prior has no
-/// preferred direction; Cholesky's is the cheapest.
+/// preferred direction; Cholesky's is the cheapest. The landmarks are spread by k-means++ (Oglic and Gärtner, *Nyström
+/// method with kernel K-means++ samples as landmarks*, 2017), which pays while little is judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Features {
     dim: usize,
@@ -82,7 +83,7 @@ impl Features {
             centroids: Vec::new(),
         };
         let points = features.points(&sample);
-        features.landmarks = points.iter().take(LANDMARKS).copied().collect();
+        features.landmarks = plus_plus(&points, LANDMARKS.min(points.len()));
         features.decay = 0.5 / median_distance(&points[..points.len().min(WIDTH_SAMPLE)]);
         features.whitening = whitening(&features.landmarks, features.decay);
         let k = (images_total as f64).sqrt().round() as usize;

@@ -69,7 +69,9 @@ pub(super) fn nearest(point: &Point, among: &[Point]) -> usize {
     best.1
 }
 
-fn plus_plus(points: &[Point], k: usize) -> Vec<Point> {
+/// `k` of the points, each drawn with probability proportional to its squared distance to those drawn before; any where
+/// no distance is left.
+pub(super) fn plus_plus(points: &[Point], k: usize) -> Vec<Point> {
     if k == 0 {
         return Vec::new();
     }

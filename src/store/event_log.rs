@@ -62,6 +62,16 @@ pub struct ChainVerifier {
 }
 
 impl ChainVerifier {
+    /// One to whom this entry is the next, whatever came before.
+    pub fn before(entry: &LogRecord) -> Self {
+        Self { next: entry.seq, last: entry.previous }
+    }
+
+    /// One to whom this entry was the last.
+    pub fn behind(entry: &LogRecord) -> Self {
+        Self { next: entry.seq + 1, last: entry.hash }
+    }
+
     /// Checks the next entry against those before.
     ///
     /// # Errors

@@ -35,11 +35,15 @@ pub enum Kind {
     Reachability = 13,
     /// That an image has a source of some key.
     Source = 14,
+    /// What was measured of an image's pixels; of a labelled image it outlives deletion.
+    Measures = 15,
+    /// What was told of decisions, and when, in chunks.
+    Revisions = 16,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Collection,
         Self::Policy,
         Self::Image,
@@ -54,6 +58,8 @@ impl Kind {
         Self::Members,
         Self::Reachability,
         Self::Source,
+        Self::Measures,
+        Self::Revisions,
     ];
 
     /// The kind with this first byte, if there is one.
@@ -78,6 +84,8 @@ impl Kind {
             Self::Members => "members",
             Self::Reachability => "reachability",
             Self::Source => "source",
+            Self::Measures => "measures",
+            Self::Revisions => "revisions",
         }
     }
 
@@ -174,6 +182,16 @@ impl Keys {
         prefix(Kind::Fingerprint, collection)
     }
 
+    /// What was measured of an image.
+    pub fn measures(collection: u32, id: &ImageId) -> Key {
+        named(Kind::Measures, collection, &id.0)
+    }
+
+    /// What was measured of a collection's images, by id.
+    pub fn all_measures(collection: u32) -> Key {
+        prefix(Kind::Measures, collection)
+    }
+
     /// An entry of the event log.
     pub fn event(collection: u32, seq: u64) -> Key {
         numbered(Kind::Event, collection, seq)
@@ -204,6 +222,16 @@ impl Keys {
         numbered(Kind::Members, collection, clustering)
     }
 
+    /// All members of all clusterings of a collection.
+    pub fn all_members(collection: u32) -> Key {
+        prefix(Kind::Members, collection)
+    }
+
+    /// All plots of a collection.
+    pub fn all_reachability(collection: u32) -> Key {
+        prefix(Kind::Reachability, collection)
+    }
+
     /// A chunk of the reachability plot of a clustering.
     pub fn reachability(collection: u32, clustering: u64, chunk: u64) -> Key {
         chunked(Kind::Reachability, collection, clustering, chunk)
@@ -225,6 +253,21 @@ impl Keys {
     /// All images with a source of this key, by id.
     pub fn images_at(collection: u32, source_key: &str) -> Key {
         named(Kind::Source, collection, blake3::hash(source_key.as_bytes()).as_bytes())
+    }
+
+    /// All that says which images have a source of some key.
+    pub fn all_sources(collection: u32) -> Key {
+        prefix(Kind::Source, collection)
+    }
+
+    /// A chunk of what was told of a collection's decisions.
+    pub fn revisions(collection: u32, chunk: u64) -> Key {
+        numbered(Kind::Revisions, collection, chunk)
+    }
+
+    /// All that was told of a collection's decisions.
+    pub fn all_revisions(collection: u32) -> Key {
+        prefix(Kind::Revisions, collection)
     }
 
     /// An operation.
@@ -273,7 +316,7 @@ impl Keys {
         Some((u64::from_be_bytes(*added_ms), Self::image_id(id)?))
     }
 
-    /// The number in the suffix that a scan over policies, events, clusterings or operations visits.
+    /// The number in the suffix that a scan over policies, events, clusterings, revisions or operations visits.
     pub fn number(suffix: &[u8]) -> Option<u64> {
         suffix.try_into().ok().map(u64::from_be_bytes)
     }

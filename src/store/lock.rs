@@ -8,7 +8,7 @@ use super::StoreError;
 /// Holds a folder for this process; let go when dropped, or when the process ends however it ends.
 #[derive(Debug)]
 pub struct DirectoryLock {
-    _file: File,
+    file: File,
 }
 
 impl DirectoryLock {
@@ -28,9 +28,17 @@ impl DirectoryLock {
             .open(&path)
             .map_err(|source| StoreError::io("open", &path, source))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Locked { folder: folder.to_path_buf() }),
             Err(TryLockError::Error(source)) => Err(StoreError::io("lock", &path, source)),
         }
+    }
+}
+
+impl Drop for DirectoryLock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that is being started holds what is open here until its own program runs.
+        // What can't be unlocked goes with the last one that has it open.
+        let _ = self.file.unlock();
     }
 }

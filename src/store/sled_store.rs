@@ -131,6 +131,11 @@ impl SledStore {
         Ok(Self { handles, flusher, folder: folder.to_path_buf(), poison, _lock: lock })
     }
 
+    /// Whether a folder looks as if it held a store.
+    pub fn is_at(folder: &Path) -> bool {
+        folder.join(FORMAT_FILE).is_file() || folder.join(SLED_FOLDER).is_dir()
+    }
+
     fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> StoreError {
         move |source| StoreError::io(action, &self.folder.join(SLED_FOLDER), source)
     }

@@ -318,6 +318,7 @@ fn lists(api: &Api) -> Vec<Row<'_>> {
     let vector = |values| Some(proto::find_neighbours_request::Query::Vector(proto::Vector { values }));
     let bytes = |data: &[u8]| Some(proto::find_neighbours_request::Query::Data(data.to_vec()));
     let bad_ids = proto::ImageFilter { image_ids: vec!["?".into()], ..Default::default() };
+    let defects = proto::ImageFilter { defects: vec![0], ..Default::default() };
     let kinds = proto::ImageFilter { decisions: vec![0], ..Default::default() };
     let discard =
         proto::Policy { answer_in_review: proto::DecisionKind::Discard.into(), ..Default::default() };
@@ -330,6 +331,7 @@ fn lists(api: &Api) -> Vec<Row<'_>> {
         ("a token that is no text of digits", list(0, &"é".repeat(24), None), invalid("page_token")),
         ("a filter by no id", list(0, "", Some(bad_ids)), invalid("filter.image_ids")),
         ("a filter by no decision", list(0, "", Some(kinds)), invalid("filter.decisions")),
+        ("a filter by no defect", list(0, "", Some(defects)), invalid("filter.defects")),
         ("1,001 neighbours", near(bytes(&picture(1, 1)), 1001), invalid("k")),
         ("neighbours of nothing", near(None, 1), invalid("query")),
         ("neighbours of HTML", near(bytes(b"<html>"), 1), invalid("data")),

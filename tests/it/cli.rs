@@ -1,5 +1,7 @@
 //! The real binary, as a person or a script runs it. The fake model (a colour grid) makes it fast.
 
+mod duplicates;
+mod follow;
 mod names;
 
 use std::fs;

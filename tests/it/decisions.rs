@@ -54,7 +54,8 @@ async fn a_verdict_on_a_cluster_labels_its_members() {
     let of = |group, item| &decisions[&id_of(&picture(group, item))];
     for item in 0..5 {
         check(of(1, item), KEEP.0, KEEP.1, DecisionReason::ImpliedLabel);
-        assert!((of(1, item).confidence - 5.0 / 6.0).abs() < 1e-6);
+        let probability = of(1, item).evidence.as_ref().unwrap().keep_probability;
+        assert_eq!(probability, Some(of(1, item).confidence), "the classifier's word for the side");
     }
     check(of(1, 5), DISCARD.0, DISCARD.1, DecisionReason::SeenLabel);
     (0..6).for_each(|item| check(of(2, item), DISCARD.0, DISCARD.1, DecisionReason::ImpliedLabel));
@@ -145,10 +146,19 @@ async fn new_images_are_decided_as_they_arrive() {
 async fn nothing_is_discarded_while_only_discard_was_judged() {
     let daemon = TestDaemon::start().await;
     daemon.add_new(groups(1..3, 4)).await;
+    // Pictures of one group are near-duplicates as well, which is not what this is about.
+    let policy = Some(proto::Policy { duplicate_distance: Some(0.0), ..Default::default() });
+    let request = proto::SetPolicyRequest { policy, ..Default::default() };
+    daemon.collections().set_policy(request).await.unwrap();
     daemon.judge(Side::Discard, &[&id_of(&picture(1, 0))]).await.unwrap();
     let alike = daemon.decision(&id_of(&picture(1, 1))).await;
     check(&alike, DecisionKind::Review, Side::Discard, DecisionReason::OneSideJudged);
-    daemon.judge(Side::Keep, &[&id_of(&picture(2, 0))]).await.unwrap();
+    let of = |group, items: &[u64]| -> Vec<String> {
+        items.iter().map(|&item| id_of(&picture(group, item))).collect()
+    };
+    let (keep, discard) = (of(2, &[0, 1, 2, 3]), of(1, &[2, 3]));
+    daemon.judge(Side::Keep, &keep.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
+    daemon.judge(Side::Discard, &discard.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
     let alike = daemon.decision(&id_of(&picture(1, 1))).await;
     check(&alike, DISCARD.0, DISCARD.1, DecisionReason::StandingVerdict);
     let other = TestDaemon::start().await;
@@ -205,11 +215,10 @@ async fn a_policy_is_felt_at_once() {
     let strict = proto::Policy { standing_margin: Some(2.0), ..Default::default() };
     let strict = set(strict).await;
     assert_eq!((strict.version, strict.standing_margin, strict.standing_radius), (2, Some(2.0), Some(0.25)));
-    check(
-        &daemon.decision(&alike).await,
-        DecisionKind::Review,
-        Side::Discard,
-        DecisionReason::NeighboursDisagree,
+    let disputed = daemon.decision(&alike).await;
+    assert_eq!(
+        (disputed.decision(), disputed.reason()),
+        (DecisionKind::Review, DecisionReason::NeighboursDisagree)
     );
     let two = proto::Policy { answer_in_review: DecisionKind::Keep.into(), ..Default::default() };
     assert_eq!(set(two).await.version, 3);
@@ -238,7 +247,16 @@ async fn an_explanation_names_every_rule_and_verdict() {
     let unlabelled = explain(&id_of(&picture(3, 0))).await;
     let rules: Vec<_> =
         unlabelled.rules.iter().map(|rule| rule.split(['(', ':']).next().unwrap().trim()).collect();
-    assert_eq!(rules, ["seen label", "implied label", "inheritance", "standing verdict", "review"]);
+    let expected = [
+        "seen label",
+        "near-duplicate",
+        "implied label",
+        "classifier",
+        "inheritance",
+        "standing verdict",
+        "review",
+    ];
+    assert_eq!(rules, expected);
     assert!(unlabelled.events.is_empty());
 }
 

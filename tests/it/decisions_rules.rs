@@ -6,7 +6,9 @@ use culld::decide::event::{JudgedCluster, Verdict};
 use culld::decide::labels::{Label, Labels};
 use culld::decide::policy::{AnswerInReview, Policy};
 use culld::decide::quality::{Confusion, Rates};
-use culld::decide::{Decision, DecisionKind, Evidence, Facts, Reason, Score, Standing, Votes, decide};
+use culld::decide::{
+    Decision, DecisionKind, Duplicate, Evidence, Facts, Reason, Score, Standing, Votes, decide,
+};
 use culld::types::{ClusterId, Generation, ImageId, Side};
 use proptest::prelude::*;
 
@@ -35,7 +37,7 @@ fn check(facts: &Facts, (kind, side): (DecisionKind, Side), reason: Reason) -> D
 
 #[expect(clippy::unnecessary_wraps, reason = "tables read better without")]
 fn label(side: Side, seen: bool) -> Option<Label> {
-    Some(Label { side, seen, event: 1, bulk: true, reach: None, medoid: None })
+    Some(Label { side, seen, event: 1, bulk: true, reach: None, medoid: None, duplicate: false })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "tables read better without")]
@@ -157,9 +159,9 @@ fn without_inheritance_the_standing_verdict_is_tried() {
 }
 
 /// What the classifier says with this probability of keep, once both sides were seen.
-fn scored(keep: f32, facts: Facts) -> Facts {
+fn scored(keep: f32, facts: &Facts) -> Facts {
     let side = if keep >= 0.5 { Side::Keep } else { Side::Discard };
-    Facts { score: Some(Score { keep, side }), both_sides_seen: true, ..facts }
+    Facts { score: Some(Score { keep, side }), both_sides_seen: true, ..*facts }
 }
 
 #[test]
@@ -169,32 +171,32 @@ fn what_was_not_seen_may_be_doubtful() {
     let seen = Facts { label: label(Side::Keep, true), ..facts(near(0.1), near(0.1)) };
     let rows = [
         // Beyond the threshold of 0.9, and not at it.
-        (scored(0.05, implied(Side::Keep)), REVIEW_DISCARD, doubtful),
-        (scored(0.2, implied(Side::Keep)), KEEP, Reason::ImpliedLabel),
-        (scored(0.95, implied(Side::Discard)), REVIEW_KEEP, doubtful),
-        (scored(0.8, implied(Side::Discard)), DISCARD, Reason::ImpliedLabel),
+        (scored(0.05, &implied(Side::Keep)), REVIEW_DISCARD, doubtful),
+        (scored(0.2, &implied(Side::Keep)), KEEP, Reason::ImpliedLabel),
+        (scored(0.95, &implied(Side::Discard)), REVIEW_KEEP, doubtful),
+        (scored(0.8, &implied(Side::Discard)), DISCARD, Reason::ImpliedLabel),
         // Neither before both sides were seen, nor of an image that was looked at.
-        (Facts { both_sides_seen: false, ..scored(0.05, implied(Side::Keep)) }, KEEP, Reason::ImpliedLabel),
-        (scored(0.0, seen), KEEP, Reason::SeenLabel),
+        (Facts { both_sides_seen: false, ..scored(0.05, &implied(Side::Keep)) }, KEEP, Reason::ImpliedLabel),
+        (scored(0.0, &seen), KEEP, Reason::SeenLabel),
         // A seen image of the other side needs no classifier.
         (Facts { contradiction: near(0.01), ..implied(Side::Keep) }, REVIEW_DISCARD, doubtful),
         (Facts { contradiction: near(0.01), ..implied(Side::Discard) }, REVIEW_KEEP, doubtful),
-        (scored(0.05, member([0, 0, 20, 0], 0.1)), REVIEW_DISCARD, doubtful),
-        (scored(0.5, member([0, 0, 20, 0], 0.1)), KEEP, Reason::Inherited),
-        (scored(0.05, facts(near(0.1), near(0.5))), REVIEW_DISCARD, doubtful),
-        (scored(0.95, facts(near(0.5), near(0.1))), REVIEW_KEEP, doubtful),
+        (scored(0.05, &member([0, 0, 20, 0], 0.1)), REVIEW_DISCARD, doubtful),
+        (scored(0.5, &member([0, 0, 20, 0], 0.1)), KEEP, Reason::Inherited),
+        (scored(0.05, &facts(near(0.1), near(0.5))), REVIEW_DISCARD, doubtful),
+        (scored(0.95, &facts(near(0.5), near(0.1))), REVIEW_KEEP, doubtful),
         // One neighbour against the classifier decides nothing, however sure either is.
-        (scored(0.45, facts(near(0.1), near(0.5))), REVIEW_DISCARD, doubtful),
-        (scored(0.55, facts(near(0.1), near(0.5))), KEEP, Reason::StandingVerdict),
+        (scored(0.45, &facts(near(0.1), near(0.5))), REVIEW_DISCARD, doubtful),
+        (scored(0.55, &facts(near(0.1), near(0.5))), KEEP, Reason::StandingVerdict),
         (
-            Facts { both_sides_seen: false, ..scored(0.2, facts(near(0.1), near(0.5))) },
+            Facts { both_sides_seen: false, ..scored(0.2, &facts(near(0.1), near(0.5))) },
             KEEP,
             Reason::StandingVerdict,
         ),
         // In review the classifier says the side, whatever the reason.
-        (scored(0.2, facts(near(0.1), near(0.11))), REVIEW_DISCARD, Reason::NeighboursDisagree),
-        (scored(0.8, facts(near(0.5), near(0.4))), REVIEW_KEEP, Reason::TooFar),
-        (scored(0.8, facts(None, near(0.1))), REVIEW_KEEP, Reason::OneSideJudged),
+        (scored(0.2, &facts(near(0.1), near(0.11))), REVIEW_DISCARD, Reason::NeighboursDisagree),
+        (scored(0.8, &facts(near(0.5), near(0.4))), REVIEW_KEEP, Reason::TooFar),
+        (scored(0.8, &facts(None, near(0.1))), REVIEW_KEEP, Reason::OneSideJudged),
     ];
     for (facts, answer, reason) in rows {
         let decision = check(&facts, answer, reason);
@@ -207,6 +209,35 @@ fn what_was_not_seen_may_be_doubtful() {
     }
 }
 
+/// Rule 2: of a discarded image, and nearer to it than to every kept one.
+#[test]
+fn near_duplicates_of_discarded_images_are_discarded() {
+    let twin = |distance: f32, separation: f32| {
+        Some(Duplicate { image: ImageId([2; 32]), distance, hash_distance: 0.0625, separation })
+    };
+    let found = |duplicate_discard, duplicate_keep, nearest_keep| Facts {
+        duplicate_discard,
+        duplicate_keep,
+        ..facts(nearest_keep, near(0.125))
+    };
+    let alone = found(twin(0.125, 0.25), None, None);
+    let decision = check(&alone, DISCARD, Reason::NearDuplicate);
+    assert_eq!(decision.confidence, 0.875);
+    check(&found(twin(0.125, 1.0), None, near(0.1875)), DISCARD, Reason::NearDuplicate);
+    // As near is not nearer, by embedding or by both together.
+    check(&found(twin(0.125, 0.25), None, near(0.125)), REVIEW_KEEP, Reason::NeighboursDisagree);
+    check(&found(twin(0.125, 0.25), twin(0.25, 0.25), near(0.25)), DISCARD, Reason::StandingVerdict);
+    check(&found(twin(0.125, 0.25), twin(0.25, 0.5), near(0.25)), DISCARD, Reason::NearDuplicate);
+    // Any label of its own goes before, and it goes before inheritance.
+    for seen in [true, false] {
+        let labelled = Facts { label: label(Side::Keep, seen), ..alone };
+        let reason = if seen { Reason::SeenLabel } else { Reason::ImpliedLabel };
+        check(&labelled, KEEP, reason);
+    }
+    let standing = member([0, 0, 10, 0], 0.1).standing;
+    check(&Facts { standing, ..alone }, DISCARD, Reason::NearDuplicate);
+}
+
 #[test]
 fn policies_are_checked() {
     let default = Policy::default();
@@ -217,6 +248,8 @@ fn policies_are_checked() {
         ("inheritance_quorum", Policy { inheritance_quorum: 0.0, ..default }),
         ("inheritance_agreement", Policy { inheritance_agreement: 0.5, ..default }),
         ("doubt_threshold", Policy { doubt_threshold: 0.5, ..default }),
+        ("duplicate_distance", Policy { duplicate_distance: 2.1, ..default }),
+        ("duplicate_hash_distance", Policy { duplicate_hash_distance: 0.0, ..default }),
         ("precision_weight", Policy { precision_weight: f64::NAN, ..default }),
     ];
     for (field, policy) in rows {

@@ -21,9 +21,9 @@ use crate::support::{
 };
 
 /// `culld serve` in a process of its own, killed in the end if it still runs.
-struct Served {
+pub(crate) struct Served {
     child: Child,
-    api: Api,
+    pub(crate) api: Api,
 }
 
 fn command(data: &Path, durability: &str) -> Command {
@@ -39,7 +39,7 @@ fn command(data: &Path, durability: &str) -> Command {
 }
 
 impl Served {
-    async fn start(data: &Path, durability: &str) -> Self {
+    pub(crate) async fn start(data: &Path, durability: &str) -> Self {
         let mut child =
             command(data, durability).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
@@ -50,18 +50,18 @@ impl Served {
     }
 
     /// SIGKILL.
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// SIGTERM.
-    fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
-    async fn ended(mut self) -> ExitStatus {
+    pub(crate) async fn ended(mut self) -> ExitStatus {
         tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap()
     }
 }

@@ -57,3 +57,25 @@ async fn a_policy_that_makes_no_sense_is_refused() {
         check_error(set(&daemon, policy).await, Code::InvalidArgument, "INVALID_FIELD", field);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_clustered_anew_while_somebody_looks_at_an_item() {
+    let daemon = TestDaemon::start().await;
+    let growth = || proto::Policy { recluster_growth: Some(0.5), ..Default::default() };
+    // Looked at in this order.
+    let (busy, idle) = (daemon.create("a").await, daemon.create("b").await);
+    let mut before = Vec::new();
+    for api in [&busy, &idle] {
+        api.add_new(groups(1..4, 4)).await;
+        before.push(api.recluster(k_means(3)).await.clustering_id);
+    }
+    let item = busy.next_item().await;
+    for api in [&busy, &idle] {
+        api.add_new(groups(5..7, 4)).await;
+        set(api, growth()).await.unwrap();
+    }
+    next_active(&idle, before[1]).await;
+    assert_eq!(busy.stats().await.active_clustering_id, before[0], "it was passed over");
+    busy.answer(&item, proto::ReviewAnswer::Keep, &[]).await.unwrap();
+    next_active(&busy, before[0]).await;
+}

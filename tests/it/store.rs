@@ -224,6 +224,8 @@ fn all_of_a_collection_is_under_its_prefixes() {
             Keys::members(collection, 1, 2),
             Keys::reachability(collection, 1, 2),
             Keys::image_at(collection, "a/b.jpg", &id),
+            Keys::measures(collection, &id),
+            Keys::revisions(collection, 1),
         ]
     };
     let under =

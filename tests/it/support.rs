@@ -242,8 +242,16 @@ impl Api {
         Ok(self.decisions().set_verdict(request).await?.into_inner())
     }
 
-    /// All decisions, in full; asserts that all messages are of one generation.
+    /// Waits until the classifier has caught up with what was said and stored.
+    pub(crate) async fn settle(&self) {
+        let collection = self.collection.clone();
+        let request = proto::EvaluateRequest { collection, ..Default::default() };
+        self.decisions().evaluate(request).await.unwrap();
+    }
+
+    /// All decisions, in full, once the classifier has caught up; asserts that all messages are of one generation.
     pub(crate) async fn fetch(&self) -> BTreeMap<String, proto::Decision> {
+        self.settle().await;
         let request = proto::FetchDecisionsRequest {
             collection: self.collection.clone(),
             view: proto::DecisionView::Full.into(),
@@ -258,8 +266,9 @@ impl Api {
         decisions
     }
 
-    /// The decision of one image, in full.
+    /// The decision of one image, in full, once the classifier has caught up.
     pub(crate) async fn decision(&self, image_id: &str) -> proto::Decision {
+        self.settle().await;
         let request = proto::BatchGetDecisionsRequest {
             collection: self.collection.clone(),
             image_ids: vec![image_id.to_owned()],
@@ -445,6 +454,12 @@ impl TestDaemon {
     /// Stops in order; callers stay connected.
     pub(crate) async fn stop(self) {
         self.daemon.stop().await;
+    }
+
+    /// Stops in order; its store stays, in `data` below the folder.
+    pub(crate) async fn stopped(self) -> TempDir {
+        self.daemon.stop().await;
+        self.folder
     }
 
     /// Where it listens.

@@ -93,7 +93,7 @@ async fn every_call_is_implemented() {
             calls += 1;
         }
     }
-    assert!(calls >= 34, "{calls} calls");
+    assert!(calls >= 38, "{calls} calls");
     let unknown = call(&daemon, "/culld.v1.ImageService/NoSuchCall".into()).await;
     assert_eq!(unknown.unwrap_err().code(), Code::Unimplemented);
 }
@@ -192,7 +192,9 @@ async fn the_daemon_says_what_bounds_a_caller() {
     assert_eq!((limits.unread_outcomes_max, limits.page_size_max), (256, 1000));
     assert_eq!((limits.image_bytes_max, limits.image_pixels_max), (64 << 20, 100_000_000));
     assert_eq!((limits.image_side_px_max, limits.fetch_streams_max), (65_535, 32));
+    assert_eq!(limits.watch_streams_max, 64);
     assert_eq!(limits.request_seconds_max, 310.0);
+    assert_eq!(limits.duplicates_images_max, 50_000);
     assert_eq!((info.index.as_str(), info.durability.as_str(), info.workers), ("auto", "process", 2));
     let space = info.embedding_space.unwrap();
     assert_eq!((space.dimension, space.id.len()), (64, 64));

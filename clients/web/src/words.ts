@@ -54,6 +54,7 @@ export function reasonWords(reason: DecisionReason): string {
     [DecisionReason.IMPLIED_LABEL]: "it was judged with the group it was in",
     [DecisionReason.INHERITED]: "its cluster agrees, and it lies among them",
     [DecisionReason.STANDING_VERDICT]: "it is like pictures that were judged",
+    [DecisionReason.NEAR_DUPLICATE]: "it is a near-duplicate of a picture that was looked at and discarded",
     [DecisionReason.NOTHING_JUDGED]: "nothing is judged yet",
     [DecisionReason.ONE_SIDE_JUDGED]: "only one side is judged so far",
     [DecisionReason.NEIGHBOURS_DISAGREE]: "pictures like it were judged both ways",

@@ -41,12 +41,23 @@ impl Desk {
         self.leases.len()
     }
 
+    /// Whether somebody looks at an item.
+    pub(super) fn is_busy(&self) -> bool {
+        let now = Instant::now();
+        self.leases.values().any(|lease| lease.expires > now)
+    }
+
     /// Releases what ran out, and what this reviewer holds no more; one without a name is nobody in particular.
     pub(super) fn release_others(&mut self, reviewer: &str, held: &[u64]) {
         let now = Instant::now();
         self.leases.retain(|item, lease| {
             lease.expires > now && (reviewer.is_empty() || lease.reviewer != reviewer || held.contains(item))
         });
+    }
+
+    /// Releases what can't be answered any more.
+    pub(super) fn release_stale(&mut self, state: &State) {
+        self.leases.retain(|_, lease| digest(state, &lease.question) == lease.digest);
     }
 
     /// Images in somebody's hands.

@@ -190,7 +190,7 @@ fn evidence(
     for image in stored.answers.shown_mixed() {
         said.insert(*image, (0.0, MIXED_NOISE));
     }
-    for (image, label) in stored.labels.iter().filter(|(_, label)| label.seen) {
+    for (image, label) in stored.labels.iter().filter(|(_, label)| label.seen && label.speaks()) {
         said.insert(*image, (target(label.side), 0.0));
     }
     let here: Vec<(PointOffset, (f32, f32))> =
@@ -241,7 +241,9 @@ fn open(stored: &Stored<'_>) -> Open {
     for (key, images) in stored.answers.parts() {
         let rows: Vec<PointOffset> = images.iter().filter_map(|image| stored.row(image)).collect();
         // Nothing is left to ask of images that were all looked at.
-        if rows.iter().all(|&row| stored.seen[row as usize].is_some()) {
+        let all_seen = rows.iter().all(|&row| stored.seen[row as usize].is_some());
+        // An answer that was undone and given again may have halves beside those of what was answered meanwhile.
+        if all_seen || rows.iter().any(|row| parts.contains_key(row)) {
             continue;
         }
         for &row in &rows {

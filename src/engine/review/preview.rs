@@ -74,21 +74,21 @@ impl Collection {
         for _ in 0..TRIES {
             let snapshot = self.snapshot();
             let Some((features, projected)) = looks.of(self, &snapshot) else { continue };
+            let judged = {
+                // What is compared is of one moment.
+                let _turn = self.writer()?;
+                if read(&self.state).stamp() != snapshot.stamp() {
+                    continue;
+                }
+                self.proposed(proposal)?
+            };
             let settled = |labels: &Labels, answers: &Answers, seen: &EvidenceSets, derived: &Derived| {
                 settle(&snapshot, &features, projected, (labels, answers), seen, derived)
             };
-            let judged = self.proposed(proposal)?;
             let now = settled(&snapshot.labels, &snapshot.answers, &snapshot.seen, &snapshot.derived);
             let Judged { fold, derived, .. } = &judged;
             let then = settled(&fold.labels, &fold.answers, judged.seen(&snapshot.seen), derived);
-            let same = {
-                let state = read(&self.state);
-                (state.events, state.generation) == (snapshot.events, snapshot.generation)
-                    && state.compactions == snapshot.compactions
-            };
-            if same {
-                return self.compared(&snapshot, &now, &then);
-            }
+            return self.compared(&snapshot, &now, &then);
         }
         let message = "too much is being said and stored at the moment to say what would change".to_owned();
         Err(EngineError::Exhausted { message, retry_after: Some(std::time::Duration::from_secs(1)) })

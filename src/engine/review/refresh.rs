@@ -37,7 +37,13 @@ pub(super) struct Refreshed {
 }
 
 impl State {
-    fn stamp(&self) -> Stamp {
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp { events: self.events, generation: self.generation.0, compactions: self.compactions }
+    }
+}
+
+impl Snapshot {
+    pub(super) fn stamp(&self) -> Stamp {
         Stamp { events: self.events, generation: self.generation.0, compactions: self.compactions }
     }
 }
@@ -50,14 +56,14 @@ impl Collection {
     pub(super) fn refreshed(&self) -> Result<Arc<Outlook>, EngineError> {
         let mut looks = lock(&self.review.looks);
         for _ in 0..TRIES {
-            let stamp = read(&self.state).stamp();
+            let snapshot = self.snapshot();
+            let stamp = snapshot.stamp();
             if let Some(last) = &*lock(&self.review.refreshed)
                 && last.stamp == stamp
             {
                 return Ok(Arc::clone(&last.outlook));
             }
             let began = Instant::now();
-            let snapshot = self.snapshot();
             let Some((features, projected)) = looks.of(self, &snapshot) else { continue };
             let stored = Stored::new(&snapshot.rows, &snapshot.labels, &snapshot.answers, projected);
             let deleted = deleted_seen(&snapshot.rows, &snapshot.seen);

@@ -59,6 +59,8 @@ pub(in crate::grpc) fn policy((policy, version, update_ms): (Policy, u64, i64)) 
         recluster_growth: Some(policy.recluster_growth),
         recluster_noise: Some(policy.recluster_noise),
         recluster_hours: Some(policy.recluster_hours),
+        duplicate_distance: Some(policy.duplicate_distance),
+        duplicate_hash_distance: Some(policy.duplicate_hash_distance),
         update_time: Some(timestamp(update_ms)),
     }
 }
@@ -89,6 +91,8 @@ pub(in crate::grpc) fn policy_from(
         recluster_growth,
         recluster_noise,
         recluster_hours,
+        duplicate_distance,
+        duplicate_hash_distance,
     } = *new;
     Ok(move |old: Policy| Policy {
         standing_margin: standing_margin.unwrap_or(old.standing_margin),
@@ -101,5 +105,7 @@ pub(in crate::grpc) fn policy_from(
         recluster_growth: recluster_growth.unwrap_or(old.recluster_growth),
         recluster_noise: recluster_noise.unwrap_or(old.recluster_noise),
         recluster_hours: recluster_hours.unwrap_or(old.recluster_hours),
+        duplicate_distance: duplicate_distance.unwrap_or(old.duplicate_distance),
+        duplicate_hash_distance: duplicate_hash_distance.unwrap_or(old.duplicate_hash_distance),
     })
 }

@@ -3,14 +3,14 @@
 use tonic::Status;
 
 use crate::decide::event::Event;
-use crate::decide::{Decision, DecisionKind, Evidence, Reason, Standing};
+use crate::decide::{Decision, DecisionKind, Duplicate, Evidence, Reason, Standing};
 use crate::embed::EmbeddingSpace;
 use crate::engine::{Evaluation, Explanation, FullDecision, Named, NewVerdict, Target, TrueLabel};
 use crate::grpc::status::invalid;
 use crate::proto;
 use crate::types::{ClusterId, Generation, ImageId, Side};
 
-use super::{image_id, image_ids, policy, space, timestamp};
+use super::{defects, image_id, image_ids, measures, policy, space, timestamp};
 
 pub(super) fn kind(kind: DecisionKind) -> proto::DecisionKind {
     match kind {
@@ -32,6 +32,7 @@ fn reason(reason: Reason) -> proto::DecisionReason {
         Reason::SeenLabel => proto::DecisionReason::SeenLabel,
         Reason::ImpliedLabel => proto::DecisionReason::ImpliedLabel,
         Reason::Inherited => proto::DecisionReason::Inherited,
+        Reason::NearDuplicate => proto::DecisionReason::NearDuplicate,
         Reason::StandingVerdict => proto::DecisionReason::StandingVerdict,
         Reason::NothingJudged => proto::DecisionReason::NothingJudged,
         Reason::OneSideJudged => proto::DecisionReason::OneSideJudged,
@@ -52,13 +53,14 @@ fn side_from(side: proto::Side) -> Result<Side, Status> {
     }
 }
 
-pub(in crate::grpc) fn basic_decision(image: &ImageId, decision: Decision) -> proto::Decision {
+pub(in crate::grpc) fn basic_decision(image: &ImageId, decision: Decision, revision: u64) -> proto::Decision {
     proto::Decision {
         image_id: image.to_string(),
         decision: kind(decision.kind).into(),
         provisional_side: side(decision.side).into(),
         confidence: f64::from(decision.confidence),
         reason: reason(decision.reason).into(),
+        revision,
         ..Default::default()
     }
 }
@@ -77,17 +79,27 @@ pub(in crate::grpc) fn full_decision(full: FullDecision) -> proto::Decision {
         nearest_discard: full.facts.nearest_discard.as_ref().map(neighbour),
         policy_version: full.policy_version,
         keep_probability: full.facts.score.map(|score| f64::from(score.keep)),
+        duplicate_discard: full.facts.duplicate_discard.as_ref().map(duplicate),
+        duplicate_keep: full.facts.duplicate_keep.as_ref().map(duplicate),
     };
     proto::Decision {
         detail: full.detail,
         source_keys: full.source_keys,
         evidence: Some(evidence),
-        ..basic_decision(&full.image, full.decision)
+        ..basic_decision(&full.image, full.decision, full.revision)
     }
 }
 
 fn neighbour(evidence: &Evidence) -> proto::Neighbour {
     proto::Neighbour { image_id: evidence.image.to_string(), distance: f64::from(evidence.distance) }
+}
+
+fn duplicate(duplicate: &Duplicate) -> proto::DuplicateMatch {
+    proto::DuplicateMatch {
+        image_id: duplicate.image.to_string(),
+        distance: f64::from(duplicate.distance),
+        hash_distance: f64::from(duplicate.hash_distance),
+    }
 }
 
 fn event((sequence, event): (u64, Event)) -> proto::Event {
@@ -114,6 +126,8 @@ pub(in crate::grpc) fn explanation(
         policy: Some(policy(explanation.policy)),
         embedding_space: Some(space(embedding_space)),
         rules: explanation.rules,
+        defects: defects(explanation.measures.as_ref()),
+        measures: explanation.measures.as_ref().map(measures),
     }
 }
 

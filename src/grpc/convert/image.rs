@@ -3,7 +3,7 @@
 use tonic::Status;
 
 use crate::decide::DecisionKind;
-use crate::decode::DecodeError;
+use crate::decode::{DecodeError, Defect, Measures};
 use crate::engine::{
     AddError, Added, EngineError, FILTER_IDS_MAX, Filter, ImageView, NewSource, SourceRecord,
     TOO_MANY_SOURCES,
@@ -25,6 +25,38 @@ pub(in crate::grpc) fn image(view: ImageView) -> proto::Image {
         sources: view.header.sources.into_iter().map(source).collect(),
         embedding: view.embedding.unwrap_or_default(),
         cluster_id: view.cluster.map(|cluster| cluster.0),
+        defects: defects(view.measures.as_ref()),
+        measures: view.measures.as_ref().map(measures),
+    }
+}
+
+/// What is wrong with an image, as far as it was measured.
+pub(super) fn defects(measures: Option<&Measures>) -> Vec<i32> {
+    measures
+        .into_iter()
+        .flat_map(|measures| measures.defects().iter())
+        .map(|one| defect(one).into())
+        .collect()
+}
+
+fn defect(defect: Defect) -> proto::Defect {
+    match defect {
+        Defect::Blurred => proto::Defect::Blurred,
+        Defect::Dark => proto::Defect::Dark,
+        Defect::Overexposed => proto::Defect::Overexposed,
+        Defect::Uniform => proto::Defect::Uniform,
+        Defect::LowEntropy => proto::Defect::LowEntropy,
+    }
+}
+
+pub(super) fn measures(measures: &Measures) -> proto::ImageMeasures {
+    proto::ImageMeasures {
+        sharpness: measures.sharpness.map(f64::from),
+        brightness: measures.exposure.brightness.into(),
+        clipped: measures.exposure.clipped.into(),
+        partly_clipped: measures.exposure.partly_clipped.into(),
+        deviation: measures.deviation.into(),
+        entropy: measures.entropy.into(),
     }
 }
 
@@ -67,7 +99,16 @@ pub(in crate::grpc) fn filter_from(filter: Option<proto::ImageFilter>) -> Result
         proto::DecisionKind::Review => Ok(DecisionKind::Review),
         proto::DecisionKind::Unspecified => Err(invalid("filter.decisions", "has an unspecified entry")),
     });
+    let defects = filter.defects().map(|defect| match defect {
+        proto::Defect::Blurred => Ok(Defect::Blurred),
+        proto::Defect::Dark => Ok(Defect::Dark),
+        proto::Defect::Overexposed => Ok(Defect::Overexposed),
+        proto::Defect::Uniform => Ok(Defect::Uniform),
+        proto::Defect::LowEntropy => Ok(Defect::LowEntropy),
+        proto::Defect::Unspecified => Err(invalid("filter.defects", "has an unspecified entry")),
+    });
     Ok(Filter {
+        defects: defects.collect::<Result<_, _>>()?,
         decisions: decisions.collect::<Result<_, _>>()?,
         images: image_ids("filter.image_ids", &filter.image_ids)?,
         source_prefix: filter.source_prefix,
@@ -92,7 +133,7 @@ pub(in crate::grpc) fn outcome(
                 key,
                 status: status.into(),
                 image_id: added.image.to_string(),
-                decision: Some(basic_decision(&added.image, added.decision)),
+                decision: Some(basic_decision(&added.image, added.decision, added.revision)),
                 cluster_id: added.cluster.map(|cluster| cluster.0),
                 ..Default::default()
             }

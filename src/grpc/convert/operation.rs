@@ -30,6 +30,9 @@ fn success(result: &OperationResult) -> proto::operation::Result {
         OperationResult::Clustering(head, active) => {
             proto::operation::Result::Clustering(clustering(head, *active, false))
         }
+        OperationResult::Verified(found) => {
+            proto::operation::Result::Verify(crate::grpc::verify::report(found))
+        }
         OperationResult::Import(summary) => proto::operation::Result::Import(proto::ImportResult {
             files: summary.files,
             added: summary.added,

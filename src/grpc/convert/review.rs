@@ -18,9 +18,9 @@ pub(in crate::grpc) fn item_ids(ids: &[String]) -> Result<Vec<u64>, Status> {
     ids.iter().map(|id| item_id("held_item_ids", id)).collect()
 }
 
-pub(in crate::grpc) fn next_review(next: NextReview) -> proto::NextReviewResponse {
+pub(in crate::grpc) fn next_review(next: &NextReview) -> proto::NextReviewResponse {
     proto::NextReviewResponse {
-        item: next.item.map(item),
+        item: next.item.as_ref().map(item),
         estimate: Some(proto::QualityEstimate {
             quality_metric: next.estimate.mid,
             interval_low: next.estimate.low,
@@ -32,7 +32,7 @@ pub(in crate::grpc) fn next_review(next: NextReview) -> proto::NextReviewRespons
     }
 }
 
-fn item(item: ReviewItem) -> proto::ReviewItem {
+fn item(item: &ReviewItem) -> proto::ReviewItem {
     proto::ReviewItem {
         item_id: item.id.to_string(),
         shown_image_ids: item.shown.iter().map(ToString::to_string).collect(),

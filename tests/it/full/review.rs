@@ -1,5 +1,5 @@
 //! How good a review gets for how many judgements, on real pictures: bounds that one run must keep. Means over several
-//! seeds are printed on demand, by tests/python/review_table.py.
+//! seeds are printed on demand, by `tests/python/review_table.py`.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use crate::support::shared_data;
 /// What one run may fall below the bounds for means.
 const ONE_RUN: f64 = 0.02;
 
-/// A set, the classes to keep, and what can be reached at all (tests/python/ceilings.py prints it).
+/// A set, the classes to keep, and what can be reached at all (`tests/python/ceilings.py` prints it).
 struct Scenario {
     set: &'static str,
     keep: &'static str,

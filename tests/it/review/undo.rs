@@ -127,3 +127,24 @@ async fn a_preview_says_what_would_change_and_changes_nothing() {
         assert_eq!(change.after(), DecisionKind::Discard);
     }
 }
+
+/// Taken back and given again while the image was gone: its label speaks as if neither had happened.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_label_that_comes_back_after_deletion_speaks_again() {
+    let daemon = TestDaemon::start().await;
+    daemon.add_new(groups(1..3, 3)).await;
+    let (gone, alike) = (id_of(&picture(1, 0)), id_of(&picture(1, 1)));
+    let kept = daemon.judge(Side::Keep, &[&gone]).await.unwrap();
+    let undo = daemon.undo(kept.event_sequence).await.unwrap();
+    daemon.delete(crate::support::ids_filter(&[&gone])).await.unwrap();
+    daemon.undo(undo.event_sequence).await.unwrap();
+    let decision = daemon.decision(&alike).await;
+    assert_eq!(
+        (decision.decision(), decision.reason()),
+        (DecisionKind::Keep, DecisionReason::StandingVerdict)
+    );
+    assert_eq!(decision.evidence.unwrap().nearest_keep.unwrap().image_id, gone);
+    daemon.add("again", picture(1, 0)).await.unwrap();
+    let before = daemon.fetch().await;
+    assert_eq!(daemon.restarted().await.fetch().await, before);
+}

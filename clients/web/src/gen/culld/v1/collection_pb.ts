@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file culld/v1/collection.proto.
  */
 export const file_culld_v1_collection: GenFile = /*@__PURE__*/
-  fileDesc("ChljdWxsZC92MS9jb2xsZWN0aW9uLnByb3RvEghjdWxsZC52MSLAAQoKQ29sbGVjdGlvbhIMCgRuYW1lGAEgASgJEi8KC2NyZWF0ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg9lbWJlZGRpbmdfc3BhY2UYAyABKAsyGC5jdWxsZC52MS5FbWJlZGRpbmdTcGFjZRIOCgZpbWFnZXMYBCABKAQSEgoKZ2VuZXJhdGlvbhgFIAEoBBIcChRhY3RpdmVfY2x1c3RlcmluZ19pZBgGIAEoBCJyCg5FbWJlZGRpbmdTcGFjZRIKCgJpZBgBIAEoCRIUCgxtb2RlbF9kaWdlc3QYAiABKAkSFQoNcHJlcHJvY2Vzc2luZxgDIAEoCRIRCglkaW1lbnNpb24YBCABKA0SFAoMbnVtZXJpY19tb2RlGAUgASgJItQECgZQb2xpY3kSDwoHdmVyc2lvbhgBIAEoBBIcCg9zdGFuZGluZ19tYXJnaW4YAiABKAFIAIgBARIcCg9zdGFuZGluZ19yYWRpdXMYAyABKAFIAYgBARIfChJpbmhlcml0YW5jZV9xdW9ydW0YBCABKAFIAogBARIiChVpbmhlcml0YW5jZV9hZ3JlZW1lbnQYBSABKAFIA4gBARIwChBhbnN3ZXJfaW5fcmV2aWV3GAYgASgOMhYuY3VsbGQudjEuRGVjaXNpb25LaW5kEh0KEHByZWNpc2lvbl93ZWlnaHQYByABKAFIBIgBARIvCgt1cGRhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoQcmVjbHVzdGVyX2dyb3d0aBgJIAEoAUgFiAEBEhwKD3JlY2x1c3Rlcl9ub2lzZRgKIAEoAUgGiAEBEhwKD3JlY2x1c3Rlcl9ob3VycxgLIAEoAUgHiAEBEhwKD2RvdWJ0X3RocmVzaG9sZBgMIAEoAUgIiAEBQhIKEF9zdGFuZGluZ19tYXJnaW5CEgoQX3N0YW5kaW5nX3JhZGl1c0IVChNfaW5oZXJpdGFuY2VfcXVvcnVtQhgKFl9pbmhlcml0YW5jZV9hZ3JlZW1lbnRCEwoRX3ByZWNpc2lvbl93ZWlnaHRCEwoRX3JlY2x1c3Rlcl9ncm93dGhCEgoQX3JlY2x1c3Rlcl9ub2lzZUISChBfcmVjbHVzdGVyX2hvdXJzQhIKEF9kb3VidF90aHJlc2hvbGRiBnByb3RvMw", [file_culld_v1_decision, file_google_protobuf_timestamp]);
+  fileDesc("ChljdWxsZC92MS9jb2xsZWN0aW9uLnByb3RvEghjdWxsZC52MSLAAQoKQ29sbGVjdGlvbhIMCgRuYW1lGAEgASgJEi8KC2NyZWF0ZV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg9lbWJlZGRpbmdfc3BhY2UYAyABKAsyGC5jdWxsZC52MS5FbWJlZGRpbmdTcGFjZRIOCgZpbWFnZXMYBCABKAQSEgoKZ2VuZXJhdGlvbhgFIAEoBBIcChRhY3RpdmVfY2x1c3RlcmluZ19pZBgGIAEoBCJyCg5FbWJlZGRpbmdTcGFjZRIKCgJpZBgBIAEoCRIUCgxtb2RlbF9kaWdlc3QYAiABKAkSFQoNcHJlcHJvY2Vzc2luZxgDIAEoCRIRCglkaW1lbnNpb24YBCABKA0SFAoMbnVtZXJpY19tb2RlGAUgASgJIs4FCgZQb2xpY3kSDwoHdmVyc2lvbhgBIAEoBBIcCg9zdGFuZGluZ19tYXJnaW4YAiABKAFIAIgBARIcCg9zdGFuZGluZ19yYWRpdXMYAyABKAFIAYgBARIfChJpbmhlcml0YW5jZV9xdW9ydW0YBCABKAFIAogBARIiChVpbmhlcml0YW5jZV9hZ3JlZW1lbnQYBSABKAFIA4gBARIwChBhbnN3ZXJfaW5fcmV2aWV3GAYgASgOMhYuY3VsbGQudjEuRGVjaXNpb25LaW5kEh0KEHByZWNpc2lvbl93ZWlnaHQYByABKAFIBIgBARIvCgt1cGRhdGVfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHQoQcmVjbHVzdGVyX2dyb3d0aBgJIAEoAUgFiAEBEhwKD3JlY2x1c3Rlcl9ub2lzZRgKIAEoAUgGiAEBEhwKD3JlY2x1c3Rlcl9ob3VycxgLIAEoAUgHiAEBEhwKD2RvdWJ0X3RocmVzaG9sZBgMIAEoAUgIiAEBEh8KEmR1cGxpY2F0ZV9kaXN0YW5jZRgNIAEoAUgJiAEBEiQKF2R1cGxpY2F0ZV9oYXNoX2Rpc3RhbmNlGA4gASgBSAqIAQFCEgoQX3N0YW5kaW5nX21hcmdpbkISChBfc3RhbmRpbmdfcmFkaXVzQhUKE19pbmhlcml0YW5jZV9xdW9ydW1CGAoWX2luaGVyaXRhbmNlX2FncmVlbWVudEITChFfcHJlY2lzaW9uX3dlaWdodEITChFfcmVjbHVzdGVyX2dyb3d0aEISChBfcmVjbHVzdGVyX25vaXNlQhIKEF9yZWNsdXN0ZXJfaG91cnNCEgoQX2RvdWJ0X3RocmVzaG9sZEIVChNfZHVwbGljYXRlX2Rpc3RhbmNlQhoKGF9kdXBsaWNhdGVfaGFzaF9kaXN0YW5jZWIGcHJvdG8z", [file_culld_v1_decision, file_google_protobuf_timestamp]);
 
 /**
  * A separate world of images.
@@ -217,6 +217,23 @@ export type Policy = Message<"culld.v1.Policy"> & {
    * @generated from field: optional double doubt_threshold = 12;
    */
   doubtThreshold?: number;
+
+  /**
+   * How far (cosine distance, [0, 2]) two images with the same perceptual hash may be apart to be near-duplicates; 0: no
+   * image is discarded for being one. What one of the two distances takes of its threshold is not left for the other:
+   * near-duplicates have distance / duplicate_distance + hash distance / duplicate_hash_distance of at most 1. Default
+   * 0.8.
+   *
+   * @generated from field: optional double duplicate_distance = 13;
+   */
+  duplicateDistance?: number;
+
+  /**
+   * The share (0, 0.5] of the perceptual hash's bits that two images with the same embedding may differ by. Default 0.3.
+   *
+   * @generated from field: optional double duplicate_hash_distance = 14;
+   */
+  duplicateHashDistance?: number;
 };
 
 /**

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file culld/v1/decision.proto.
  */
 export const file_culld_v1_decision: GenFile = /*@__PURE__*/
-  fileDesc("ChdjdWxsZC92MS9kZWNpc2lvbi5wcm90bxIIY3VsbGQudjEiLwoJTmVpZ2hib3VyEhAKCGltYWdlX2lkGAEgASgJEhAKCGRpc3RhbmNlGAIgASgBIroCChBEZWNpc2lvbkV2aWRlbmNlEhsKDmV2ZW50X3NlcXVlbmNlGAEgASgESACIAQESEgoKbGFiZWxfc2VlbhgCIAEoCBIXCgpjbHVzdGVyX2lkGAMgASgESAGIAQESFQoNY2x1c3RlcmluZ19pZBgEIAEoBBIpCgxuZWFyZXN0X2tlZXAYBSABKAsyEy5jdWxsZC52MS5OZWlnaGJvdXISLAoPbmVhcmVzdF9kaXNjYXJkGAYgASgLMhMuY3VsbGQudjEuTmVpZ2hib3VyEhYKDnBvbGljeV92ZXJzaW9uGAcgASgEEh0KEGtlZXBfcHJvYmFiaWxpdHkYCCABKAFIAogBAUIRCg9fZXZlbnRfc2VxdWVuY2VCDQoLX2NsdXN0ZXJfaWRCEwoRX2tlZXBfcHJvYmFiaWxpdHkigQIKCERlY2lzaW9uEhAKCGltYWdlX2lkGAEgASgJEigKCGRlY2lzaW9uGAIgASgOMhYuY3VsbGQudjEuRGVjaXNpb25LaW5kEigKEHByb3Zpc2lvbmFsX3NpZGUYAyABKA4yDi5jdWxsZC52MS5TaWRlEhIKCmNvbmZpZGVuY2UYBCABKAESKAoGcmVhc29uGAUgASgOMhguY3VsbGQudjEuRGVjaXNpb25SZWFzb24SDgoGZGV0YWlsGAYgASgJEhMKC3NvdXJjZV9rZXlzGAcgAygJEiwKCGV2aWRlbmNlGAggASgLMhouY3VsbGQudjEuRGVjaXNpb25FdmlkZW5jZSJxCgVFdmVudBIQCghzZXF1ZW5jZRgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgDIAEoCRIPCgdzdW1tYXJ5GAQgASgJEgwKBG5vdGUYBSABKAkqegoMRGVjaXNpb25LaW5kEh0KGURFQ0lTSU9OX0tJTkRfVU5TUEVDSUZJRUQQABIWChJERUNJU0lPTl9LSU5EX0tFRVAQARIZChVERUNJU0lPTl9LSU5EX0RJU0NBUkQQAhIYChRERUNJU0lPTl9LSU5EX1JFVklFVxADKj0KBFNpZGUSFAoQU0lERV9VTlNQRUNJRklFRBAAEg0KCVNJREVfS0VFUBABEhAKDFNJREVfRElTQ0FSRBACKqYDCg5EZWNpc2lvblJlYXNvbhIfChtERUNJU0lPTl9SRUFTT05fVU5TUEVDSUZJRUQQABIeChpERUNJU0lPTl9SRUFTT05fU0VFTl9MQUJFTBABEiEKHURFQ0lTSU9OX1JFQVNPTl9JTVBMSUVEX0xBQkVMEAISHQoZREVDSVNJT05fUkVBU09OX0lOSEVSSVRFRBADEiQKIERFQ0lTSU9OX1JFQVNPTl9TVEFORElOR19WRVJESUNUEAQSIgoeREVDSVNJT05fUkVBU09OX05PVEhJTkdfSlVER0VEEAUSIwofREVDSVNJT05fUkVBU09OX09ORV9TSURFX0pVREdFRBAGEicKI0RFQ0lTSU9OX1JFQVNPTl9ORUlHSEJPVVJTX0RJU0FHUkVFEAcSGwoXREVDSVNJT05fUkVBU09OX1RPT19GQVIQCBIZChVERUNJU0lPTl9SRUFTT05fTk9JU0UQCRIjCh9ERUNJU0lPTl9SRUFTT05fQ0xVU1RFUl9DSEFOR0VEEAoSHAoYREVDSVNJT05fUkVBU09OX0RPVUJURlVMEAsqXgoMRGVjaXNpb25WaWV3Eh0KGURFQ0lTSU9OX1ZJRVdfVU5TUEVDSUZJRUQQABIXChNERUNJU0lPTl9WSUVXX0JBU0lDEAESFgoSREVDSVNJT05fVklFV19GVUxMEAJiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChdjdWxsZC92MS9kZWNpc2lvbi5wcm90bxIIY3VsbGQudjEiLwoJTmVpZ2hib3VyEhAKCGltYWdlX2lkGAEgASgJEhAKCGRpc3RhbmNlGAIgASgBIksKDkR1cGxpY2F0ZU1hdGNoEhAKCGltYWdlX2lkGAEgASgJEhAKCGRpc3RhbmNlGAIgASgBEhUKDWhhc2hfZGlzdGFuY2UYAyABKAEioQMKEERlY2lzaW9uRXZpZGVuY2USGwoOZXZlbnRfc2VxdWVuY2UYASABKARIAIgBARISCgpsYWJlbF9zZWVuGAIgASgIEhcKCmNsdXN0ZXJfaWQYAyABKARIAYgBARIVCg1jbHVzdGVyaW5nX2lkGAQgASgEEikKDG5lYXJlc3Rfa2VlcBgFIAEoCzITLmN1bGxkLnYxLk5laWdoYm91chIsCg9uZWFyZXN0X2Rpc2NhcmQYBiABKAsyEy5jdWxsZC52MS5OZWlnaGJvdXISFgoOcG9saWN5X3ZlcnNpb24YByABKAQSHQoQa2VlcF9wcm9iYWJpbGl0eRgIIAEoAUgCiAEBEjMKEWR1cGxpY2F0ZV9kaXNjYXJkGAkgASgLMhguY3VsbGQudjEuRHVwbGljYXRlTWF0Y2gSMAoOZHVwbGljYXRlX2tlZXAYCiABKAsyGC5jdWxsZC52MS5EdXBsaWNhdGVNYXRjaEIRCg9fZXZlbnRfc2VxdWVuY2VCDQoLX2NsdXN0ZXJfaWRCEwoRX2tlZXBfcHJvYmFiaWxpdHkikwIKCERlY2lzaW9uEhAKCGltYWdlX2lkGAEgASgJEigKCGRlY2lzaW9uGAIgASgOMhYuY3VsbGQudjEuRGVjaXNpb25LaW5kEigKEHByb3Zpc2lvbmFsX3NpZGUYAyABKA4yDi5jdWxsZC52MS5TaWRlEhIKCmNvbmZpZGVuY2UYBCABKAESKAoGcmVhc29uGAUgASgOMhguY3VsbGQudjEuRGVjaXNpb25SZWFzb24SDgoGZGV0YWlsGAYgASgJEhMKC3NvdXJjZV9rZXlzGAcgAygJEiwKCGV2aWRlbmNlGAggASgLMhouY3VsbGQudjEuRGVjaXNpb25FdmlkZW5jZRIQCghyZXZpc2lvbhgJIAEoBCJxCgVFdmVudBIQCghzZXF1ZW5jZRgBIAEoBBIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVhY3RvchgDIAEoCRIPCgdzdW1tYXJ5GAQgASgJEgwKBG5vdGUYBSABKAkiVgoHUmVtb3ZhbBIQCghpbWFnZV9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoBBInCgZyZWFzb24YAyABKA4yFy5jdWxsZC52MS5SZW1vdmFsUmVhc29uIvIBCghMb2dFbnRyeRIeCgVldmVudBgBIAEoCzIPLmN1bGxkLnYxLkV2ZW50EiEKBGtpbmQYAiABKA4yEy5jdWxsZC52MS5FdmVudEtpbmQSDAoEaGFzaBgDIAEoCRIfChJ1bmRvbmVfYnlfc2VxdWVuY2UYBCABKARIAIgBARITCgtzZWVuX2ltYWdlcxgFIAEoBBIWCg5pbXBsaWVkX2ltYWdlcxgGIAEoBBIYChBleGNlcHRpb25faW1hZ2VzGAcgASgEEhYKDmRlbGV0ZWRfaW1hZ2VzGAggASgEQhUKE191bmRvbmVfYnlfc2VxdWVuY2UqegoMRGVjaXNpb25LaW5kEh0KGURFQ0lTSU9OX0tJTkRfVU5TUEVDSUZJRUQQABIWChJERUNJU0lPTl9LSU5EX0tFRVAQARIZChVERUNJU0lPTl9LSU5EX0RJU0NBUkQQAhIYChRERUNJU0lPTl9LSU5EX1JFVklFVxADKj0KBFNpZGUSFAoQU0lERV9VTlNQRUNJRklFRBAAEg0KCVNJREVfS0VFUBABEhAKDFNJREVfRElTQ0FSRBACKsoDCg5EZWNpc2lvblJlYXNvbhIfChtERUNJU0lPTl9SRUFTT05fVU5TUEVDSUZJRUQQABIeChpERUNJU0lPTl9SRUFTT05fU0VFTl9MQUJFTBABEiEKHURFQ0lTSU9OX1JFQVNPTl9JTVBMSUVEX0xBQkVMEAISHQoZREVDSVNJT05fUkVBU09OX0lOSEVSSVRFRBADEiQKIERFQ0lTSU9OX1JFQVNPTl9TVEFORElOR19WRVJESUNUEAQSIgoeREVDSVNJT05fUkVBU09OX05FQVJfRFVQTElDQVRFEAsSIgoeREVDSVNJT05fUkVBU09OX05PVEhJTkdfSlVER0VEEAUSIwofREVDSVNJT05fUkVBU09OX09ORV9TSURFX0pVREdFRBAGEicKI0RFQ0lTSU9OX1JFQVNPTl9ORUlHSEJPVVJTX0RJU0FHUkVFEAcSGwoXREVDSVNJT05fUkVBU09OX1RPT19GQVIQCBIZChVERUNJU0lPTl9SRUFTT05fTk9JU0UQCRIjCh9ERUNJU0lPTl9SRUFTT05fQ0xVU1RFUl9DSEFOR0VEEAoSHAoYREVDSVNJT05fUkVBU09OX0RPVUJURlVMEAwqXgoMRGVjaXNpb25WaWV3Eh0KGURFQ0lTSU9OX1ZJRVdfVU5TUEVDSUZJRUQQABIXChNERUNJU0lPTl9WSUVXX0JBU0lDEAESFgoSREVDSVNJT05fVklFV19GVUxMEAIqbAoNUmVtb3ZhbFJlYXNvbhIeChpSRU1PVkFMX1JFQVNPTl9VTlNQRUNJRklFRBAAEhoKFlJFTU9WQUxfUkVBU09OX0RFTEVURUQQARIfChtSRU1PVkFMX1JFQVNPTl9OT1RfU0VMRUNURUQQAiq2AQoJRXZlbnRLaW5kEhoKFkVWRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIWChJFVkVOVF9LSU5EX1ZFUkRJQ1QQARIVChFFVkVOVF9LSU5EX1BPTElDWRACEhcKE0VWRU5UX0tJTkRfREVMRVRJT04QAxIZChVFVkVOVF9LSU5EX0FDVElWQVRJT04QBBIVChFFVkVOVF9LSU5EX0FOU1dFUhAFEhMKD0VWRU5UX0tJTkRfVU5ETxAGYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * An image and how far it is.
@@ -41,6 +41,41 @@ export type Neighbour = Message<"culld.v1.Neighbour"> & {
  */
 export const NeighbourSchema: GenMessage<Neighbour> = /*@__PURE__*/
   messageDesc(file_culld_v1_decision, 0);
+
+/**
+ * An image that another is a near-duplicate of.
+ *
+ * @generated from message culld.v1.DuplicateMatch
+ */
+export type DuplicateMatch = Message<"culld.v1.DuplicateMatch"> & {
+  /**
+   * Which image.
+   *
+   * @generated from field: string image_id = 1;
+   */
+  imageId: string;
+
+  /**
+   * Cosine distance, [0, 2].
+   *
+   * @generated from field: double distance = 2;
+   */
+  distance: number;
+
+  /**
+   * The share of the perceptual hash's bits that differ, [0, 0.5]; of a crop, at the place where it was.
+   *
+   * @generated from field: double hash_distance = 3;
+   */
+  hashDistance: number;
+};
+
+/**
+ * Describes the message culld.v1.DuplicateMatch.
+ * Use `create(DuplicateMatchSchema)` to create a new message.
+ */
+export const DuplicateMatchSchema: GenMessage<DuplicateMatch> = /*@__PURE__*/
+  messageDesc(file_culld_v1_decision, 1);
 
 /**
  * What a decision rests on.
@@ -103,6 +138,21 @@ export type DecisionEvidence = Message<"culld.v1.DecisionEvidence"> & {
    * @generated from field: optional double keep_probability = 8;
    */
   keepProbability?: number;
+
+  /**
+   * The nearest image seen and discarded that it is a near-duplicate of. One that was discarded as a duplicate
+   * (duplicate_of_image_id) is none.
+   *
+   * @generated from field: culld.v1.DuplicateMatch duplicate_discard = 9;
+   */
+  duplicateDiscard?: DuplicateMatch;
+
+  /**
+   * The nearest image labelled keep that it is a near-duplicate of; told only where duplicate_discard is.
+   *
+   * @generated from field: culld.v1.DuplicateMatch duplicate_keep = 10;
+   */
+  duplicateKeep?: DuplicateMatch;
 };
 
 /**
@@ -110,7 +160,7 @@ export type DecisionEvidence = Message<"culld.v1.DecisionEvidence"> & {
  * Use `create(DecisionEvidenceSchema)` to create a new message.
  */
 export const DecisionEvidenceSchema: GenMessage<DecisionEvidence> = /*@__PURE__*/
-  messageDesc(file_culld_v1_decision, 1);
+  messageDesc(file_culld_v1_decision, 2);
 
 /**
  * What culld answers for one image.
@@ -174,6 +224,14 @@ export type Decision = Message<"culld.v1.Decision"> & {
    * @generated from field: culld.v1.DecisionEvidence evidence = 8;
    */
   evidence?: DecisionEvidence;
+
+  /**
+   * When it became what it is: grows with every change of decision, provisional side or reason, over all images of the
+   * collection. Microseconds since 1970 UTC, about; images that changed together share one.
+   *
+   * @generated from field: uint64 revision = 9;
+   */
+  revision: bigint;
 };
 
 /**
@@ -181,7 +239,7 @@ export type Decision = Message<"culld.v1.Decision"> & {
  * Use `create(DecisionSchema)` to create a new message.
  */
 export const DecisionSchema: GenMessage<Decision> = /*@__PURE__*/
-  messageDesc(file_culld_v1_decision, 2);
+  messageDesc(file_culld_v1_decision, 3);
 
 /**
  * Something that was said or done.
@@ -230,7 +288,113 @@ export type Event = Message<"culld.v1.Event"> & {
  * Use `create(EventSchema)` to create a new message.
  */
 export const EventSchema: GenMessage<Event> = /*@__PURE__*/
-  messageDesc(file_culld_v1_decision, 3);
+  messageDesc(file_culld_v1_decision, 4);
+
+/**
+ * An image that is not, or not any more, among those that a caller follows.
+ *
+ * @generated from message culld.v1.Removal
+ */
+export type Removal = Message<"culld.v1.Removal"> & {
+  /**
+   * Which image.
+   *
+   * @generated from field: string image_id = 1;
+   */
+  imageId: string;
+
+  /**
+   * As a decision's revision.
+   *
+   * @generated from field: uint64 revision = 2;
+   */
+  revision: bigint;
+
+  /**
+   * Why.
+   *
+   * @generated from field: culld.v1.RemovalReason reason = 3;
+   */
+  reason: RemovalReason;
+};
+
+/**
+ * Describes the message culld.v1.Removal.
+ * Use `create(RemovalSchema)` to create a new message.
+ */
+export const RemovalSchema: GenMessage<Removal> = /*@__PURE__*/
+  messageDesc(file_culld_v1_decision, 5);
+
+/**
+ * An entry of the log.
+ *
+ * @generated from message culld.v1.LogEntry
+ */
+export type LogEntry = Message<"culld.v1.LogEntry"> & {
+  /**
+   * What was said or done, by whom and when.
+   *
+   * @generated from field: culld.v1.Event event = 1;
+   */
+  event?: Event;
+
+  /**
+   * What kind.
+   *
+   * @generated from field: culld.v1.EventKind kind = 2;
+   */
+  kind: EventKind;
+
+  /**
+   * BLAKE3 of the entry and the hash before it, hexadecimal: who keeps it can tell later whether the log up to here is
+   * still the same.
+   *
+   * @generated from field: string hash = 3;
+   */
+  hash: string;
+
+  /**
+   * The event that took it back, where one did.
+   *
+   * @generated from field: optional uint64 undone_by_sequence = 4;
+   */
+  undoneBySequence?: bigint;
+
+  /**
+   * Images that were shown or named one by one.
+   *
+   * @generated from field: uint64 seen_images = 5;
+   */
+  seenImages: bigint;
+
+  /**
+   * Other members of a judged cluster.
+   *
+   * @generated from field: uint64 implied_images = 6;
+   */
+  impliedImages: bigint;
+
+  /**
+   * Images named as exceptions.
+   *
+   * @generated from field: uint64 exception_images = 7;
+   */
+  exceptionImages: bigint;
+
+  /**
+   * Images that were deleted.
+   *
+   * @generated from field: uint64 deleted_images = 8;
+   */
+  deletedImages: bigint;
+};
+
+/**
+ * Describes the message culld.v1.LogEntry.
+ * Use `create(LogEntrySchema)` to create a new message.
+ */
+export const LogEntrySchema: GenMessage<LogEntry> = /*@__PURE__*/
+  messageDesc(file_culld_v1_decision, 6);
 
 /**
  * What culld answers for one image.
@@ -349,6 +513,14 @@ export enum DecisionReason {
   STANDING_VERDICT = 4,
 
   /**
+   * DISCARD: a near-duplicate, by embedding and perceptual hash, of an image that was seen and discarded, and nearer to
+   * it than to every image labelled keep.
+   *
+   * @generated from enum value: DECISION_REASON_NEAR_DUPLICATE = 11;
+   */
+  NEAR_DUPLICATE = 11,
+
+  /**
    * REVIEW: nothing is judged yet.
    *
    * @generated from enum value: DECISION_REASON_NOTHING_JUDGED = 5;
@@ -394,9 +566,9 @@ export enum DecisionReason {
    * REVIEW: what it would be by its cluster or its neighbours is contradicted, by an image of the other side that was
    * seen nearby or by the classifier.
    *
-   * @generated from enum value: DECISION_REASON_DOUBTFUL = 11;
+   * @generated from enum value: DECISION_REASON_DOUBTFUL = 12;
    */
-  DOUBTFUL = 11,
+  DOUBTFUL = 12,
 }
 
 /**
@@ -438,4 +610,100 @@ export enum DecisionView {
  */
 export const DecisionViewSchema: GenEnum<DecisionView> = /*@__PURE__*/
   enumDesc(file_culld_v1_decision, 3);
+
+/**
+ * Why an image is not, or not any more, among those that a caller follows.
+ *
+ * @generated from enum culld.v1.RemovalReason
+ */
+export enum RemovalReason {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: REMOVAL_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It was deleted.
+   *
+   * @generated from enum value: REMOVAL_REASON_DELETED = 1;
+   */
+  DELETED = 1,
+
+  /**
+   * It changed, and the filter does not select it, or not any more.
+   *
+   * @generated from enum value: REMOVAL_REASON_NOT_SELECTED = 2;
+   */
+  NOT_SELECTED = 2,
+}
+
+/**
+ * Describes the enum culld.v1.RemovalReason.
+ */
+export const RemovalReasonSchema: GenEnum<RemovalReason> = /*@__PURE__*/
+  enumDesc(file_culld_v1_decision, 4);
+
+/**
+ * What kind of thing was said or done.
+ *
+ * @generated from enum culld.v1.EventKind
+ */
+export enum EventKind {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: EVENT_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Keep or discard was said in bulk.
+   *
+   * @generated from enum value: EVENT_KIND_VERDICT = 1;
+   */
+  VERDICT = 1,
+
+  /**
+   * A policy was set.
+   *
+   * @generated from enum value: EVENT_KIND_POLICY = 2;
+   */
+  POLICY = 2,
+
+  /**
+   * Images or sources were deleted.
+   *
+   * @generated from enum value: EVENT_KIND_DELETION = 3;
+   */
+  DELETION = 3,
+
+  /**
+   * A clustering was made the active one.
+   *
+   * @generated from enum value: EVENT_KIND_ACTIVATION = 4;
+   */
+  ACTIVATION = 4,
+
+  /**
+   * A review item was answered.
+   *
+   * @generated from enum value: EVENT_KIND_ANSWER = 5;
+   */
+  ANSWER = 5,
+
+  /**
+   * A verdict, an answer or an undo was taken back.
+   *
+   * @generated from enum value: EVENT_KIND_UNDO = 6;
+   */
+  UNDO = 6,
+}
+
+/**
+ * Describes the enum culld.v1.EventKind.
+ */
+export const EventKindSchema: GenEnum<EventKind> = /*@__PURE__*/
+  enumDesc(file_culld_v1_decision, 5);
 

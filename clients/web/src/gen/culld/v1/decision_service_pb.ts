@@ -6,9 +6,9 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { EmbeddingSpace, Policy } from "./collection_pb";
 import { file_culld_v1_collection } from "./collection_pb";
-import type { Decision, DecisionKind, DecisionView, Event, Neighbour, Side } from "./decision_pb";
+import type { Decision, DecisionKind, DecisionView, Event, EventKind, LogEntry, Neighbour, Removal, Side } from "./decision_pb";
 import { file_culld_v1_decision } from "./decision_pb";
-import type { ImageFilter } from "./image_pb";
+import type { Defect, ImageFilter, ImageMeasures } from "./image_pb";
 import { file_culld_v1_image } from "./image_pb";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file culld/v1/decision_service.proto.
  */
 export const file_culld_v1_decision_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9jdWxsZC92MS9kZWNpc2lvbl9zZXJ2aWNlLnByb3RvEghjdWxsZC52MSJiCg1DbHVzdGVyVGFyZ2V0EhUKDWNsdXN0ZXJpbmdfaWQYASABKAQSFwoKY2x1c3Rlcl9pZBgCIAEoBEgAiAEBEhIKCmdlbmVyYXRpb24YAyABKARCDQoLX2NsdXN0ZXJfaWQiIQoMSW1hZ2VzVGFyZ2V0EhEKCWltYWdlX2lkcxgBIAMoCSKSAgoRU2V0VmVyZGljdFJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIcCgRzaWRlGAIgASgOMg4uY3VsbGQudjEuU2lkZRIqCgdjbHVzdGVyGAMgASgLMhcuY3VsbGQudjEuQ2x1c3RlclRhcmdldEgAEigKBmltYWdlcxgEIAEoCzIWLmN1bGxkLnYxLkltYWdlc1RhcmdldEgAEhsKE2V4Y2VwdGlvbl9pbWFnZV9pZHMYBSADKAkSHQoVZHVwbGljYXRlX29mX2ltYWdlX2lkGAYgASgJEgwKBG5vdGUYByABKAkSDQoFYWN0b3IYCCABKAkSEgoKcmVxdWVzdF9pZBgJIAEoCUIICgZ0YXJnZXQiYwoSU2V0VmVyZGljdFJlc3BvbnNlEhYKDmV2ZW50X3NlcXVlbmNlGAEgASgEEhAKCGxhYmVsbGVkGAIgASgEEhIKCmV4Y2VwdGlvbnMYAyABKAQSDwoHY2hhbmdlZBgEIAEoBCJ8ChhCYXRjaEdldERlY2lzaW9uc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIRCglpbWFnZV9pZHMYAiADKAkSEwoLc291cmNlX2tleXMYAyADKAkSJAoEdmlldxgEIAEoDjIWLmN1bGxkLnYxLkRlY2lzaW9uVmlldyKSAQoZQmF0Y2hHZXREZWNpc2lvbnNSZXNwb25zZRIlCglkZWNpc2lvbnMYASADKAsyEi5jdWxsZC52MS5EZWNpc2lvbhIPCgd1bmtub3duGAIgAygJEhIKCmdlbmVyYXRpb24YAyABKAQSKQoJYW1iaWd1b3VzGAQgAygLMhYuY3VsbGQudjEuQW1iaWd1b3VzS2V5IjUKDEFtYmlndW91c0tleRISCgpzb3VyY2Vfa2V5GAEgASgJEhEKCWltYWdlX2lkcxgCIAMoCSJ4ChVGZXRjaERlY2lzaW9uc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIlCgZmaWx0ZXIYAiABKAsyFS5jdWxsZC52MS5JbWFnZUZpbHRlchIkCgR2aWV3GAMgASgOMhYuY3VsbGQudjEuRGVjaXNpb25WaWV3IlMKFkZldGNoRGVjaXNpb25zUmVzcG9uc2USJQoJZGVjaXNpb25zGAEgAygLMhIuY3VsbGQudjEuRGVjaXNpb24SEgoKZ2VuZXJhdGlvbhgCIAEoBCI+ChZFeHBsYWluRGVjaXNpb25SZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEAoIaW1hZ2VfaWQYAiABKAki6QEKF0V4cGxhaW5EZWNpc2lvblJlc3BvbnNlEiQKCGRlY2lzaW9uGAEgASgLMhIuY3VsbGQudjEuRGVjaXNpb24SIwoGbWVkb2lkGAIgASgLMhMuY3VsbGQudjEuTmVpZ2hib3VyEh8KBmV2ZW50cxgDIAMoCzIPLmN1bGxkLnYxLkV2ZW50EiAKBnBvbGljeRgEIAEoCzIQLmN1bGxkLnYxLlBvbGljeRIxCg9lbWJlZGRpbmdfc3BhY2UYBSABKAsyGC5jdWxsZC52MS5FbWJlZGRpbmdTcGFjZRINCgVydWxlcxgGIAMoCSJOCglUcnVlTGFiZWwSEgoIaW1hZ2VfaWQYASABKAlIABIUCgpzb3VyY2Vfa2V5GAIgASgJSAASDgoGbmVlZGVkGAMgASgIQgcKBWltYWdlItYCCg9FdmFsdWF0ZVJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIjCgZsYWJlbHMYAiADKAsyEy5jdWxsZC52MS5UcnVlTGFiZWwSFwoKanVkZ2VtZW50cxgDIAEoBEgAiAEBEiIKFXNlY29uZHNfcGVyX2p1ZGdlbWVudBgEIAEoAUgBiAEBEhoKDXJhdGVfcGVyX2hvdXIYBSABKAFIAogBARIcCg9ieV9oYW5kX3Blcl8xMDAYBiABKAFIA4gBARIZCgxzZXNzaW9uX2Nvc3QYByABKAFIBIgBARIYChBub2lzZV9hc19kaXNjYXJkGAggASgIQg0KC19qdWRnZW1lbnRzQhgKFl9zZWNvbmRzX3Blcl9qdWRnZW1lbnRCEAoOX3JhdGVfcGVyX2hvdXJCEgoQX2J5X2hhbmRfcGVyXzEwMEIPCg1fc2Vzc2lvbl9jb3N0IigKBlNhdmluZxIOCgZpbWFnZXMYASABKAQSDgoGc2F2aW5nGAIgASgBItYCChBFdmFsdWF0ZVJlc3BvbnNlEhUKDXRydWVfcG9zaXRpdmUYASABKAQSFgoOZmFsc2VfcG9zaXRpdmUYAiABKAQSFgoOZmFsc2VfbmVnYXRpdmUYAyABKAQSFQoNdHJ1ZV9uZWdhdGl2ZRgEIAEoBBIRCglwcmVjaXNpb24YBSABKAESDgoGcmVjYWxsGAYgASgBEhYKDnF1YWxpdHlfbWV0cmljGAcgASgBEhQKDGludGVydmFsX2xvdxgIIAEoARIVCg1pbnRlcnZhbF9oaWdoGAkgASgBEiEKB3NhdmluZ3MYCiADKAsyEC5jdWxsZC52MS5TYXZpbmcSEgoKanVkZ2VtZW50cxgLIAEoBBIPCgdzZWNvbmRzGAwgASgBEgwKBGNvc3QYDSABKAESFQoNZGVjaWRlZF9zaGFyZRgOIAEoARIPCgd1bmtub3duGA8gASgEIroBCgpSZXZpZXdJdGVtEg8KB2l0ZW1faWQYASABKAkSFwoPc2hvd25faW1hZ2VfaWRzGAIgAygJEg4KBmltYWdlcxgDIAEoBBISCgpnZW5lcmF0aW9uGAQgASgEEi8KC2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1leHBlY3RlZF9nYWluGAYgASgBEhYKDnNraXBwZWRfYmVmb3JlGAcgASgIImoKD1F1YWxpdHlFc3RpbWF0ZRIWCg5xdWFsaXR5X21ldHJpYxgBIAEoARIUCgxpbnRlcnZhbF9sb3cYAiABKAESFQoNaW50ZXJ2YWxfaGlnaBgDIAEoARISCgpqdWRnZW1lbnRzGAQgASgEIlAKEU5leHRSZXZpZXdSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEAoIcmV2aWV3ZXIYAiABKAkSFQoNaGVsZF9pdGVtX2lkcxgDIAMoCSKFAQoSTmV4dFJldmlld1Jlc3BvbnNlEiIKBGl0ZW0YASABKAsyFC5jdWxsZC52MS5SZXZpZXdJdGVtEisKCGVzdGltYXRlGAIgASgLMhkuY3VsbGQudjEuUXVhbGl0eUVzdGltYXRlEg4KBmVub3VnaBgDIAEoCBIOCgZsZWFzZWQYBCABKAQisAEKE0Fuc3dlclJldmlld1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIPCgdpdGVtX2lkGAIgASgJEiYKBmFuc3dlchgDIAEoDjIWLmN1bGxkLnYxLlJldmlld0Fuc3dlchIbChNleGNlcHRpb25faW1hZ2VfaWRzGAQgAygJEgwKBG5vdGUYBSABKAkSDQoFYWN0b3IYBiABKAkSEgoKcmVxdWVzdF9pZBgHIAEoCSJeChRBbnN3ZXJSZXZpZXdSZXNwb25zZRIWCg5ldmVudF9zZXF1ZW5jZRgBIAEoBBIMCgRzZWVuGAIgASgEEg8KB2ltcGxpZWQYAyABKAQSDwoHY2hhbmdlZBgEIAEoBCKzAQoVUHJldmlld1ZlcmRpY3RSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSLgoHdmVyZGljdBgCIAEoCzIbLmN1bGxkLnYxLlNldFZlcmRpY3RSZXF1ZXN0SAASLwoGYW5zd2VyGAMgASgLMh0uY3VsbGQudjEuQW5zd2VyUmV2aWV3UmVxdWVzdEgAEh0KE3VuZG9fZXZlbnRfc2VxdWVuY2UYBCABKARIAEIGCgR3aGF0IroBCg5EZWNpc2lvbkNoYW5nZRIQCghpbWFnZV9pZBgBIAEoCRImCgZiZWZvcmUYAiABKA4yFi5jdWxsZC52MS5EZWNpc2lvbktpbmQSJQoFYWZ0ZXIYAyABKA4yFi5jdWxsZC52MS5EZWNpc2lvbktpbmQSIwoLc2lkZV9iZWZvcmUYBCABKA4yDi5jdWxsZC52MS5TaWRlEiIKCnNpZGVfYWZ0ZXIYBSABKA4yDi5jdWxsZC52MS5TaWRlIsgBChZQcmV2aWV3VmVyZGljdFJlc3BvbnNlEg8KB2NoYW5nZWQYASABKAQSFQoNY2hhbmdlZF9ieXRlcxgCIAEoBBIpCgdjaGFuZ2VzGAMgAygLMhguY3VsbGQudjEuRGVjaXNpb25DaGFuZ2USGgoSZG91YnRmdWxfaW1hZ2VfaWRzGAQgAygJEhAKCGRvdWJ0ZnVsGAUgASgEEgwKBGtlZXAYBiABKAQSDwoHZGlzY2FyZBgHIAEoBBIOCgZyZXZpZXcYCCABKAQibwoQVW5kb0V2ZW50UmVxdWVzdBISCgpjb2xsZWN0aW9uGAEgASgJEhYKDmV2ZW50X3NlcXVlbmNlGAIgASgEEgwKBG5vdGUYAyABKAkSDQoFYWN0b3IYBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCSI8ChFVbmRvRXZlbnRSZXNwb25zZRIWCg5ldmVudF9zZXF1ZW5jZRgBIAEoBBIPCgdjaGFuZ2VkGAIgASgEKpEBCgxSZXZpZXdBbnN3ZXISHQoZUkVWSUVXX0FOU1dFUl9VTlNQRUNJRklFRBAAEhYKElJFVklFV19BTlNXRVJfS0VFUBABEhkKFVJFVklFV19BTlNXRVJfRElTQ0FSRBACEhcKE1JFVklFV19BTlNXRVJfTUlYRUQQAxIWChJSRVZJRVdfQU5TV0VSX1NLSVAQBDLdBQoPRGVjaXNpb25TZXJ2aWNlEkcKClNldFZlcmRpY3QSGy5jdWxsZC52MS5TZXRWZXJkaWN0UmVxdWVzdBocLmN1bGxkLnYxLlNldFZlcmRpY3RSZXNwb25zZRJcChFCYXRjaEdldERlY2lzaW9ucxIiLmN1bGxkLnYxLkJhdGNoR2V0RGVjaXNpb25zUmVxdWVzdBojLmN1bGxkLnYxLkJhdGNoR2V0RGVjaXNpb25zUmVzcG9uc2USVQoORmV0Y2hEZWNpc2lvbnMSHy5jdWxsZC52MS5GZXRjaERlY2lzaW9uc1JlcXVlc3QaIC5jdWxsZC52MS5GZXRjaERlY2lzaW9uc1Jlc3BvbnNlMAESVgoPRXhwbGFpbkRlY2lzaW9uEiAuY3VsbGQudjEuRXhwbGFpbkRlY2lzaW9uUmVxdWVzdBohLmN1bGxkLnYxLkV4cGxhaW5EZWNpc2lvblJlc3BvbnNlEkEKCEV2YWx1YXRlEhkuY3VsbGQudjEuRXZhbHVhdGVSZXF1ZXN0GhouY3VsbGQudjEuRXZhbHVhdGVSZXNwb25zZRJHCgpOZXh0UmV2aWV3EhsuY3VsbGQudjEuTmV4dFJldmlld1JlcXVlc3QaHC5jdWxsZC52MS5OZXh0UmV2aWV3UmVzcG9uc2USTQoMQW5zd2VyUmV2aWV3Eh0uY3VsbGQudjEuQW5zd2VyUmV2aWV3UmVxdWVzdBoeLmN1bGxkLnYxLkFuc3dlclJldmlld1Jlc3BvbnNlElMKDlByZXZpZXdWZXJkaWN0Eh8uY3VsbGQudjEuUHJldmlld1ZlcmRpY3RSZXF1ZXN0GiAuY3VsbGQudjEuUHJldmlld1ZlcmRpY3RSZXNwb25zZRJECglVbmRvRXZlbnQSGi5jdWxsZC52MS5VbmRvRXZlbnRSZXF1ZXN0GhsuY3VsbGQudjEuVW5kb0V2ZW50UmVzcG9uc2ViBnByb3RvMw", [file_culld_v1_collection, file_culld_v1_decision, file_culld_v1_image, file_google_protobuf_timestamp]);
+  fileDesc("Ch9jdWxsZC92MS9kZWNpc2lvbl9zZXJ2aWNlLnByb3RvEghjdWxsZC52MSJiCg1DbHVzdGVyVGFyZ2V0EhUKDWNsdXN0ZXJpbmdfaWQYASABKAQSFwoKY2x1c3Rlcl9pZBgCIAEoBEgAiAEBEhIKCmdlbmVyYXRpb24YAyABKARCDQoLX2NsdXN0ZXJfaWQiIQoMSW1hZ2VzVGFyZ2V0EhEKCWltYWdlX2lkcxgBIAMoCSKSAgoRU2V0VmVyZGljdFJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIcCgRzaWRlGAIgASgOMg4uY3VsbGQudjEuU2lkZRIqCgdjbHVzdGVyGAMgASgLMhcuY3VsbGQudjEuQ2x1c3RlclRhcmdldEgAEigKBmltYWdlcxgEIAEoCzIWLmN1bGxkLnYxLkltYWdlc1RhcmdldEgAEhsKE2V4Y2VwdGlvbl9pbWFnZV9pZHMYBSADKAkSHQoVZHVwbGljYXRlX29mX2ltYWdlX2lkGAYgASgJEgwKBG5vdGUYByABKAkSDQoFYWN0b3IYCCABKAkSEgoKcmVxdWVzdF9pZBgJIAEoCUIICgZ0YXJnZXQiYwoSU2V0VmVyZGljdFJlc3BvbnNlEhYKDmV2ZW50X3NlcXVlbmNlGAEgASgEEhAKCGxhYmVsbGVkGAIgASgEEhIKCmV4Y2VwdGlvbnMYAyABKAQSDwoHY2hhbmdlZBgEIAEoBCJ8ChhCYXRjaEdldERlY2lzaW9uc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIRCglpbWFnZV9pZHMYAiADKAkSEwoLc291cmNlX2tleXMYAyADKAkSJAoEdmlldxgEIAEoDjIWLmN1bGxkLnYxLkRlY2lzaW9uVmlldyKSAQoZQmF0Y2hHZXREZWNpc2lvbnNSZXNwb25zZRIlCglkZWNpc2lvbnMYASADKAsyEi5jdWxsZC52MS5EZWNpc2lvbhIPCgd1bmtub3duGAIgAygJEhIKCmdlbmVyYXRpb24YAyABKAQSKQoJYW1iaWd1b3VzGAQgAygLMhYuY3VsbGQudjEuQW1iaWd1b3VzS2V5IjUKDEFtYmlndW91c0tleRISCgpzb3VyY2Vfa2V5GAEgASgJEhEKCWltYWdlX2lkcxgCIAMoCSKHAQoVRmV0Y2hEZWNpc2lvbnNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY3VsbGQudjEuSW1hZ2VGaWx0ZXISJAoEdmlldxgDIAEoDjIWLmN1bGxkLnYxLkRlY2lzaW9uVmlldxINCgVzaW5jZRgEIAEoCSKHAQoWRmV0Y2hEZWNpc2lvbnNSZXNwb25zZRIlCglkZWNpc2lvbnMYASADKAsyEi5jdWxsZC52MS5EZWNpc2lvbhISCgpnZW5lcmF0aW9uGAIgASgEEiMKCHJlbW92YWxzGAMgAygLMhEuY3VsbGQudjEuUmVtb3ZhbBINCgV0b2tlbhgEIAEoCSI+ChZFeHBsYWluRGVjaXNpb25SZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEAoIaW1hZ2VfaWQYAiABKAkitwIKF0V4cGxhaW5EZWNpc2lvblJlc3BvbnNlEiQKCGRlY2lzaW9uGAEgASgLMhIuY3VsbGQudjEuRGVjaXNpb24SIwoGbWVkb2lkGAIgASgLMhMuY3VsbGQudjEuTmVpZ2hib3VyEh8KBmV2ZW50cxgDIAMoCzIPLmN1bGxkLnYxLkV2ZW50EiAKBnBvbGljeRgEIAEoCzIQLmN1bGxkLnYxLlBvbGljeRIxCg9lbWJlZGRpbmdfc3BhY2UYBSABKAsyGC5jdWxsZC52MS5FbWJlZGRpbmdTcGFjZRINCgVydWxlcxgGIAMoCRIhCgdkZWZlY3RzGAcgAygOMhAuY3VsbGQudjEuRGVmZWN0EikKCG1lYXN1cmVzGAggASgLMhcuY3VsbGQudjEuSW1hZ2VNZWFzdXJlcyJOCglUcnVlTGFiZWwSEgoIaW1hZ2VfaWQYASABKAlIABIUCgpzb3VyY2Vfa2V5GAIgASgJSAASDgoGbmVlZGVkGAMgASgIQgcKBWltYWdlItYCCg9FdmFsdWF0ZVJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIjCgZsYWJlbHMYAiADKAsyEy5jdWxsZC52MS5UcnVlTGFiZWwSFwoKanVkZ2VtZW50cxgDIAEoBEgAiAEBEiIKFXNlY29uZHNfcGVyX2p1ZGdlbWVudBgEIAEoAUgBiAEBEhoKDXJhdGVfcGVyX2hvdXIYBSABKAFIAogBARIcCg9ieV9oYW5kX3Blcl8xMDAYBiABKAFIA4gBARIZCgxzZXNzaW9uX2Nvc3QYByABKAFIBIgBARIYChBub2lzZV9hc19kaXNjYXJkGAggASgIQg0KC19qdWRnZW1lbnRzQhgKFl9zZWNvbmRzX3Blcl9qdWRnZW1lbnRCEAoOX3JhdGVfcGVyX2hvdXJCEgoQX2J5X2hhbmRfcGVyXzEwMEIPCg1fc2Vzc2lvbl9jb3N0IigKBlNhdmluZxIOCgZpbWFnZXMYASABKAQSDgoGc2F2aW5nGAIgASgBItYCChBFdmFsdWF0ZVJlc3BvbnNlEhUKDXRydWVfcG9zaXRpdmUYASABKAQSFgoOZmFsc2VfcG9zaXRpdmUYAiABKAQSFgoOZmFsc2VfbmVnYXRpdmUYAyABKAQSFQoNdHJ1ZV9uZWdhdGl2ZRgEIAEoBBIRCglwcmVjaXNpb24YBSABKAESDgoGcmVjYWxsGAYgASgBEhYKDnF1YWxpdHlfbWV0cmljGAcgASgBEhQKDGludGVydmFsX2xvdxgIIAEoARIVCg1pbnRlcnZhbF9oaWdoGAkgASgBEiEKB3NhdmluZ3MYCiADKAsyEC5jdWxsZC52MS5TYXZpbmcSEgoKanVkZ2VtZW50cxgLIAEoBBIPCgdzZWNvbmRzGAwgASgBEgwKBGNvc3QYDSABKAESFQoNZGVjaWRlZF9zaGFyZRgOIAEoARIPCgd1bmtub3duGA8gASgEIroBCgpSZXZpZXdJdGVtEg8KB2l0ZW1faWQYASABKAkSFwoPc2hvd25faW1hZ2VfaWRzGAIgAygJEg4KBmltYWdlcxgDIAEoBBISCgpnZW5lcmF0aW9uGAQgASgEEi8KC2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1leHBlY3RlZF9nYWluGAYgASgBEhYKDnNraXBwZWRfYmVmb3JlGAcgASgIImoKD1F1YWxpdHlFc3RpbWF0ZRIWCg5xdWFsaXR5X21ldHJpYxgBIAEoARIUCgxpbnRlcnZhbF9sb3cYAiABKAESFQoNaW50ZXJ2YWxfaGlnaBgDIAEoARISCgpqdWRnZW1lbnRzGAQgASgEIlAKEU5leHRSZXZpZXdSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEAoIcmV2aWV3ZXIYAiABKAkSFQoNaGVsZF9pdGVtX2lkcxgDIAMoCSKFAQoSTmV4dFJldmlld1Jlc3BvbnNlEiIKBGl0ZW0YASABKAsyFC5jdWxsZC52MS5SZXZpZXdJdGVtEisKCGVzdGltYXRlGAIgASgLMhkuY3VsbGQudjEuUXVhbGl0eUVzdGltYXRlEg4KBmVub3VnaBgDIAEoCBIOCgZsZWFzZWQYBCABKAQisAEKE0Fuc3dlclJldmlld1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIPCgdpdGVtX2lkGAIgASgJEiYKBmFuc3dlchgDIAEoDjIWLmN1bGxkLnYxLlJldmlld0Fuc3dlchIbChNleGNlcHRpb25faW1hZ2VfaWRzGAQgAygJEgwKBG5vdGUYBSABKAkSDQoFYWN0b3IYBiABKAkSEgoKcmVxdWVzdF9pZBgHIAEoCSJeChRBbnN3ZXJSZXZpZXdSZXNwb25zZRIWCg5ldmVudF9zZXF1ZW5jZRgBIAEoBBIMCgRzZWVuGAIgASgEEg8KB2ltcGxpZWQYAyABKAQSDwoHY2hhbmdlZBgEIAEoBCKzAQoVUHJldmlld1ZlcmRpY3RSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSLgoHdmVyZGljdBgCIAEoCzIbLmN1bGxkLnYxLlNldFZlcmRpY3RSZXF1ZXN0SAASLwoGYW5zd2VyGAMgASgLMh0uY3VsbGQudjEuQW5zd2VyUmV2aWV3UmVxdWVzdEgAEh0KE3VuZG9fZXZlbnRfc2VxdWVuY2UYBCABKARIAEIGCgR3aGF0IroBCg5EZWNpc2lvbkNoYW5nZRIQCghpbWFnZV9pZBgBIAEoCRImCgZiZWZvcmUYAiABKA4yFi5jdWxsZC52MS5EZWNpc2lvbktpbmQSJQoFYWZ0ZXIYAyABKA4yFi5jdWxsZC52MS5EZWNpc2lvbktpbmQSIwoLc2lkZV9iZWZvcmUYBCABKA4yDi5jdWxsZC52MS5TaWRlEiIKCnNpZGVfYWZ0ZXIYBSABKA4yDi5jdWxsZC52MS5TaWRlIsgBChZQcmV2aWV3VmVyZGljdFJlc3BvbnNlEg8KB2NoYW5nZWQYASABKAQSFQoNY2hhbmdlZF9ieXRlcxgCIAEoBBIpCgdjaGFuZ2VzGAMgAygLMhguY3VsbGQudjEuRGVjaXNpb25DaGFuZ2USGgoSZG91YnRmdWxfaW1hZ2VfaWRzGAQgAygJEhAKCGRvdWJ0ZnVsGAUgASgEEgwKBGtlZXAYBiABKAQSDwoHZGlzY2FyZBgHIAEoBBIOCgZyZXZpZXcYCCABKAQibwoQVW5kb0V2ZW50UmVxdWVzdBISCgpjb2xsZWN0aW9uGAEgASgJEhYKDmV2ZW50X3NlcXVlbmNlGAIgASgEEgwKBG5vdGUYAyABKAkSDQoFYWN0b3IYBCABKAkSEgoKcmVxdWVzdF9pZBgFIAEoCSI8ChFVbmRvRXZlbnRSZXNwb25zZRIWCg5ldmVudF9zZXF1ZW5jZRgBIAEoBBIPCgdjaGFuZ2VkGAIgASgEIocBChVXYXRjaERlY2lzaW9uc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIlCgZmaWx0ZXIYAiABKAsyFS5jdWxsZC52MS5JbWFnZUZpbHRlchIkCgR2aWV3GAMgASgOMhYuY3VsbGQudjEuRGVjaXNpb25WaWV3Eg0KBXNpbmNlGAQgASgJIocBChZXYXRjaERlY2lzaW9uc1Jlc3BvbnNlEiUKCWRlY2lzaW9ucxgBIAMoCzISLmN1bGxkLnYxLkRlY2lzaW9uEiMKCHJlbW92YWxzGAIgAygLMhEuY3VsbGQudjEuUmVtb3ZhbBINCgV0b2tlbhgDIAEoCRISCgpnZW5lcmF0aW9uGAQgASgEItgBChFMaXN0RXZlbnRzUmVxdWVzdBISCgpjb2xsZWN0aW9uGAEgASgJEg0KBWFjdG9yGAIgASgJEiIKBWtpbmRzGAMgAygOMhMuY3VsbGQudjEuRXZlbnRLaW5kEikKBWFmdGVyGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIqCgZiZWZvcmUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCXBhZ2Vfc2l6ZRgGIAEoDRISCgpwYWdlX3Rva2VuGAcgASgJIlEKEkxpc3RFdmVudHNSZXNwb25zZRIiCgZldmVudHMYASADKAsyEi5jdWxsZC52MS5Mb2dFbnRyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkqkQEKDFJldmlld0Fuc3dlchIdChlSRVZJRVdfQU5TV0VSX1VOU1BFQ0lGSUVEEAASFgoSUkVWSUVXX0FOU1dFUl9LRUVQEAESGQoVUkVWSUVXX0FOU1dFUl9ESVNDQVJEEAISFwoTUkVWSUVXX0FOU1dFUl9NSVhFRBADEhYKElJFVklFV19BTlNXRVJfU0tJUBAEMv0GCg9EZWNpc2lvblNlcnZpY2USRwoKU2V0VmVyZGljdBIbLmN1bGxkLnYxLlNldFZlcmRpY3RSZXF1ZXN0GhwuY3VsbGQudjEuU2V0VmVyZGljdFJlc3BvbnNlElwKEUJhdGNoR2V0RGVjaXNpb25zEiIuY3VsbGQudjEuQmF0Y2hHZXREZWNpc2lvbnNSZXF1ZXN0GiMuY3VsbGQudjEuQmF0Y2hHZXREZWNpc2lvbnNSZXNwb25zZRJVCg5GZXRjaERlY2lzaW9ucxIfLmN1bGxkLnYxLkZldGNoRGVjaXNpb25zUmVxdWVzdBogLmN1bGxkLnYxLkZldGNoRGVjaXNpb25zUmVzcG9uc2UwARJVCg5XYXRjaERlY2lzaW9ucxIfLmN1bGxkLnYxLldhdGNoRGVjaXNpb25zUmVxdWVzdBogLmN1bGxkLnYxLldhdGNoRGVjaXNpb25zUmVzcG9uc2UwARJWCg9FeHBsYWluRGVjaXNpb24SIC5jdWxsZC52MS5FeHBsYWluRGVjaXNpb25SZXF1ZXN0GiEuY3VsbGQudjEuRXhwbGFpbkRlY2lzaW9uUmVzcG9uc2USRwoKTGlzdEV2ZW50cxIbLmN1bGxkLnYxLkxpc3RFdmVudHNSZXF1ZXN0GhwuY3VsbGQudjEuTGlzdEV2ZW50c1Jlc3BvbnNlEkEKCEV2YWx1YXRlEhkuY3VsbGQudjEuRXZhbHVhdGVSZXF1ZXN0GhouY3VsbGQudjEuRXZhbHVhdGVSZXNwb25zZRJHCgpOZXh0UmV2aWV3EhsuY3VsbGQudjEuTmV4dFJldmlld1JlcXVlc3QaHC5jdWxsZC52MS5OZXh0UmV2aWV3UmVzcG9uc2USTQoMQW5zd2VyUmV2aWV3Eh0uY3VsbGQudjEuQW5zd2VyUmV2aWV3UmVxdWVzdBoeLmN1bGxkLnYxLkFuc3dlclJldmlld1Jlc3BvbnNlElMKDlByZXZpZXdWZXJkaWN0Eh8uY3VsbGQudjEuUHJldmlld1ZlcmRpY3RSZXF1ZXN0GiAuY3VsbGQudjEuUHJldmlld1ZlcmRpY3RSZXNwb25zZRJECglVbmRvRXZlbnQSGi5jdWxsZC52MS5VbmRvRXZlbnRSZXF1ZXN0GhsuY3VsbGQudjEuVW5kb0V2ZW50UmVzcG9uc2ViBnByb3RvMw", [file_culld_v1_collection, file_culld_v1_decision, file_culld_v1_image, file_google_protobuf_timestamp]);
 
 /**
  * A cluster, as the caller saw it.
@@ -343,6 +343,14 @@ export type FetchDecisionsRequest = Message<"culld.v1.FetchDecisionsRequest"> & 
    * @generated from field: culld.v1.DecisionView view = 3;
    */
   view: DecisionView;
+
+  /**
+   * A token: only what changed since, in the order of revisions, with what was removed. OUT_OF_RANGE (TOKEN_EXPIRED) as
+   * for WatchDecisions, and a filter of the fields that go with it.
+   *
+   * @generated from field: string since = 4;
+   */
+  since: string;
 };
 
 /**
@@ -359,7 +367,7 @@ export const FetchDecisionsRequestSchema: GenMessage<FetchDecisionsRequest> = /*
  */
 export type FetchDecisionsResponse = Message<"culld.v1.FetchDecisionsResponse"> & {
   /**
-   * In the order the images were added; at most 500.
+   * In the order the images were added, or with `since` of their revisions; at most 500, together with removals.
    *
    * @generated from field: repeated culld.v1.Decision decisions = 1;
    */
@@ -371,6 +379,20 @@ export type FetchDecisionsResponse = Message<"culld.v1.FetchDecisionsResponse"> 
    * @generated from field: uint64 generation = 2;
    */
   generation: bigint;
+
+  /**
+   * With `since`: images that are there no more, or that changed and are not selected.
+   *
+   * @generated from field: repeated culld.v1.Removal removals = 3;
+   */
+  removals: Removal[];
+
+  /**
+   * To go on with: in the last message, and with `since` in each. Lasts 7 days.
+   *
+   * @generated from field: string token = 4;
+   */
+  token: string;
 };
 
 /**
@@ -455,6 +477,20 @@ export type ExplainDecisionResponse = Message<"culld.v1.ExplainDecisionResponse"
    * @generated from field: repeated string rules = 6;
    */
   rules: string[];
+
+  /**
+   * What is wrong with the picture, which no rule asks for.
+   *
+   * @generated from field: repeated culld.v1.Defect defects = 7;
+   */
+  defects: Defect[];
+
+  /**
+   * What its pixels measure; absent for images stored before culld measured any.
+   *
+   * @generated from field: culld.v1.ImageMeasures measures = 8;
+   */
+  measures?: ImageMeasures;
 };
 
 /**
@@ -760,7 +796,7 @@ export type ReviewItem = Message<"culld.v1.ReviewItem"> & {
   generation: bigint;
 
   /**
-   * When the lease ends, UTC: 10 minutes after it began.
+   * When the lease ends, UTC: 10 minutes after it began, or what lease_seconds of the settings says.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 5;
    */
@@ -992,7 +1028,7 @@ export type AnswerReviewResponse = Message<"culld.v1.AnswerReviewResponse"> & {
   seen: bigint;
 
   /**
-   * Images that got an implied label.
+   * The item's other images: they got an implied label, unless they were seen before.
    *
    * @generated from field: uint64 implied = 3;
    */
@@ -1142,8 +1178,7 @@ export type PreviewVerdictResponse = Message<"culld.v1.PreviewVerdictResponse"> 
   changes: DecisionChange[];
 
   /**
-   * Images that would be labelled though they look to be of the other side; they would be REVIEW. At most 1,000, in the
-   * order they were added.
+   * Images that would be in doubt (DOUBTFUL) and are not now. At most 1,000, in the order they were added.
    *
    * @generated from field: repeated string doubtful_image_ids = 4;
    */
@@ -1263,6 +1298,183 @@ export const UndoEventResponseSchema: GenMessage<UndoEventResponse> = /*@__PURE_
   messageDesc(file_culld_v1_decision_service, 25);
 
 /**
+ * Asks for changes of decisions.
+ *
+ * @generated from message culld.v1.WatchDecisionsRequest
+ */
+export type WatchDecisionsRequest = Message<"culld.v1.WatchDecisionsRequest"> & {
+  /**
+   * The collection; empty means "default".
+   *
+   * @generated from field: string collection = 1;
+   */
+  collection: string;
+
+  /**
+   * Of which images; by image_ids, added_after, added_before, defects and decisions only, INVALID_ARGUMENT otherwise. An image
+   * that changes and is not selected, or not any more, is told as a removal.
+   *
+   * @generated from field: culld.v1.ImageFilter filter = 2;
+   */
+  filter?: ImageFilter;
+
+  /**
+   * How much to say.
+   *
+   * @generated from field: culld.v1.DecisionView view = 3;
+   */
+  view: DecisionView;
+
+  /**
+   * The token to go on with, of a message of FetchDecisions or WatchDecisions; empty: what changes from now on.
+   *
+   * @generated from field: string since = 4;
+   */
+  since: string;
+};
+
+/**
+ * Describes the message culld.v1.WatchDecisionsRequest.
+ * Use `create(WatchDecisionsRequestSchema)` to create a new message.
+ */
+export const WatchDecisionsRequestSchema: GenMessage<WatchDecisionsRequest> = /*@__PURE__*/
+  messageDesc(file_culld_v1_decision_service, 26);
+
+/**
+ * Some changes; at most 500.
+ *
+ * @generated from message culld.v1.WatchDecisionsResponse
+ */
+export type WatchDecisionsResponse = Message<"culld.v1.WatchDecisionsResponse"> & {
+  /**
+   * Images that were added, or whose decision changed, as it is now.
+   *
+   * @generated from field: repeated culld.v1.Decision decisions = 1;
+   */
+  decisions: Decision[];
+
+  /**
+   * Images that are there no more, or that changed and are not selected. One that is in both lists counts as its larger
+   * revision says.
+   *
+   * @generated from field: repeated culld.v1.Removal removals = 2;
+   */
+  removals: Removal[];
+
+  /**
+   * Knows all this, and all before; lasts 7 days, and through restarts.
+   *
+   * @generated from field: string token = 3;
+   */
+  token: string;
+
+  /**
+   * The generation answered.
+   *
+   * @generated from field: uint64 generation = 4;
+   */
+  generation: bigint;
+};
+
+/**
+ * Describes the message culld.v1.WatchDecisionsResponse.
+ * Use `create(WatchDecisionsResponseSchema)` to create a new message.
+ */
+export const WatchDecisionsResponseSchema: GenMessage<WatchDecisionsResponse> = /*@__PURE__*/
+  messageDesc(file_culld_v1_decision_service, 27);
+
+/**
+ * Asks for the log; all fields that are set must hold.
+ *
+ * @generated from message culld.v1.ListEventsRequest
+ */
+export type ListEventsRequest = Message<"culld.v1.ListEventsRequest"> & {
+  /**
+   * The collection; empty means "default".
+   *
+   * @generated from field: string collection = 1;
+   */
+  collection: string;
+
+  /**
+   * Of exactly this actor; empty: of any.
+   *
+   * @generated from field: string actor = 2;
+   */
+  actor: string;
+
+  /**
+   * Of one of these kinds; empty: of any.
+   *
+   * @generated from field: repeated culld.v1.EventKind kinds = 3;
+   */
+  kinds: EventKind[];
+
+  /**
+   * At or after, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp after = 4;
+   */
+  after?: Timestamp;
+
+  /**
+   * Before, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp before = 5;
+   */
+  before?: Timestamp;
+
+  /**
+   * At most so many, 1 to 1,000; 0 means 100.
+   *
+   * @generated from field: uint32 page_size = 6;
+   */
+  pageSize: number;
+
+  /**
+   * From the answer before; empty starts at the newest.
+   *
+   * @generated from field: string page_token = 7;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message culld.v1.ListEventsRequest.
+ * Use `create(ListEventsRequestSchema)` to create a new message.
+ */
+export const ListEventsRequestSchema: GenMessage<ListEventsRequest> = /*@__PURE__*/
+  messageDesc(file_culld_v1_decision_service, 28);
+
+/**
+ * Answers ListEvents.
+ *
+ * @generated from message culld.v1.ListEventsResponse
+ */
+export type ListEventsResponse = Message<"culld.v1.ListEventsResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated culld.v1.LogEntry events = 1;
+   */
+  events: LogEntry[];
+
+  /**
+   * For the next page; empty on the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message culld.v1.ListEventsResponse.
+ * Use `create(ListEventsResponseSchema)` to create a new message.
+ */
+export const ListEventsResponseSchema: GenMessage<ListEventsResponse> = /*@__PURE__*/
+  messageDesc(file_culld_v1_decision_service, 29);
+
+/**
  * What a person says of a review item.
  *
  * @generated from enum culld.v1.ReviewAnswer
@@ -1351,6 +1563,22 @@ export const DecisionService: GenService<{
     output: typeof FetchDecisionsResponseSchema;
   },
   /**
+   * Streams changes of decisions as they happen, until the caller leaves: each at least once, in the order of revisions,
+   * of an image that changed several times the last. The first message comes at once, and then one at least every 30
+   * seconds, be it for its token only. OUT_OF_RANGE (TOKEN_EXPIRED) for a token that is older than 7 days, of a
+   * collection that was deleted, or behind more than 100,000 deleted images: fetch all decisions then, and watch since
+   * the token that they end with. At most 64 watchers are open at a time, beyond that RESOURCE_EXHAUSTED with RetryInfo.
+   * A reader that takes no message for as long as a unary call may last is cut off with DEADLINE_EXCEEDED; it goes on
+   * with the last token.
+   *
+   * @generated from rpc culld.v1.DecisionService.WatchDecisions
+   */
+  watchDecisions: {
+    methodKind: "server_streaming";
+    input: typeof WatchDecisionsRequestSchema;
+    output: typeof WatchDecisionsResponseSchema;
+  },
+  /**
    * Answers everything that led to one decision.
    *
    * @generated from rpc culld.v1.DecisionService.ExplainDecision
@@ -1359,6 +1587,16 @@ export const DecisionService: GenService<{
     methodKind: "unary";
     input: typeof ExplainDecisionRequestSchema;
     output: typeof ExplainDecisionResponseSchema;
+  },
+  /**
+   * Lists what was said and done, newest first. A page may be short, or empty, before the last one.
+   *
+   * @generated from rpc culld.v1.DecisionService.ListEvents
+   */
+  listEvents: {
+    methodKind: "unary";
+    input: typeof ListEventsRequestSchema;
+    output: typeof ListEventsResponseSchema;
   },
   /**
    * Measures the provisional sides against true labels, once the classifier has caught up.

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file culld/v1/image.proto.
  */
 export const file_culld_v1_image: GenFile = /*@__PURE__*/
-  fileDesc("ChRjdWxsZC92MS9pbWFnZS5wcm90bxIIY3VsbGQudjEi3gEKBlNvdXJjZRILCgNrZXkYASABKAkSCwoDdXJpGAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAQSLwoLbW9kaWZ5X3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD2ZpcnN0X3NlZW5fdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF9zZWVuX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHRhZ3MYByADKAki7gEKBUltYWdlEhAKCGltYWdlX2lkGAEgASgJEiEKB3NvdXJjZXMYAiADKAsyEC5jdWxsZC52MS5Tb3VyY2USEAoId2lkdGhfcHgYAyABKA0SEQoJaGVpZ2h0X3B4GAQgASgNEg4KBmZvcm1hdBgFIAEoCRISCgpzaXplX2J5dGVzGAYgASgEEiwKCGFkZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgllbWJlZGRpbmcYCCADKAISFwoKY2x1c3Rlcl9pZBgJIAEoBEgAiAEBQg0KC19jbHVzdGVyX2lkIvcBCgtJbWFnZUZpbHRlchIRCglpbWFnZV9pZHMYASADKAkSFQoNc291cmNlX3ByZWZpeBgCIAEoCRIMCgR0YWdzGAMgAygJEi8KC2FkZGVkX2FmdGVyGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxhZGRlZF9iZWZvcmUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2NsdXN0ZXJfaWRzGAYgAygEEg0KBW5vaXNlGAcgASgIEikKCWRlY2lzaW9ucxgIIAMoDjIWLmN1bGxkLnYxLkRlY2lzaW9uS2luZCIrCglUaHVtYm5haWwSEAoIaW1hZ2VfaWQYASABKAkSDAoEanBlZxgCIAEoDCJxCghOZXdJbWFnZRILCgNrZXkYASABKAkSDAoEZGF0YRgCIAEoDBILCgN1cmkYAyABKAkSLwoLbW9kaWZ5X3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHRhZ3MYBSADKAki0QEKCkFkZE91dGNvbWUSCwoDa2V5GAEgASgJEiMKBnN0YXR1cxgCIAEoDjITLmN1bGxkLnYxLkFkZFN0YXR1cxIhCgVjYXVzZRgDIAEoDjISLmN1bGxkLnYxLkFkZENhdXNlEg4KBmRldGFpbBgEIAEoCRIQCghpbWFnZV9pZBgFIAEoCRIkCghkZWNpc2lvbhgGIAEoCzISLmN1bGxkLnYxLkRlY2lzaW9uEhcKCmNsdXN0ZXJfaWQYByABKARIAIgBAUINCgtfY2x1c3Rlcl9pZCqNAQoJQWRkU3RhdHVzEhoKFkFERF9TVEFUVVNfVU5TUEVDSUZJRUQQABIUChBBRERfU1RBVFVTX0FEREVEEAESHgoaQUREX1NUQVRVU19BTFJFQURZX1BSRVNFTlQQAhIXChNBRERfU1RBVFVTX1JFSkVDVEVEEAMSFQoRQUREX1NUQVRVU19GQUlMRUQQBCrbAgoIQWRkQ2F1c2USGQoVQUREX0NBVVNFX1VOU1BFQ0lGSUVEEAASEwoPQUREX0NBVVNFX0VNUFRZEAESFwoTQUREX0NBVVNFX1RPT19MQVJHRRACEh0KGUFERF9DQVVTRV9UT09fTUFOWV9QSVhFTFMQAxIgChxBRERfQ0FVU0VfVU5TVVBQT1JURURfRk9STUFUEAQSFQoRQUREX0NBVVNFX0NPUlJVUFQQBRIcChhBRERfQ0FVU0VfREVDT0RFX1RJTUVPVVQQBhIeChpBRERfQ0FVU0VfUEFUSF9OT1RfQUxMT1dFRBAHEhwKGEFERF9DQVVTRV9JTlZBTElEX1NPVVJDRRAIEhoKFkFERF9DQVVTRV9TVE9SQUdFX0ZVTEwQCRIWChJBRERfQ0FVU0VfSU5URVJOQUwQChIeChpBRERfQ0FVU0VfVE9PX01BTllfU09VUkNFUxALYgZwcm90bzM", [file_culld_v1_decision, file_google_protobuf_timestamp]);
+  fileDesc("ChRjdWxsZC92MS9pbWFnZS5wcm90bxIIY3VsbGQudjEi3gEKBlNvdXJjZRILCgNrZXkYASABKAkSCwoDdXJpGAIgASgJEhIKCnNpemVfYnl0ZXMYAyABKAQSLwoLbW9kaWZ5X3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKD2ZpcnN0X3NlZW5fdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoObGFzdF9zZWVuX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHRhZ3MYByADKAkilgEKDUltYWdlTWVhc3VyZXMSFgoJc2hhcnBuZXNzGAEgASgBSACIAQESEgoKYnJpZ2h0bmVzcxgCIAEoDRIPCgdjbGlwcGVkGAMgASgBEhYKDnBhcnRseV9jbGlwcGVkGAQgASgBEhEKCWRldmlhdGlvbhgFIAEoARIPCgdlbnRyb3B5GAYgASgBQgwKCl9zaGFycG5lc3MivAIKBUltYWdlEhAKCGltYWdlX2lkGAEgASgJEiEKB3NvdXJjZXMYAiADKAsyEC5jdWxsZC52MS5Tb3VyY2USEAoId2lkdGhfcHgYAyABKA0SEQoJaGVpZ2h0X3B4GAQgASgNEg4KBmZvcm1hdBgFIAEoCRISCgpzaXplX2J5dGVzGAYgASgEEiwKCGFkZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIRCgllbWJlZGRpbmcYCCADKAISFwoKY2x1c3Rlcl9pZBgJIAEoBEgAiAEBEiEKB2RlZmVjdHMYCiADKA4yEC5jdWxsZC52MS5EZWZlY3QSKQoIbWVhc3VyZXMYCyABKAsyFy5jdWxsZC52MS5JbWFnZU1lYXN1cmVzQg0KC19jbHVzdGVyX2lkIpoCCgtJbWFnZUZpbHRlchIRCglpbWFnZV9pZHMYASADKAkSFQoNc291cmNlX3ByZWZpeBgCIAEoCRIMCgR0YWdzGAMgAygJEi8KC2FkZGVkX2FmdGVyGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxhZGRlZF9iZWZvcmUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2NsdXN0ZXJfaWRzGAYgAygEEg0KBW5vaXNlGAcgASgIEikKCWRlY2lzaW9ucxgIIAMoDjIWLmN1bGxkLnYxLkRlY2lzaW9uS2luZBIhCgdkZWZlY3RzGAkgAygOMhAuY3VsbGQudjEuRGVmZWN0IisKCVRodW1ibmFpbBIQCghpbWFnZV9pZBgBIAEoCRIMCgRqcGVnGAIgASgMInEKCE5ld0ltYWdlEgsKA2tleRgBIAEoCRIMCgRkYXRhGAIgASgMEgsKA3VyaRgDIAEoCRIvCgttb2RpZnlfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEdGFncxgFIAMoCSLRAQoKQWRkT3V0Y29tZRILCgNrZXkYASABKAkSIwoGc3RhdHVzGAIgASgOMhMuY3VsbGQudjEuQWRkU3RhdHVzEiEKBWNhdXNlGAMgASgOMhIuY3VsbGQudjEuQWRkQ2F1c2USDgoGZGV0YWlsGAQgASgJEhAKCGltYWdlX2lkGAUgASgJEiQKCGRlY2lzaW9uGAYgASgLMhIuY3VsbGQudjEuRGVjaXNpb24SFwoKY2x1c3Rlcl9pZBgHIAEoBEgAiAEBQg0KC19jbHVzdGVyX2lkKokBCgZEZWZlY3QSFgoSREVGRUNUX1VOU1BFQ0lGSUVEEAASEgoOREVGRUNUX0JMVVJSRUQQARIPCgtERUZFQ1RfREFSSxACEhYKEkRFRkVDVF9PVkVSRVhQT1NFRBADEhIKDkRFRkVDVF9VTklGT1JNEAQSFgoSREVGRUNUX0xPV19FTlRST1BZEAUqjQEKCUFkZFN0YXR1cxIaChZBRERfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFAoQQUREX1NUQVRVU19BRERFRBABEh4KGkFERF9TVEFUVVNfQUxSRUFEWV9QUkVTRU5UEAISFwoTQUREX1NUQVRVU19SRUpFQ1RFRBADEhUKEUFERF9TVEFUVVNfRkFJTEVEEAQq2wIKCEFkZENhdXNlEhkKFUFERF9DQVVTRV9VTlNQRUNJRklFRBAAEhMKD0FERF9DQVVTRV9FTVBUWRABEhcKE0FERF9DQVVTRV9UT09fTEFSR0UQAhIdChlBRERfQ0FVU0VfVE9PX01BTllfUElYRUxTEAMSIAocQUREX0NBVVNFX1VOU1VQUE9SVEVEX0ZPUk1BVBAEEhUKEUFERF9DQVVTRV9DT1JSVVBUEAUSHAoYQUREX0NBVVNFX0RFQ09ERV9USU1FT1VUEAYSHgoaQUREX0NBVVNFX1BBVEhfTk9UX0FMTE9XRUQQBxIcChhBRERfQ0FVU0VfSU5WQUxJRF9TT1VSQ0UQCBIaChZBRERfQ0FVU0VfU1RPUkFHRV9GVUxMEAkSFgoSQUREX0NBVVNFX0lOVEVSTkFMEAoSHgoaQUREX0NBVVNFX1RPT19NQU5ZX1NPVVJDRVMQC2IGcHJvdG8z", [file_culld_v1_decision, file_google_protobuf_timestamp]);
 
 /**
  * One place where an image was seen. Two sources are the same if both key and URI are: the same key at another URI is
@@ -80,6 +80,64 @@ export type Source = Message<"culld.v1.Source"> & {
  */
 export const SourceSchema: GenMessage<Source> = /*@__PURE__*/
   messageDesc(file_culld_v1_image, 0);
+
+/**
+ * What the pixels of an image measure, at 320 px on the long side.
+ *
+ * @generated from message culld.v1.ImageMeasures
+ */
+export type ImageMeasures = Message<"culld.v1.ImageMeasures"> & {
+  /**
+   * How steep the steepest edges are in the direction in which they are least so, [0, 1]: what luma changes within a
+   * pixel to what it changes within four. Sharp edges have 0.4 and more, a ramp of four pixels or longer 0.25. Absent
+   * where there is no edge.
+   *
+   * @generated from field: optional double sharpness = 1;
+   */
+  sharpness?: number;
+
+  /**
+   * The luma that 95 % of the pixels lie at or below, [0, 255].
+   *
+   * @generated from field: uint32 brightness = 2;
+   */
+  brightness: number;
+
+  /**
+   * The share of pixels with a clipped channel, [0, 1].
+   *
+   * @generated from field: double clipped = 3;
+   */
+  clipped: number;
+
+  /**
+   * The share of pixels with a clipped channel among those that are not white, [0, 1].
+   *
+   * @generated from field: double partly_clipped = 4;
+   */
+  partlyClipped: number;
+
+  /**
+   * Standard deviation of the most varied colour channel, [0, 127.5].
+   *
+   * @generated from field: double deviation = 5;
+   */
+  deviation: number;
+
+  /**
+   * Entropy of the luma histogram, bits in [0, 8].
+   *
+   * @generated from field: double entropy = 6;
+   */
+  entropy: number;
+};
+
+/**
+ * Describes the message culld.v1.ImageMeasures.
+ * Use `create(ImageMeasuresSchema)` to create a new message.
+ */
+export const ImageMeasuresSchema: GenMessage<ImageMeasures> = /*@__PURE__*/
+  messageDesc(file_culld_v1_image, 1);
 
 /**
  * What is known of one image.
@@ -150,6 +208,20 @@ export type Image = Message<"culld.v1.Image"> & {
    * @generated from field: optional uint64 cluster_id = 9;
    */
   clusterId?: bigint;
+
+  /**
+   * What is wrong with it; empty where nothing is, or where measures is absent.
+   *
+   * @generated from field: repeated culld.v1.Defect defects = 10;
+   */
+  defects: Defect[];
+
+  /**
+   * What its pixels measure; absent for images stored before culld measured any.
+   *
+   * @generated from field: culld.v1.ImageMeasures measures = 11;
+   */
+  measures?: ImageMeasures;
 };
 
 /**
@@ -157,7 +229,7 @@ export type Image = Message<"culld.v1.Image"> & {
  * Use `create(ImageSchema)` to create a new message.
  */
 export const ImageSchema: GenMessage<Image> = /*@__PURE__*/
-  messageDesc(file_culld_v1_image, 1);
+  messageDesc(file_culld_v1_image, 2);
 
 /**
  * Selects images: all fields that are set must hold.
@@ -220,6 +292,13 @@ export type ImageFilter = Message<"culld.v1.ImageFilter"> & {
    * @generated from field: repeated culld.v1.DecisionKind decisions = 8;
    */
   decisions: DecisionKind[];
+
+  /**
+   * With one of these defects; images that were not measured have none.
+   *
+   * @generated from field: repeated culld.v1.Defect defects = 9;
+   */
+  defects: Defect[];
 };
 
 /**
@@ -227,7 +306,7 @@ export type ImageFilter = Message<"culld.v1.ImageFilter"> & {
  * Use `create(ImageFilterSchema)` to create a new message.
  */
 export const ImageFilterSchema: GenMessage<ImageFilter> = /*@__PURE__*/
-  messageDesc(file_culld_v1_image, 2);
+  messageDesc(file_culld_v1_image, 3);
 
 /**
  * A small picture.
@@ -255,7 +334,7 @@ export type Thumbnail = Message<"culld.v1.Thumbnail"> & {
  * Use `create(ThumbnailSchema)` to create a new message.
  */
 export const ThumbnailSchema: GenMessage<Thumbnail> = /*@__PURE__*/
-  messageDesc(file_culld_v1_image, 3);
+  messageDesc(file_culld_v1_image, 4);
 
 /**
  * An image to add.
@@ -304,7 +383,7 @@ export type NewImage = Message<"culld.v1.NewImage"> & {
  * Use `create(NewImageSchema)` to create a new message.
  */
 export const NewImageSchema: GenMessage<NewImage> = /*@__PURE__*/
-  messageDesc(file_culld_v1_image, 4);
+  messageDesc(file_culld_v1_image, 5);
 
 /**
  * What became of one image that was to be added.
@@ -368,7 +447,64 @@ export type AddOutcome = Message<"culld.v1.AddOutcome"> & {
  * Use `create(AddOutcomeSchema)` to create a new message.
  */
 export const AddOutcomeSchema: GenMessage<AddOutcome> = /*@__PURE__*/
-  messageDesc(file_culld_v1_image, 5);
+  messageDesc(file_culld_v1_image, 6);
+
+/**
+ * Something that can be wrong with a picture: a fact, never a verdict by itself. Measured once, when the image is
+ * added, at 320 px on the long side.
+ *
+ * @generated from enum culld.v1.Defect
+ */
+export enum Defect {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: DEFECT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Nothing in it is sharp: out of focus, moved, or scaled up. sharpness is below 0.35.
+   *
+   * @generated from enum value: DEFECT_BLURRED = 1;
+   */
+  BLURRED = 1,
+
+  /**
+   * Nearly all of it lies in the lowest third of the range. brightness is below 85.
+   *
+   * @generated from enum value: DEFECT_DARK = 2;
+   */
+  DARK = 2,
+
+  /**
+   * Much of it is clipped, what is not white included: paper and drawings on white are not. clipped is 0.3 or more, and
+   * partly_clipped 0.1 or more.
+   *
+   * @generated from enum value: DEFECT_OVEREXPOSED = 3;
+   */
+  OVEREXPOSED = 3,
+
+  /**
+   * It has no structure. deviation is below 6. Such a picture has no perceptual hash and is nobody's near-duplicate.
+   *
+   * @generated from enum value: DEFECT_UNIFORM = 4;
+   */
+  UNIFORM = 4,
+
+  /**
+   * Nearly all of it is of one tone, such as a page with one word on it. entropy is below 1.
+   *
+   * @generated from enum value: DEFECT_LOW_ENTROPY = 5;
+   */
+  LOW_ENTROPY = 5,
+}
+
+/**
+ * Describes the enum culld.v1.Defect.
+ */
+export const DefectSchema: GenEnum<Defect> = /*@__PURE__*/
+  enumDesc(file_culld_v1_image, 0);
 
 /**
  * What became of an image.
@@ -416,7 +552,7 @@ export enum AddStatus {
  * Describes the enum culld.v1.AddStatus.
  */
 export const AddStatusSchema: GenEnum<AddStatus> = /*@__PURE__*/
-  enumDesc(file_culld_v1_image, 0);
+  enumDesc(file_culld_v1_image, 1);
 
 /**
  * Why an image was not added.
@@ -513,5 +649,5 @@ export enum AddCause {
  * Describes the enum culld.v1.AddCause.
  */
 export const AddCauseSchema: GenEnum<AddCause> = /*@__PURE__*/
-  enumDesc(file_culld_v1_image, 1);
+  enumDesc(file_culld_v1_image, 2);
 

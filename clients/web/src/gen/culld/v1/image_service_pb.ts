@@ -10,13 +10,15 @@ import type { AddOutcome, Image, ImageFilter, NewImage, Thumbnail } from "./imag
 import { file_culld_v1_image } from "./image_pb";
 import type { Operation } from "./operation_pb";
 import { file_culld_v1_operation } from "./operation_pb";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file culld/v1/image_service.proto.
  */
 export const file_culld_v1_image_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxjdWxsZC92MS9pbWFnZV9zZXJ2aWNlLnByb3RvEghjdWxsZC52MSIzCg9BZGRJbWFnZXNIZWFkZXISEgoKY29sbGVjdGlvbhgBIAEoCRIMCgR0YWdzGAIgAygJIm8KEEFkZEltYWdlc1JlcXVlc3QSKwoGaGVhZGVyGAEgASgLMhkuY3VsbGQudjEuQWRkSW1hZ2VzSGVhZGVySAASIwoFaW1hZ2UYAiABKAsyEi5jdWxsZC52MS5OZXdJbWFnZUgAQgkKB21lc3NhZ2UiOgoRQWRkSW1hZ2VzUmVzcG9uc2USJQoHb3V0Y29tZRgBIAEoCzIULmN1bGxkLnYxLkFkZE91dGNvbWUiXAoPQWRkSW1hZ2VSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSIQoFaW1hZ2UYAiABKAsyEi5jdWxsZC52MS5OZXdJbWFnZRISCgpyZXF1ZXN0X2lkGAMgASgJIjkKEEFkZEltYWdlUmVzcG9uc2USJQoHb3V0Y29tZRgBIAEoCzIULmN1bGxkLnYxLkFkZE91dGNvbWUiWwoUSW1wb3J0U291cmNlc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRINCgVwYXRocxgCIAMoCRIMCgR0YWdzGAMgAygJEhIKCnJlcXVlc3RfaWQYBCABKAkiPwoVSW1wb3J0U291cmNlc1Jlc3BvbnNlEiYKCW9wZXJhdGlvbhgBIAEoCzITLmN1bGxkLnYxLk9wZXJhdGlvbiJPCg9HZXRJbWFnZVJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIQCghpbWFnZV9pZBgCIAEoCRIWCg53aXRoX2VtYmVkZGluZxgDIAEoCCIyChBHZXRJbWFnZVJlc3BvbnNlEh4KBWltYWdlGAEgASgLMg8uY3VsbGQudjEuSW1hZ2UijgEKEUxpc3RJbWFnZXNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY3VsbGQudjEuSW1hZ2VGaWx0ZXISFwoPd2l0aF9lbWJlZGRpbmdzGAMgASgIEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImIKEkxpc3RJbWFnZXNSZXNwb25zZRIfCgZpbWFnZXMYASADKAsyDy5jdWxsZC52MS5JbWFnZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKZ2VuZXJhdGlvbhgDIAEoBCJCChlCYXRjaEdldFRodW1ibmFpbHNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEQoJaW1hZ2VfaWRzGAIgAygJImIKGkJhdGNoR2V0VGh1bWJuYWlsc1Jlc3BvbnNlEicKCnRodW1ibmFpbHMYASADKAsyEy5jdWxsZC52MS5UaHVtYm5haWwSGwoTcmVtYWluaW5nX2ltYWdlX2lkcxgCIAMoCSKKAQoTRGVsZXRlSW1hZ2VzUmVxdWVzdBISCgpjb2xsZWN0aW9uGAEgASgJEiUKBmZpbHRlchgCIAEoCzIVLmN1bGxkLnYxLkltYWdlRmlsdGVyEhUKDXZhbGlkYXRlX29ubHkYAyABKAgSEgoKcmVxdWVzdF9pZBgEIAEoCRINCgVhY3RvchgFIAEoCSI3ChREZWxldGVJbWFnZXNSZXNwb25zZRIOCgZpbWFnZXMYASABKAQSDwoHc291cmNlcxgCIAEoBCKWAQoVRmluZE5laWdoYm91cnNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEgoIaW1hZ2VfaWQYAiABKAlIABIOCgRkYXRhGAMgASgMSAASIgoGdmVjdG9yGAYgASgLMhAuY3VsbGQudjEuVmVjdG9ySAASCQoBaxgEIAEoDRINCgVleGFjdBgFIAEoCEIHCgVxdWVyeSIYCgZWZWN0b3ISDgoGdmFsdWVzGAEgAygCImQKFkZpbmROZWlnaGJvdXJzUmVzcG9uc2USJwoKbmVpZ2hib3VycxgBIAMoCzITLmN1bGxkLnYxLk5laWdoYm91chINCgVpbmRleBgCIAEoCRISCgpnZW5lcmF0aW9uGAMgASgEMv4ECgxJbWFnZVNlcnZpY2USSAoJQWRkSW1hZ2VzEhouY3VsbGQudjEuQWRkSW1hZ2VzUmVxdWVzdBobLmN1bGxkLnYxLkFkZEltYWdlc1Jlc3BvbnNlKAEwARJBCghBZGRJbWFnZRIZLmN1bGxkLnYxLkFkZEltYWdlUmVxdWVzdBoaLmN1bGxkLnYxLkFkZEltYWdlUmVzcG9uc2USUAoNSW1wb3J0U291cmNlcxIeLmN1bGxkLnYxLkltcG9ydFNvdXJjZXNSZXF1ZXN0Gh8uY3VsbGQudjEuSW1wb3J0U291cmNlc1Jlc3BvbnNlEkEKCEdldEltYWdlEhkuY3VsbGQudjEuR2V0SW1hZ2VSZXF1ZXN0GhouY3VsbGQudjEuR2V0SW1hZ2VSZXNwb25zZRJHCgpMaXN0SW1hZ2VzEhsuY3VsbGQudjEuTGlzdEltYWdlc1JlcXVlc3QaHC5jdWxsZC52MS5MaXN0SW1hZ2VzUmVzcG9uc2USXwoSQmF0Y2hHZXRUaHVtYm5haWxzEiMuY3VsbGQudjEuQmF0Y2hHZXRUaHVtYm5haWxzUmVxdWVzdBokLmN1bGxkLnYxLkJhdGNoR2V0VGh1bWJuYWlsc1Jlc3BvbnNlEk0KDERlbGV0ZUltYWdlcxIdLmN1bGxkLnYxLkRlbGV0ZUltYWdlc1JlcXVlc3QaHi5jdWxsZC52MS5EZWxldGVJbWFnZXNSZXNwb25zZRJTCg5GaW5kTmVpZ2hib3VycxIfLmN1bGxkLnYxLkZpbmROZWlnaGJvdXJzUmVxdWVzdBogLmN1bGxkLnYxLkZpbmROZWlnaGJvdXJzUmVzcG9uc2ViBnByb3RvMw", [file_culld_v1_decision, file_culld_v1_image, file_culld_v1_operation]);
+  fileDesc("ChxjdWxsZC92MS9pbWFnZV9zZXJ2aWNlLnByb3RvEghjdWxsZC52MSIzCg9BZGRJbWFnZXNIZWFkZXISEgoKY29sbGVjdGlvbhgBIAEoCRIMCgR0YWdzGAIgAygJIm8KEEFkZEltYWdlc1JlcXVlc3QSKwoGaGVhZGVyGAEgASgLMhkuY3VsbGQudjEuQWRkSW1hZ2VzSGVhZGVySAASIwoFaW1hZ2UYAiABKAsyEi5jdWxsZC52MS5OZXdJbWFnZUgAQgkKB21lc3NhZ2UiOgoRQWRkSW1hZ2VzUmVzcG9uc2USJQoHb3V0Y29tZRgBIAEoCzIULmN1bGxkLnYxLkFkZE91dGNvbWUiXAoPQWRkSW1hZ2VSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSIQoFaW1hZ2UYAiABKAsyEi5jdWxsZC52MS5OZXdJbWFnZRISCgpyZXF1ZXN0X2lkGAMgASgJIjkKEEFkZEltYWdlUmVzcG9uc2USJQoHb3V0Y29tZRgBIAEoCzIULmN1bGxkLnYxLkFkZE91dGNvbWUiWwoUSW1wb3J0U291cmNlc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRINCgVwYXRocxgCIAMoCRIMCgR0YWdzGAMgAygJEhIKCnJlcXVlc3RfaWQYBCABKAkiPwoVSW1wb3J0U291cmNlc1Jlc3BvbnNlEiYKCW9wZXJhdGlvbhgBIAEoCzITLmN1bGxkLnYxLk9wZXJhdGlvbiJPCg9HZXRJbWFnZVJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIQCghpbWFnZV9pZBgCIAEoCRIWCg53aXRoX2VtYmVkZGluZxgDIAEoCCIyChBHZXRJbWFnZVJlc3BvbnNlEh4KBWltYWdlGAEgASgLMg8uY3VsbGQudjEuSW1hZ2UijgEKEUxpc3RJbWFnZXNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSJQoGZmlsdGVyGAIgASgLMhUuY3VsbGQudjEuSW1hZ2VGaWx0ZXISFwoPd2l0aF9lbWJlZGRpbmdzGAMgASgIEhEKCXBhZ2Vfc2l6ZRgEIAEoDRISCgpwYWdlX3Rva2VuGAUgASgJImIKEkxpc3RJbWFnZXNSZXNwb25zZRIfCgZpbWFnZXMYASADKAsyDy5jdWxsZC52MS5JbWFnZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKZ2VuZXJhdGlvbhgDIAEoBCJCChlCYXRjaEdldFRodW1ibmFpbHNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEQoJaW1hZ2VfaWRzGAIgAygJImIKGkJhdGNoR2V0VGh1bWJuYWlsc1Jlc3BvbnNlEicKCnRodW1ibmFpbHMYASADKAsyEy5jdWxsZC52MS5UaHVtYm5haWwSGwoTcmVtYWluaW5nX2ltYWdlX2lkcxgCIAMoCSKKAQoTRGVsZXRlSW1hZ2VzUmVxdWVzdBISCgpjb2xsZWN0aW9uGAEgASgJEiUKBmZpbHRlchgCIAEoCzIVLmN1bGxkLnYxLkltYWdlRmlsdGVyEhUKDXZhbGlkYXRlX29ubHkYAyABKAgSEgoKcmVxdWVzdF9pZBgEIAEoCRINCgVhY3RvchgFIAEoCSI3ChREZWxldGVJbWFnZXNSZXNwb25zZRIOCgZpbWFnZXMYASABKAQSDwoHc291cmNlcxgCIAEoBCKWAQoVRmluZE5laWdoYm91cnNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEgoIaW1hZ2VfaWQYAiABKAlIABIOCgRkYXRhGAMgASgMSAASIgoGdmVjdG9yGAYgASgLMhAuY3VsbGQudjEuVmVjdG9ySAASCQoBaxgEIAEoDRINCgVleGFjdBgFIAEoCEIHCgVxdWVyeSIYCgZWZWN0b3ISDgoGdmFsdWVzGAEgAygCImQKFkZpbmROZWlnaGJvdXJzUmVzcG9uc2USJwoKbmVpZ2hib3VycxgBIAMoCzITLmN1bGxkLnYxLk5laWdoYm91chINCgVpbmRleBgCIAEoCRISCgpnZW5lcmF0aW9uGAMgASgEIssBChVGaW5kRHVwbGljYXRlc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIlCgZmaWx0ZXIYAiABKAsyFS5jdWxsZC52MS5JbWFnZUZpbHRlchIVCghkaXN0YW5jZRgDIAEoAUgAiAEBEhoKDWhhc2hfZGlzdGFuY2UYBCABKAFIAYgBARIRCglwYWdlX3NpemUYBSABKA0SEgoKcGFnZV90b2tlbhgGIAEoCUILCglfZGlzdGFuY2VCEAoOX2hhc2hfZGlzdGFuY2UiswEKD0R1cGxpY2F0ZU1lbWJlchIQCghpbWFnZV9pZBgBIAEoCRIQCgh3aWR0aF9weBgCIAEoDRIRCgloZWlnaHRfcHgYAyABKA0SEgoKc2l6ZV9ieXRlcxgEIAEoBBIsCghhZGRfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIZGlzdGFuY2UYBiABKAESFQoNaGFzaF9kaXN0YW5jZRgHIAEoASJaCg5EdXBsaWNhdGVHcm91cBIqCgdtZW1iZXJzGAEgAygLMhkuY3VsbGQudjEuRHVwbGljYXRlTWVtYmVyEg4KBnJlYXNvbhgCIAEoCRIMCgRzaXplGAMgASgEIq0BChZGaW5kRHVwbGljYXRlc1Jlc3BvbnNlEigKBmdyb3VwcxgBIAMoCzIYLmN1bGxkLnYxLkR1cGxpY2F0ZUdyb3VwEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRISCgpnZW5lcmF0aW9uGAMgASgEEhQKDHRvdGFsX2dyb3VwcxgEIAEoBBIQCghjb21wYXJlZBgFIAEoBBIUCgx3aXRob3V0X2hhc2gYBiABKAQy0wUKDEltYWdlU2VydmljZRJICglBZGRJbWFnZXMSGi5jdWxsZC52MS5BZGRJbWFnZXNSZXF1ZXN0GhsuY3VsbGQudjEuQWRkSW1hZ2VzUmVzcG9uc2UoATABEkEKCEFkZEltYWdlEhkuY3VsbGQudjEuQWRkSW1hZ2VSZXF1ZXN0GhouY3VsbGQudjEuQWRkSW1hZ2VSZXNwb25zZRJQCg1JbXBvcnRTb3VyY2VzEh4uY3VsbGQudjEuSW1wb3J0U291cmNlc1JlcXVlc3QaHy5jdWxsZC52MS5JbXBvcnRTb3VyY2VzUmVzcG9uc2USQQoIR2V0SW1hZ2USGS5jdWxsZC52MS5HZXRJbWFnZVJlcXVlc3QaGi5jdWxsZC52MS5HZXRJbWFnZVJlc3BvbnNlEkcKCkxpc3RJbWFnZXMSGy5jdWxsZC52MS5MaXN0SW1hZ2VzUmVxdWVzdBocLmN1bGxkLnYxLkxpc3RJbWFnZXNSZXNwb25zZRJfChJCYXRjaEdldFRodW1ibmFpbHMSIy5jdWxsZC52MS5CYXRjaEdldFRodW1ibmFpbHNSZXF1ZXN0GiQuY3VsbGQudjEuQmF0Y2hHZXRUaHVtYm5haWxzUmVzcG9uc2USTQoMRGVsZXRlSW1hZ2VzEh0uY3VsbGQudjEuRGVsZXRlSW1hZ2VzUmVxdWVzdBoeLmN1bGxkLnYxLkRlbGV0ZUltYWdlc1Jlc3BvbnNlElMKDkZpbmROZWlnaGJvdXJzEh8uY3VsbGQudjEuRmluZE5laWdoYm91cnNSZXF1ZXN0GiAuY3VsbGQudjEuRmluZE5laWdoYm91cnNSZXNwb25zZRJTCg5GaW5kRHVwbGljYXRlcxIfLmN1bGxkLnYxLkZpbmREdXBsaWNhdGVzUmVxdWVzdBogLmN1bGxkLnYxLkZpbmREdXBsaWNhdGVzUmVzcG9uc2ViBnByb3RvMw", [file_culld_v1_decision, file_culld_v1_image, file_culld_v1_operation, file_google_protobuf_timestamp]);
 
 /**
  * Opens a stream of images.
@@ -620,6 +622,220 @@ export const FindNeighboursResponseSchema: GenMessage<FindNeighboursResponse> = 
   messageDesc(file_culld_v1_image_service, 17);
 
 /**
+ * Asks for near-duplicates.
+ *
+ * @generated from message culld.v1.FindDuplicatesRequest
+ */
+export type FindDuplicatesRequest = Message<"culld.v1.FindDuplicatesRequest"> & {
+  /**
+   * The collection; empty means "default".
+   *
+   * @generated from field: string collection = 1;
+   */
+  collection: string;
+
+  /**
+   * Among which images.
+   *
+   * @generated from field: culld.v1.ImageFilter filter = 2;
+   */
+  filter?: ImageFilter;
+
+  /**
+   * How far (cosine distance, (0, 2]) two images with the same perceptual hash may be apart; left out: the policy's
+   * duplicate_distance.
+   *
+   * @generated from field: optional double distance = 3;
+   */
+  distance?: number;
+
+  /**
+   * The share (0, 0.5] of the hash's bits that two images with the same embedding may differ by; left out: the policy's
+   * duplicate_hash_distance.
+   *
+   * @generated from field: optional double hash_distance = 4;
+   */
+  hashDistance?: number;
+
+  /**
+   * Groups at most, 1 to 1,000; 0 means 100. A page ends earlier with 10,000 members.
+   *
+   * @generated from field: uint32 page_size = 5;
+   */
+  pageSize: number;
+
+  /**
+   * From the answer before; empty starts at the beginning.
+   *
+   * @generated from field: string page_token = 6;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message culld.v1.FindDuplicatesRequest.
+ * Use `create(FindDuplicatesRequestSchema)` to create a new message.
+ */
+export const FindDuplicatesRequestSchema: GenMessage<FindDuplicatesRequest> = /*@__PURE__*/
+  messageDesc(file_culld_v1_image_service, 18);
+
+/**
+ * One picture of a group.
+ *
+ * @generated from message culld.v1.DuplicateMember
+ */
+export type DuplicateMember = Message<"culld.v1.DuplicateMember"> & {
+  /**
+   * Which image.
+   *
+   * @generated from field: string image_id = 1;
+   */
+  imageId: string;
+
+  /**
+   * Pixels, after EXIF orientation.
+   *
+   * @generated from field: uint32 width_px = 2;
+   */
+  widthPx: number;
+
+  /**
+   * Pixels, after EXIF orientation.
+   *
+   * @generated from field: uint32 height_px = 3;
+   */
+  heightPx: number;
+
+  /**
+   * The size of the file.
+   *
+   * @generated from field: uint64 size_bytes = 4;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * When it was added, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp add_time = 5;
+   */
+  addTime?: Timestamp;
+
+  /**
+   * Cosine distance to the keeper, [0, 2].
+   *
+   * @generated from field: double distance = 6;
+   */
+  distance: number;
+
+  /**
+   * The share of the perceptual hash's bits that differ from the keeper's, [0, 1]; of a crop, at the place where it was.
+   *
+   * @generated from field: double hash_distance = 7;
+   */
+  hashDistance: number;
+};
+
+/**
+ * Describes the message culld.v1.DuplicateMember.
+ * Use `create(DuplicateMemberSchema)` to create a new message.
+ */
+export const DuplicateMemberSchema: GenMessage<DuplicateMember> = /*@__PURE__*/
+  messageDesc(file_culld_v1_image_service, 19);
+
+/**
+ * Near-duplicates. Each is one of the keeper, or of at least half of those of the keeper that are nearest to it.
+ *
+ * @generated from message culld.v1.DuplicateGroup
+ */
+export type DuplicateGroup = Message<"culld.v1.DuplicateGroup"> & {
+  /**
+   * The keeper first: the one with the most pixels, of those the one with the most bytes, of those the one added first.
+   * Then the others, nearest to it first; at most 1,000.
+   *
+   * @generated from field: repeated culld.v1.DuplicateMember members = 1;
+   */
+  members: DuplicateMember[];
+
+  /**
+   * Why the first is to be kept, in words.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * How many there are, those beyond 1,000 included.
+   *
+   * @generated from field: uint64 size = 3;
+   */
+  size: bigint;
+};
+
+/**
+ * Describes the message culld.v1.DuplicateGroup.
+ * Use `create(DuplicateGroupSchema)` to create a new message.
+ */
+export const DuplicateGroupSchema: GenMessage<DuplicateGroup> = /*@__PURE__*/
+  messageDesc(file_culld_v1_image_service, 20);
+
+/**
+ * Answers FindDuplicates.
+ *
+ * @generated from message culld.v1.FindDuplicatesResponse
+ */
+export type FindDuplicatesResponse = Message<"culld.v1.FindDuplicatesResponse"> & {
+  /**
+   * Largest first, then by the keeper's id. An image is in one group at most.
+   *
+   * @generated from field: repeated culld.v1.DuplicateGroup groups = 1;
+   */
+  groups: DuplicateGroup[];
+
+  /**
+   * For the next page; empty on the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * The generation searched.
+   *
+   * @generated from field: uint64 generation = 3;
+   */
+  generation: bigint;
+
+  /**
+   * All groups there are.
+   *
+   * @generated from field: uint64 total_groups = 4;
+   */
+  totalGroups: bigint;
+
+  /**
+   * Images compared.
+   *
+   * @generated from field: uint64 compared = 5;
+   */
+  compared: bigint;
+
+  /**
+   * Images selected that were left out, for they have no perceptual hash: without structure, or stored before culld made
+   * any.
+   *
+   * @generated from field: uint64 without_hash = 6;
+   */
+  withoutHash: bigint;
+};
+
+/**
+ * Describes the message culld.v1.FindDuplicatesResponse.
+ * Use `create(FindDuplicatesResponseSchema)` to create a new message.
+ */
+export const FindDuplicatesResponseSchema: GenMessage<FindDuplicatesResponse> = /*@__PURE__*/
+  messageDesc(file_culld_v1_image_service, 21);
+
+/**
  * Adds images, answers what is known of them, and forgets them.
  *
  * @generated from service culld.v1.ImageService
@@ -714,6 +930,20 @@ export const ImageService: GenService<{
     methodKind: "unary";
     input: typeof FindNeighboursRequestSchema;
     output: typeof FindNeighboursResponseSchema;
+  },
+  /**
+   * Finds groups of near-duplicates, by embedding and perceptual hash, and proposes which one to keep. Compares all pairs
+   * of at most 50,000 images, exactly and whatever the index is: half a minute of two cores, so set a deadline that
+   * allows for it. More are refused (FAILED_PRECONDITION, TOO_MANY_IMAGES): narrow the filter. Pages after the first are
+   * cut from the same result while no image comes or goes; afterwards their token ends in
+   * FAILED_PRECONDITION (GENERATION_CHANGED).
+   *
+   * @generated from rpc culld.v1.ImageService.FindDuplicates
+   */
+  findDuplicates: {
+    methodKind: "unary";
+    input: typeof FindDuplicatesRequestSchema;
+    output: typeof FindDuplicatesResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_culld_v1_image_service, 0);

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file culld/v1/operation.proto.
  */
 export const file_culld_v1_operation: GenFile = /*@__PURE__*/
-  fileDesc("ChhjdWxsZC92MS9vcGVyYXRpb24ucHJvdG8SCGN1bGxkLnYxIusCCglPcGVyYXRpb24SDAoEbmFtZRgBIAEoCRISCgpjb2xsZWN0aW9uGAIgASgJEg4KBm1ldGhvZBgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBoYXNlGAYgASgJEhEKCXdvcmtfZG9uZRgHIAEoBBISCgp3b3JrX3RvdGFsGAggASgEEgwKBGRvbmUYCSABKAgSKQoFZXJyb3IYCiABKAsyGC5jdWxsZC52MS5PcGVyYXRpb25FcnJvckgAEioKCmNsdXN0ZXJpbmcYCyABKAsyFC5jdWxsZC52MS5DbHVzdGVyaW5nSAASKAoGaW1wb3J0GAwgASgLMhYuY3VsbGQudjEuSW1wb3J0UmVzdWx0SABCCAoGcmVzdWx0Ij8KDk9wZXJhdGlvbkVycm9yEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIOCgZyZWFzb24YAyABKAkikgEKDEltcG9ydFJlc3VsdBINCgVmaWxlcxgBIAEoBBINCgVhZGRlZBgCIAEoBBIXCg9hbHJlYWR5X3ByZXNlbnQYAyABKAQSEAoIcmVqZWN0ZWQYBCABKAQSDgoGZmFpbGVkGAUgASgEEikKCHByb2JsZW1zGAYgAygLMhcuY3VsbGQudjEuSW1wb3J0UHJvYmxlbSItCg1JbXBvcnRQcm9ibGVtEgwKBHBhdGgYASABKAkSDgoGZGV0YWlsGAIgASgJYgZwcm90bzM", [file_culld_v1_clustering, file_google_protobuf_timestamp]);
+  fileDesc("ChhjdWxsZC92MS9vcGVyYXRpb24ucHJvdG8SCGN1bGxkLnYxIpUDCglPcGVyYXRpb24SDAoEbmFtZRgBIAEoCRISCgpjb2xsZWN0aW9uGAIgASgJEg4KBm1ldGhvZBgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBoYXNlGAYgASgJEhEKCXdvcmtfZG9uZRgHIAEoBBISCgp3b3JrX3RvdGFsGAggASgEEgwKBGRvbmUYCSABKAgSKQoFZXJyb3IYCiABKAsyGC5jdWxsZC52MS5PcGVyYXRpb25FcnJvckgAEioKCmNsdXN0ZXJpbmcYCyABKAsyFC5jdWxsZC52MS5DbHVzdGVyaW5nSAASKAoGaW1wb3J0GAwgASgLMhYuY3VsbGQudjEuSW1wb3J0UmVzdWx0SAASKAoGdmVyaWZ5GA0gASgLMhYuY3VsbGQudjEuVmVyaWZ5UmVwb3J0SABCCAoGcmVzdWx0Ij8KDk9wZXJhdGlvbkVycm9yEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIOCgZyZWFzb24YAyABKAkikgEKDEltcG9ydFJlc3VsdBINCgVmaWxlcxgBIAEoBBINCgVhZGRlZBgCIAEoBBIXCg9hbHJlYWR5X3ByZXNlbnQYAyABKAQSEAoIcmVqZWN0ZWQYBCABKAQSDgoGZmFpbGVkGAUgASgEEikKCHByb2JsZW1zGAYgAygLMhcuY3VsbGQudjEuSW1wb3J0UHJvYmxlbSItCg1JbXBvcnRQcm9ibGVtEgwKBHBhdGgYASABKAkSDgoGZGV0YWlsGAIgASgJIpcBCgxWZXJpZnlSZXBvcnQSJgoHcmVjb3JkcxgBIAMoCzIVLmN1bGxkLnYxLlJlY29yZENvdW50EhMKC2NvbGxlY3Rpb25zGAIgASgEEhAKCHByb2JsZW1zGAMgASgEEicKBmxpc3RlZBgEIAMoCzIXLmN1bGxkLnYxLlZlcmlmeVByb2JsZW0SDwoHc2tpcHBlZBgFIAMoCSIqCgtSZWNvcmRDb3VudBIMCgRraW5kGAEgASgJEg0KBWNvdW50GAIgASgEIk4KDVZlcmlmeVByb2JsZW0SEgoKY29sbGVjdGlvbhgBIAEoCRIMCgRraW5kGAIgASgJEgsKA2tleRgDIAEoCRIOCgZkZXRhaWwYBCABKAliBnByb3RvMw", [file_culld_v1_clustering, file_google_protobuf_timestamp]);
 
 /**
  * Long work, which outlives the connection that asked for it.
@@ -30,7 +30,7 @@ export type Operation = Message<"culld.v1.Operation"> & {
   name: string;
 
   /**
-   * The collection it works on.
+   * The collection it works on; empty for one that works on all.
    *
    * @generated from field: string collection = 2;
    */
@@ -114,6 +114,14 @@ export type Operation = Message<"culld.v1.Operation"> & {
      */
     value: ImportResult;
     case: "import";
+  } | {
+    /**
+     * Verify: what it found.
+     *
+     * @generated from field: culld.v1.VerifyReport verify = 13;
+     */
+    value: VerifyReport;
+    case: "verify";
   } | { case: undefined; value?: undefined };
 };
 
@@ -242,4 +250,123 @@ export type ImportProblem = Message<"culld.v1.ImportProblem"> & {
  */
 export const ImportProblemSchema: GenMessage<ImportProblem> = /*@__PURE__*/
   messageDesc(file_culld_v1_operation, 3);
+
+/**
+ * What was looked at, and what was found.
+ *
+ * @generated from message culld.v1.VerifyReport
+ */
+export type VerifyReport = Message<"culld.v1.VerifyReport"> & {
+  /**
+   * Records of each kind.
+   *
+   * @generated from field: repeated culld.v1.RecordCount records = 1;
+   */
+  records: RecordCount[];
+
+  /**
+   * Collections whose memory was compared with the store.
+   *
+   * @generated from field: uint64 collections = 2;
+   */
+  collections: bigint;
+
+  /**
+   * What is not as it has to be.
+   *
+   * @generated from field: uint64 problems = 3;
+   */
+  problems: bigint;
+
+  /**
+   * The first 100 of them.
+   *
+   * @generated from field: repeated culld.v1.VerifyProblem listed = 4;
+   */
+  listed: VerifyProblem[];
+
+  /**
+   * What was not looked at, and why.
+   *
+   * @generated from field: repeated string skipped = 5;
+   */
+  skipped: string[];
+};
+
+/**
+ * Describes the message culld.v1.VerifyReport.
+ * Use `create(VerifyReportSchema)` to create a new message.
+ */
+export const VerifyReportSchema: GenMessage<VerifyReport> = /*@__PURE__*/
+  messageDesc(file_culld_v1_operation, 4);
+
+/**
+ * Records of one kind.
+ *
+ * @generated from message culld.v1.RecordCount
+ */
+export type RecordCount = Message<"culld.v1.RecordCount"> & {
+  /**
+   * Such as "embedding".
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * How many there are.
+   *
+   * @generated from field: uint64 count = 2;
+   */
+  count: bigint;
+};
+
+/**
+ * Describes the message culld.v1.RecordCount.
+ * Use `create(RecordCountSchema)` to create a new message.
+ */
+export const RecordCountSchema: GenMessage<RecordCount> = /*@__PURE__*/
+  messageDesc(file_culld_v1_operation, 5);
+
+/**
+ * Something that is not as it has to be.
+ *
+ * @generated from message culld.v1.VerifyProblem
+ */
+export type VerifyProblem = Message<"culld.v1.VerifyProblem"> & {
+  /**
+   * The collection; empty for what belongs to the daemon as a whole.
+   *
+   * @generated from field: string collection = 1;
+   */
+  collection: string;
+
+  /**
+   * The kind of record, or what is derived, such as "embedding" or "index".
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * The record's key in hexadecimal, or which image or clustering.
+   *
+   * @generated from field: string key = 3;
+   */
+  key: string;
+
+  /**
+   * What is wrong.
+   *
+   * @generated from field: string detail = 4;
+   */
+  detail: string;
+};
+
+/**
+ * Describes the message culld.v1.VerifyProblem.
+ * Use `create(VerifyProblemSchema)` to create a new message.
+ */
+export const VerifyProblemSchema: GenMessage<VerifyProblem> = /*@__PURE__*/
+  messageDesc(file_culld_v1_operation, 6);
 

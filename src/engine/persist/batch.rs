@@ -1,0 +1,136 @@
+//! Typed writes.
+
+use serde::Serialize;
+
+use crate::decide::event::Event;
+use crate::engine::clusterings::{ClusteringHead, MemberRecord, ReachabilityRecord};
+use crate::engine::error::EngineError;
+use crate::engine::requests::{RequestKey, RequestRecord};
+use crate::store::{Keys, LogRecord, StoreError};
+use crate::types::{Embedding, Generation, ImageId};
+
+use super::{CHUNK_ENTRIES_MAX, CollectionRecord, DAEMON, ImageRecord, STATE, StateRecord};
+
+/// Writes of one collection that happen together or not at all.
+pub(in crate::engine) struct Batch {
+    pub(super) inner: crate::store::Batch,
+    pub(super) number: u32,
+}
+
+impl Batch {
+    /// Sets the collection's own record.
+    pub(in crate::engine) fn put_collection(&mut self, record: &CollectionRecord) -> Result<(), StoreError> {
+        self.inner.put(&Keys::collection(self.number), record)
+    }
+
+    /// Sets the counters.
+    pub(in crate::engine) fn put_state(&mut self, state: &StateRecord) -> Result<(), StoreError> {
+        self.inner.put(&Keys::meta(self.number, STATE), state)
+    }
+
+    /// Sets the header of an image.
+    pub(in crate::engine) fn put_header(
+        &mut self,
+        image: &ImageId,
+        header: &ImageRecord,
+    ) -> Result<(), StoreError> {
+        self.inner.put(&Keys::image(self.number, image), header)
+    }
+
+    /// Sets embedding and thumbnail of the image that comes with this generation.
+    pub(in crate::engine) fn put_pixels(
+        &mut self,
+        came: Generation,
+        image: &ImageId,
+        embedding: &Embedding,
+        jpeg: &[u8],
+    ) {
+        self.inner.put_embedding(&Keys::embedding(self.number, came.0, image), embedding.as_slice());
+        self.inner.put_bytes(&Keys::thumbnail(self.number, came.0, image), jpeg);
+    }
+
+    /// Keeps what a labelled image leaves behind when it is deleted, beside its measures.
+    pub(in crate::engine) fn put_fingerprint(&mut self, image: &ImageId, embedding: &[f32]) {
+        self.inner.put_embedding(&Keys::fingerprint(self.number, image), embedding);
+    }
+
+    /// Notes that an image has a source of this key.
+    pub(in crate::engine) fn put_source_key(
+        &mut self,
+        source_key: &str,
+        image: &ImageId,
+    ) -> Result<(), StoreError> {
+        self.inner.put(&Keys::image_at(self.number, source_key, image), &())
+    }
+
+    /// Forgets that an image has sources of this key: all of them go together.
+    pub(in crate::engine) fn delete_source_key(&mut self, source_key: &str, image: &ImageId) {
+        self.inner.delete(&Keys::image_at(self.number, source_key, image));
+    }
+
+    /// Deletes header, embedding and thumbnail of the image that came with this generation.
+    pub(in crate::engine) fn delete_image(&mut self, came: Generation, image: &ImageId) {
+        self.inner.delete(&Keys::image(self.number, image));
+        self.inner.delete(&Keys::embedding(self.number, came.0, image));
+        self.inner.delete(&Keys::thumbnail(self.number, came.0, image));
+    }
+
+    /// Appends to the log and answers the new hash; `sequence` counts from 1.
+    pub(in crate::engine) fn put_event(
+        &mut self,
+        sequence: u64,
+        previous: [u8; 32],
+        event: &Event,
+    ) -> Result<[u8; 32], EngineError> {
+        let payload = postcard::to_stdvec(event).map_err(|error| EngineError::Internal(error.to_string()))?;
+        let record = LogRecord::new(sequence - 1, previous, payload);
+        self.inner.put(&Keys::event(self.number, record.seq), &record)?;
+        Ok(record.hash)
+    }
+
+    /// Notes the answer to a request, to be written with what it answers.
+    pub(in crate::engine) fn remember<R: Serialize>(
+        &mut self,
+        key: Option<&RequestKey>,
+        answer: &R,
+    ) -> Result<(), EngineError> {
+        let Some(key) = key else { return Ok(()) };
+        Ok(self.inner.put(&Keys::request(self.number, &key.key), &RequestRecord::new(key, answer)?)?)
+    }
+
+    /// As [`Batch::remember`], for a request about collections, whose answer outlives them.
+    pub(in crate::engine) fn remember_for_daemon<R: Serialize>(
+        &mut self,
+        key: Option<&RequestKey>,
+        answer: &R,
+    ) -> Result<(), EngineError> {
+        let Some(key) = key else { return Ok(()) };
+        Ok(self.inner.put(&Keys::request(DAEMON, &key.key), &RequestRecord::new(key, answer)?)?)
+    }
+
+    /// Sets a clustering with its members and plot.
+    pub(in crate::engine) fn put_clustering(
+        &mut self,
+        head: &ClusteringHead,
+        members: &[MemberRecord],
+        reachability: &[ReachabilityRecord],
+    ) -> Result<(), StoreError> {
+        self.inner.put(&Keys::clustering(self.number, head.id), head)?;
+        for (chunk, members) in (0..).zip(members.chunks(CHUNK_ENTRIES_MAX)) {
+            self.inner.put(&Keys::members(self.number, head.id, chunk), &members)?;
+        }
+        for (chunk, bars) in (0..).zip(reachability.chunks(CHUNK_ENTRIES_MAX)) {
+            self.inner.put(&Keys::reachability(self.number, head.id, chunk), &bars)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a clustering with its members and plot.
+    pub(in crate::engine) fn delete_clustering(&mut self, head: &ClusteringHead) {
+        self.inner.delete(&Keys::clustering(self.number, head.id));
+        for chunk in 0..(head.images as usize).div_ceil(CHUNK_ENTRIES_MAX) as u64 {
+            self.inner.delete(&Keys::members(self.number, head.id, chunk));
+            self.inner.delete(&Keys::reachability(self.number, head.id, chunk));
+        }
+    }
+}
