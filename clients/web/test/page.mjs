@@ -281,6 +281,25 @@ async function evaluates(page, daemon) {
   note("evaluated by the page");
 }
 
+async function logs(page, daemon) {
+  await page.goto(`${daemon.url}/#/default/run`);
+  const log = page.getByRole("region", { name: "Log" });
+  await log.locator("li").first().waitFor();
+  await page.getByLabel("Which entries").selectOption("answers");
+  const undo = log.getByRole("button", { name: /^Undo event/ }).first();
+  const before = await daemon.json("stats");
+  await undo.click();
+  await page.getByText(/taken back: .* changed/).waitFor();
+  assert.equal((await daemon.json("stats")).events, before.events + 1);
+  await log.locator(".undone").first().waitFor();
+  await log.scrollIntoViewIfNeeded();
+  await shown(page, "log");
+  await page.getByLabel("Which entries").selectOption("undos");
+  await log.getByRole("button", { name: /^Undo event/ }).first().click();
+  await page.getByText(/taken back: .* changed/).nth(1).waitFor();
+  note("the log was read, an answer taken back by it, and said again");
+}
+
 async function plots(page, daemon) {
   await page.goto(`${daemon.url}/#/default/run`);
   await page.getByLabel("Algorithm").selectOption("optics");
@@ -341,6 +360,7 @@ try {
   await review(page, daemon, browser);
   await clusters(page, daemon);
   await evaluates(page, daemon);
+  await logs(page, daemon);
   await plots(page, daemon);
   await names(page, daemon);
   await settled(page);

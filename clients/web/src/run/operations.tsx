@@ -11,7 +11,7 @@ import { count, counted, fixed, moment } from "../words";
 
 const LISTED = 8;
 
-const METHODS: Record<string, string> = { Recluster: "Clustering", ImportSources: "Importing" };
+const METHODS: Record<string, string> = { Recluster: "Clustering", ImportSources: "Importing", Verify: "Verifying" };
 
 interface OperationsPanelProps {
   round: number;
@@ -89,6 +89,8 @@ function outcome(operation: Operation): string {
       const { added, alreadyPresent, rejected, failed } = operation.result.value;
       return `${count(added)} added, ${count(alreadyPresent)} were there, ${count(rejected)} can't be added, ${count(failed)} failed`;
     }
+    case "verify":
+      return `${counted(operation.result.value.problems, "problem")}`;
     case "error":
       return operation.result.value.message;
     default:

@@ -10,6 +10,7 @@ import { AddPanel } from "./add";
 import { ClusterPanel, HistoryPanel } from "./cluster";
 import { CollectionsPanel } from "./collections";
 import { EvaluatePanel } from "./evaluate";
+import { LogPanel } from "./log";
 import { OperationsPanel } from "./operations";
 import { PolicyPanel } from "./policy";
 
@@ -26,6 +27,7 @@ export function RunView() {
         <ClusterPanel running={running.includes("Recluster")} onStarted={again} />
         <OperationsPanel round={round} onRunning={setRunning} onDone={again} />
         <HistoryPanel round={round} onChanged={again} />
+        <LogPanel round={round} onChanged={again} />
         <EvaluatePanel />
         <PolicyPanel />
         <CollectionsPanel round={round} onChanged={again} />
