@@ -226,6 +226,24 @@ async function apart(page, other) {
   assert.deepEqual(here.files.filter((file) => there.files.includes(file)), [], "no item is shown to both");
 }
 
+/** Long work shows where it is at, also after a reload, and can be stopped. */
+async function works(page, daemon) {
+  await page.goto(`${daemon.url}/#/default/run`);
+  await page.getByLabel("Algorithm").selectOption("k-means");
+  await page.getByLabel("Clusters", { exact: true }).fill("500");
+  await page.getByLabel("Restarts").fill("100");
+  await page.getByRole("button", { name: "Cluster", exact: true }).click();
+  const stop = page.getByRole("button", { name: "Cancel" });
+  await stop.waitFor();
+  await page.reload();
+  await stop.waitFor();
+  await page.getByRole("button", { name: "Clustering …" }).waitFor();
+  await shown(page, "working");
+  await stop.click();
+  await page.getByText("cancelled").first().waitFor();
+  note("long work was found again after a reload, and stopped");
+}
+
 async function clusters(page, daemon) {
   await page.goto(`${daemon.url}/#/default/run`);
   const before = await daemon.json("stats");
@@ -358,6 +376,7 @@ try {
   const page = await visit(browser, daemon);
   await addPictures(page, daemon);
   await review(page, daemon, browser);
+  await works(page, daemon);
   await clusters(page, daemon);
   await evaluates(page, daemon);
   await logs(page, daemon);

@@ -12,6 +12,7 @@ import { collection, linkTo, place } from "../session";
 import { count, counted, fixed, share } from "../words";
 import { exceptionsOf, listGroups, mark, NOISE, ORDERS, sorted, withUncertainty } from "./groups";
 import type { Group, Order } from "./groups";
+import { Live } from "./live";
 import { Members } from "./members";
 import { propose, VerdictDialog } from "./verdict";
 
@@ -78,6 +79,7 @@ export function ClustersView() {
         <label>
           <input type="checkbox" checked={unjudged} onChange={({ currentTarget }) => setUnjudged(currentTarget.checked)} /> only what is not judged
         </label>
+        {groups[0] && <Live collection={name} clusteringId={groups[0].clusteringId} />}
       </div>
       {found.failure && <p role="alert">{found.failure}</p>}
       {found.value === null && (
