@@ -115,9 +115,6 @@ export function HistoryPanel({ round, onChanged }: { round: number; onChanged: (
                   Noise
                 </th>
                 <th scope="col" class="number">
-                  Images
-                </th>
-                <th scope="col" class="number">
                   Took
                 </th>
                 <th scope="col">Made</th>
@@ -144,7 +141,6 @@ export function HistoryPanel({ round, onChanged }: { round: number; onChanged: (
                   </td>
                   <td class="number">{count(one.clusters)}</td>
                   <td class="number">{count(one.noise)}</td>
-                  <td class="number">{count(one.images)}</td>
                   <td class="number">{fixed(one.seconds, 1)} s</td>
                   <td>{moment(one.createTime)}</td>
                 </tr>
