@@ -56,7 +56,7 @@ export function App() {
         </div>
       </header>
       <p class="away" role="alert" hidden={online.value}>
-        {online.value ? "" : "The daemon doesn't answer. Trying again; nothing you said is lost."}
+        {online.value ? "" : "The daemon doesn't answer. Trying again …"}
       </p>
       {view === "review" && <ReviewView key={name} />}
       {view === "clusters" && <ClustersView key={name} />}

@@ -42,7 +42,7 @@ const SETTLE_MS = 350;
 /** Answers that can be taken back in one window. */
 const SPENT_MAX = 200;
 /** Items that are looked through for the one that was taken back. */
-const LOOKED_THROUGH_MAX = 5;
+const LOOKED_THROUGH_MAX = 8;
 
 const WORDS: Record<number, string> = {
   [ReviewAnswer.KEEP]: "kept",
