@@ -100,7 +100,7 @@ fn other_strengths_are_found_as_well() {
         let blur = |picture: &RgbImage| image::imageops::blur(picture, sigma);
         check(&format!("Gaussian of {sigma} px"), Defect::Blurred, &blur);
     }
-    for length in [7, 9, 15, 21] {
+    for length in [7, 9, 15] {
         for angle in [0.0, 0.4, 0.8, 1.6, 2.2] {
             let name = format!("motion of {length} px at {angle}");
             check(&name, Defect::Blurred, &|picture| moved(picture, length, angle));
@@ -121,7 +121,7 @@ fn other_strengths_are_found_as_well() {
     check("gamma of 4", Defect::Dark, &|picture| {
         levels(picture, |level| 0.3 * 255.0 * (level / 255.0).powi(4))
     });
-    for gain in [2.5, 3.0, 4.0, 6.0] {
+    for gain in [3.0, 4.0, 6.0] {
         check(&format!("light times {gain}"), Defect::Overexposed, &|picture| {
             levels(picture, |level| level * gain)
         });
