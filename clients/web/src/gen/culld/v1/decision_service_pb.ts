@@ -1311,8 +1311,8 @@ export type WatchDecisionsRequest = Message<"culld.v1.WatchDecisionsRequest"> & 
   collection: string;
 
   /**
-   * Of which images; by image_ids, added_after, added_before, defects and decisions only, INVALID_ARGUMENT otherwise. An image
-   * that changes and is not selected, or not any more, is told as a removal.
+   * Of which images; by image_ids, added_after, added_before, defects and decisions only, INVALID_ARGUMENT otherwise. An
+   * image that changes and is not selected, or not any more, is told as a removal.
    *
    * @generated from field: culld.v1.ImageFilter filter = 2;
    */
