@@ -109,10 +109,7 @@ impl Writer<'_> {
 
 impl Collection {
     /// What follows from one more verdict or answer.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub(super) fn judged_with(&self, act: &Act) -> Result<Judged, EngineError> {
+    pub(super) fn judged_with(&self, act: &Act) -> Judged {
         let (mut fold, event) = {
             let state = read(&self.state);
             (state.fold(), state.events + 1)
@@ -124,10 +121,7 @@ impl Collection {
 
     /// What follows from these labels. Only those of the images `touched` can differ from the ones in force; `None`
     /// where it is not known which.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub(super) fn judged(&self, fold: Fold, touched: Option<&[&ImageId]>) -> Result<Judged, EngineError> {
+    pub(super) fn judged(&self, fold: Fold, touched: Option<&[&ImageId]>) -> Judged {
         let added = touched.and_then(|touched| added(&read(&self.state), &fold.labels, touched));
         let (evidence, near) = if let Some(added) = added {
             let near = nearest_with(&read(&self.state), &fold.labels, &added);
@@ -140,7 +134,7 @@ impl Collection {
         };
         let state = read(&self.state);
         let derived = assemble(&state, &fold.labels, &state.policy, state.derived.places.clone(), near);
-        Ok(Judged { fold, evidence, derived })
+        Judged { fold, evidence, derived }
     }
 }
 

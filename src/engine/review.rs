@@ -171,7 +171,9 @@ impl Collection {
         }
         desk.release_others(reviewer, held);
         desk.release_stale(&state);
-        let item = match outlook.first_free(&desk.leased_images()) {
+        let leased = desk.leased_images();
+        let enough = outlook.is_enough(&leased, state.labels.both_sides_seen());
+        let item = match outlook.first_free(&leased) {
             None => None,
             Some(question) => {
                 let digest = desk::digest(&state, &question);
@@ -182,7 +184,7 @@ impl Collection {
             item,
             estimate: outlook.estimate,
             judgements: state.judgements,
-            enough: outlook.enough,
+            enough,
             leased: desk.leased() as u64,
         }))
     }
@@ -209,7 +211,7 @@ impl Collection {
             None => [0, 0],
         };
         let act = Act::Answer(exact);
-        let judged = self.judged_with(&act)?;
+        let judged = self.judged_with(&act);
         let taken =
             |event, changed| AnswerTaken { event, seen: seen as u64, implied: implied as u64, changed };
         let taken = writer.judge(&answer.actor, &answer.note, act, judged, request, taken)?;

@@ -98,7 +98,7 @@ impl Collection {
         let exact = self.exact_verdict(verdict)?;
         let (labelled, exceptions) = (exact.seen.len() + exact.implied.len(), exact.exceptions.len());
         let act = Act::Verdict(exact);
-        let judged = self.judged_with(&act)?;
+        let judged = self.judged_with(&act);
         let answer = |event, changed| VerdictAnswer {
             event,
             labelled: labelled as u64,

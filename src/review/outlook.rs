@@ -12,7 +12,7 @@ use crate::types::{PointOffset, Side};
 /// The most images that the interval is taken over: those with the smallest keys.
 pub const INTERVAL_IMAGES_MAX: usize = 8_192;
 /// Below this gain of the best question, a Quality Metric that a person would notice isn't to be won any more.
-const GAIN_ENOUGH: f64 = 0.0007;
+pub const GAIN_ENOUGH: f64 = 0.0007;
 /// Odd images out that an answer may name where nine are shown; none where fewer are.
 const EXCEPTIONS: u32 = 1;
 

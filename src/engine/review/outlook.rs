@@ -9,7 +9,9 @@ use crate::decide::labels::Labels;
 use crate::decide::{Decision, Score};
 use crate::engine::evidence::EvidenceSets;
 use crate::engine::state::Rows;
-use crate::review::{Asking, Beliefs, Estimate, Evidence, Features, Images, Model, Projected, split};
+use crate::review::{
+    Asking, Beliefs, Estimate, Evidence, Features, GAIN_ENOUGH, Images, Model, Projected, split,
+};
 use crate::types::{ImageId, PointOffset, Side, Vectors};
 
 use super::looks::{Scorer, score};
@@ -40,7 +42,6 @@ pub(super) struct Outlook {
     /// Best first; those that were skipped come last.
     pub(super) questions: Vec<Arc<Question>>,
     pub(super) estimate: Estimate,
-    pub(super) enough: bool,
 }
 
 impl Outlook {
@@ -48,6 +49,14 @@ impl Outlook {
     pub(super) fn first_free(&self, leased: &HashSet<ImageId>) -> Option<Arc<Question>> {
         let is_free = |question: &&Arc<Question>| !question.images.iter().any(|image| leased.contains(image));
         self.questions.iter().find(is_free).map(Arc::clone)
+    }
+
+    /// Whether the gain is spent of what could be asked now: what is in somebody's hands is being answered, and what was
+    /// skipped nobody wanted to answer.
+    pub(super) fn is_enough(&self, leased: &HashSet<ImageId>, both_sides_seen: bool) -> bool {
+        let best = self.first_free(leased).filter(|question| !question.skipped);
+        let spent = best.is_none_or(|question| question.gain < GAIN_ENOUGH);
+        self.questions.is_empty() || (spent && both_sides_seen)
     }
 }
 
@@ -166,7 +175,7 @@ impl Believed {
         };
         let mut questions: Vec<Arc<Question>> = found.questions.into_iter().map(question).collect();
         questions.sort_by_key(|question| question.skipped);
-        Outlook { events, questions, estimate: found.estimate, enough: found.enough }
+        Outlook { events, questions, estimate: found.estimate }
     }
 }
 

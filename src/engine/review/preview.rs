@@ -96,9 +96,9 @@ impl Collection {
 
     fn proposed(&self, proposal: &Proposal) -> Result<Judged, EngineError> {
         match proposal {
-            Proposal::Verdict(verdict) => self.judged_with(&Act::Verdict(self.exact_verdict(verdict)?)),
-            Proposal::Answer(answer) => self.judged_with(&Act::Answer(self.exact_answer(answer)?)),
-            Proposal::Undo(undo) => self.judged(self.fold_without(undo.event)?, None),
+            Proposal::Verdict(verdict) => Ok(self.judged_with(&Act::Verdict(self.exact_verdict(verdict)?))),
+            Proposal::Answer(answer) => Ok(self.judged_with(&Act::Answer(self.exact_answer(answer)?))),
+            Proposal::Undo(undo) => Ok(self.judged(self.fold_without(undo.event)?, None)),
         }
     }
 
