@@ -104,7 +104,7 @@ function Entry({ entry, onUndo }: { entry: LogEntry; onUndo: (sequence: bigint) 
   return (
     <li class={undone === undefined ? "" : "undone"}>
       <div>
-        <span class="muted">#{String(event.sequence)}</span> {event.summary}
+        <span class="muted">#{String(event.sequence)}</span> <span class="summary">{event.summary}</span>
         <p class="muted">
           {moment(event.time)}, <bdi>{event.actor || "somebody"}</bdi>
           {facts.length > 0 && `; ${facts.join(", ")}`}
