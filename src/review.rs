@@ -24,7 +24,7 @@ pub use beliefs::{Beliefs, PRECISION_WEIGHT};
 pub use draws::{DRAWS, Estimate};
 pub use features::{DIRECTIONS, FEATURES, Features, LANDMARKS, Point, Projected, SAMPLE_MAX};
 pub use model::{Evidence, Model};
-pub use outlook::{Asking, GAIN_ENOUGH, INTERVAL_IMAGES_MAX, Outlook};
+pub use outlook::{Asking, INTERVAL_IMAGES_MAX, Outlook};
 pub use questions::{BOUNDARY_GROUPS, Question, SHOWN_MAX, split};
 
 use crate::types::{PointOffset, Side};

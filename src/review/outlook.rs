@@ -1,4 +1,4 @@
-//! What to ask next, how good the sides are by now, and whether asking on is worth it.
+//! What to ask next, and how good the sides are by now.
 
 use std::collections::HashSet;
 
@@ -11,8 +11,6 @@ use crate::types::{PointOffset, Side};
 
 /// The most images that the interval is taken over: those with the smallest keys.
 pub const INTERVAL_IMAGES_MAX: usize = 8_192;
-/// Below this gain of the best question, a Quality Metric that a person would notice isn't to be won any more.
-pub const GAIN_ENOUGH: f64 = 0.0007;
 /// Odd images out that an answer may name where nine are shown; none where fewer are.
 const EXCEPTIONS: u32 = 1;
 
@@ -31,8 +29,6 @@ pub struct Asking<'a> {
     pub items: &'a [Vec<PointOffset>],
     /// The images that groups around the boundary may be made of, shape (n); images that were seen never are.
     pub free: &'a [bool],
-    /// Whether exactly these members, given by key, were asked about already.
-    pub asked: &'a (dyn Fn(&[PointOffset]) -> bool + Sync),
     /// Judgements so far.
     pub judgements: usize,
 }
@@ -44,8 +40,6 @@ pub struct Outlook {
     pub questions: Vec<Question>,
     /// The Quality Metric reached.
     pub estimate: Estimate,
-    /// Whether the gain is spent: nothing is left to ask, or both sides have been seen and no answer promises much.
-    pub enough: bool,
 }
 
 impl Outlook {
@@ -74,13 +68,11 @@ impl Outlook {
             asking.beliefs.precision_weight(),
             asking.judgements,
         );
-        let spent = questions.first().is_none_or(|best| best.gain < GAIN_ENOUGH);
-        let enough = questions.is_empty() || (spent && both_sides);
-        Self { questions, estimate, enough }
+        Self { questions, estimate }
     }
 }
 
-/// Items and groups that weren't asked yet, each set of members once.
+/// Items and groups around the boundary, each set of members once.
 ///
 /// While only one side has been seen there is no boundary, and the groups taken for one lie around what is known: asking
 /// about them would go on for long without meeting the other side. So items come first then.
@@ -88,8 +80,7 @@ fn candidates(asking: &Asking<'_>, losses: &[f64], both_sides: bool) -> Vec<Ques
     let items: Vec<Question> =
         (asking.items.par_iter()).filter_map(|members| Question::item(&asking.images, members)).collect();
     let mut known = HashSet::new();
-    let mut new =
-        |question: &Question| known.insert(question.members.clone()) && !(asking.asked)(&question.members);
+    let mut new = |question: &Question| known.insert(question.members.clone());
     let mut questions: Vec<Question> = items.into_iter().filter(&mut new).collect();
     if both_sides || questions.is_empty() {
         questions.extend(boundary_groups(&asking.images, losses, asking.free).into_iter().filter(new));

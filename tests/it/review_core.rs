@@ -77,7 +77,6 @@ impl Scene {
             keep: &keep,
             items: &self.items,
             free: &self.free,
-            asked: &|_| false,
             judgements: 12,
         });
         (beliefs, outlook)
@@ -204,30 +203,6 @@ fn questions_show_nine_members_and_boundary_groups_are_free() {
 }
 
 #[test]
-fn what_was_asked_is_not_asked_again() {
-    let (vectors, blob) = blobs(300, 32, 3, 7);
-    let scene = scene(&vectors, &blob, keys(300));
-    let model = Model::fit(&scene.projected, &scene.evidence, 3);
-    let beliefs = Beliefs::new(&scene.images(), model.predict(&scene.projected), PRECISION_WEIGHT);
-    let first = scene.judged().1.questions[0].members.clone();
-    let outlook = |asked: &(dyn Fn(&[PointOffset]) -> bool + Sync)| {
-        Outlook::new(&Asking {
-            images: scene.images(),
-            model: &model,
-            beliefs: &beliefs,
-            keep: &[],
-            items: &scene.items,
-            free: &scene.free,
-            asked,
-            judgements: 3,
-        })
-    };
-    assert!(outlook(&|members| *members == first).questions.iter().all(|question| question.members != first));
-    let none = outlook(&|_| true);
-    assert!(none.questions.is_empty() && none.enough);
-}
-
-#[test]
 fn parts_are_never_empty() {
     let (vectors, blob) = blobs(60, 32, 2, 8);
     let scene = scene(&vectors, &blob, keys(60));
@@ -300,7 +275,6 @@ fn any_input_is_answered() {
                 keep: &[true],
                 items: &items,
                 free: &vec![true; n],
-                asked: &|_| false,
                 judgements,
             });
             assert_eq!(outlook.questions.is_empty(), n == 0);

@@ -1,9 +1,9 @@
 """The simulated reviewer of `culld simulate`, written a second time: over gRPC alone, by reflection.
 
-    review_driver.py HOST:PORT --labels LABELS.csv --keep a,b --images DIR [--judgements 80] [--seed 0]
+    review_driver.py HOST:PORT --labels LABELS.csv --keep a,b --images DIR [--judgements 80] [--seed 0] [--share 1]
 
-Adds the images in an order shuffled by the seed, answers review items, and prints one JSON object on the last line: the
-figures of `culld simulate --json`, and what the daemon does not say of itself: the expected calibration error of the
+Adds the images (or a share of them, drawn by the seed: what else the daemon holds is deleted) in an order shuffled by
+the seed, answers review items, and prints one JSON object on the last line: the figures of `culld simulate --json`, and what the daemon does not say of itself: the expected calibration error of the
 confidence (`calibration_error`, ten bins) and whether the interval holds the true Quality Metric (`covered`).
 """
 
@@ -18,16 +18,24 @@ from reflection_client import Culld
 REPORTED_AT = (10, 20, 40, 80)
 
 
-def added(culld, folder, seed):
-    """Adds every file; answers image ids by file name, of those that are images."""
+def added(culld, folder, seed, share):
+    """Adds a share of the files; answers image ids by file name, of those that are images."""
     paths = sorted(path for path in pathlib.Path(folder).iterdir() if path.is_file())
     random.Random(seed).shuffle(paths)
+    paths = paths[: round(share * len(paths))]
     ids = {}
     for path in paths:
         outcome = culld.call("ImageService", "AddImage", image={"key": path.name, "data": path.read_bytes()}).outcome
         if outcome.image_id:
             ids[path.name] = outcome.image_id
     return ids
+
+
+def leave_only(culld, ids):
+    """Deletes what the daemon held before and isn't among these."""
+    others = sorted(decisions(culld).keys() - set(ids.values()))
+    if others:
+        culld.call("ImageService", "DeleteImages", filter={"image_ids": others})
 
 
 def answer(shown, needed):
@@ -122,9 +130,11 @@ def main():
     parser.add_argument("--images", required=True)
     parser.add_argument("--judgements", type=int, default=80)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--share", type=float, default=1.0)
     options = parser.parse_args()
     culld = Culld(options.address)
-    ids = added(culld, options.images, options.seed)
+    ids = added(culld, options.images, options.seed, options.share)
+    leave_only(culld, ids)
     with open(options.labels, newline="", encoding="utf-8") as lines:
         classes = {row["file"]: row["class"] for row in csv.DictReader(lines)}
     keep = set(options.keep.split(","))

@@ -9,9 +9,7 @@ use crate::decide::labels::Labels;
 use crate::decide::{Decision, Score};
 use crate::engine::evidence::EvidenceSets;
 use crate::engine::state::Rows;
-use crate::review::{
-    Asking, Beliefs, Estimate, Evidence, Features, GAIN_ENOUGH, Images, Model, Projected, split,
-};
+use crate::review::{Asking, Beliefs, Estimate, Evidence, Features, Images, Model, Projected, split};
 use crate::types::{ImageId, PointOffset, Side, Vectors};
 
 use super::looks::{Scorer, score};
@@ -23,6 +21,9 @@ const MIXED_NOISE: f32 = 0.3;
 const BULK_NOISE: f32 = 0.3;
 /// Images of one bulk verdict that speak for it.
 const BULK_IMAGES: usize = 9;
+
+/// Below this gain of the best question, a Quality Metric that a person would notice isn't to be won any more.
+const GAIN_ENOUGH: f64 = 0.0007;
 
 /// A question that can be asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -157,7 +158,6 @@ impl Believed {
             keep: &keep,
             items: &items,
             free: &free,
-            asked: &|_| false,
             judgements: stored.labels.answers() as usize,
         };
         let found = crate::review::Outlook::new(&asking);
