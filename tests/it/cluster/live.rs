@@ -2,6 +2,7 @@
 
 mod bench;
 mod directions;
+mod full;
 mod traps;
 
 use std::collections::BTreeSet;
@@ -37,12 +38,17 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn follow(seed: u64, kind: u8, points: usize, min_points: u32, strict: bool, steps: &[Step]) {
-    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
-    let rows = directions(kind, points, rng);
+/// Nothing inserted yet.
+fn bench(seed: u64, kind: u8, points: usize, min_points: u32, strict: bool) -> (Bench, ChaCha8Rng) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let rows = directions(kind, points, &mut rng);
     let share = [0.05, 0.1, 0.2, 0.4][rng.random_range(0..4)];
-    let eps = some_distance(&rows, share, rng);
-    let mut bench = Bench::new(Space::of_rows(&rows, eps, strict), min_points);
+    let eps = some_distance(&rows, share, &mut rng);
+    (Bench::new(Space::of_rows(&rows, eps, strict), min_points), rng)
+}
+
+/// Takes steps, each of which is checked against the definition, and shows what each that changed something led to.
+fn follow(bench: &mut Bench, rng: &mut ChaCha8Rng, steps: &[Step], mut show: impl FnMut(&Bench)) {
     for step in steps {
         let before = bench.components();
         let picked = |picks: &[usize], from: &[PointOffset]| {
@@ -61,6 +67,7 @@ fn follow(seed: u64, kind: u8, points: usize, min_points: u32, strict: bool, ste
             }
         };
         bench.check_survivors(&changes, &before);
+        show(bench);
     }
 }
 
@@ -76,7 +83,8 @@ proptest! {
         strict in any::<bool>(),
         steps in prop::collection::vec(step(), 40..80),
     ) {
-        follow(seed, kind, points, min_points, strict, &steps);
+        let (mut bench, mut rng) = bench(seed, kind, points, min_points, strict);
+        follow(&mut bench, &mut rng, &steps, |_| {});
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 use super::is_on;
 use crate::support::{self, TestDaemon, shared_data};
 
-pub(super) fn project(path: &str) -> PathBuf {
+pub(crate) fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// Runs a command and answers what it printed; its failure is the test's.
 #[track_caller]
-pub(super) fn run(command: &mut Command) -> String {
+pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
@@ -22,7 +22,7 @@ pub(super) fn run(command: &mut Command) -> String {
 }
 
 /// The interpreter with the pinned packages.
-pub(super) fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     PathBuf::from(run(&mut Command::new(project("tests/python/venv.sh"))).trim())
 }
 
