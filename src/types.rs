@@ -208,6 +208,16 @@ impl Vectors {
         &self.data
     }
 
+    /// Takes a row away; the last one comes in its place.
+    ///
+    /// # Panics
+    /// When `row` is not below [`Vectors::len`].
+    pub fn swap_remove(&mut self, row: usize) {
+        let (at, last) = (row * self.dim, self.data.len() - self.dim);
+        self.data.copy_within(last.., at);
+        self.data.truncate(last);
+    }
+
     /// A copy of the rows named, in that order.
     #[must_use]
     pub fn gather(&self, rows: &[PointOffset]) -> Self {

@@ -1,6 +1,6 @@
 //! The labelled images as evidence for others: for every image the nearest one of each side.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 
@@ -62,16 +62,31 @@ impl EvidenceSet {
         }
     }
 
-    /// The nearest image to each query row, other than itself. Products propose and [`cosine_distance`] decides, so
-    /// the answer doesn't depend on how rows are blocked.
-    fn nearest(&self, queries: &Vectors, ids: &[ImageId]) -> Vec<Option<Near>> {
+    /// Takes images away; the last ones come in their places.
+    fn remove(&mut self, images: &HashSet<ImageId>) {
+        for row in (0..self.images.len()).rev() {
+            if images.contains(&self.images[row]) {
+                self.images.swap_remove(row);
+                self.vectors.swap_remove(row);
+            }
+        }
+    }
+
+    /// The nearest image to each query row, other than itself and those left out. Products propose and
+    /// [`cosine_distance`] decides, so the answer doesn't depend on how rows are blocked.
+    fn nearest(&self, queries: &Vectors, ids: &[ImageId], without: &HashSet<ImageId>) -> Vec<Option<Near>> {
         let dim = queries.dim();
         let blocks =
             queries.as_slice().par_chunks(QUERY_BLOCK_ROWS * dim).zip(ids.par_chunks(QUERY_BLOCK_ROWS));
-        blocks.flat_map_iter(|(rows, ids)| self.nearest_to_block(rows, ids)).collect()
+        blocks.flat_map_iter(|(rows, ids)| self.nearest_to_block(rows, ids, without)).collect()
     }
 
-    fn nearest_to_block(&self, queries: &[f32], ids: &[ImageId]) -> Vec<Option<Near>> {
+    fn nearest_to_block(
+        &self,
+        queries: &[f32],
+        ids: &[ImageId],
+        without: &HashSet<ImageId>,
+    ) -> Vec<Option<Near>> {
         let dim = self.vectors.dim();
         let mut best: Vec<Option<Near>> = vec![None; ids.len()];
         let mut cosines = vec![0.0; ids.len() * TARGET_BLOCK_ROWS];
@@ -84,7 +99,7 @@ impl EvidenceSet {
                 for (column, &cosine) in cosines.iter().enumerate() {
                     let hopeless =
                         best[row].is_some_and(|best| 1.0 - cosine > best.distance + PRODUCT_ROUNDING);
-                    if hopeless || images[column] == ids[row] {
+                    if hopeless || images[column] == ids[row] || without.contains(&images[column]) {
                         continue;
                     }
                     let target = &targets[column * dim..(column + 1) * dim];
@@ -115,13 +130,18 @@ impl EvidenceSets {
 
     /// The nearest image of each side to each query row, other than itself.
     pub(super) fn nearest(&self, queries: &Vectors, ids: &[ImageId]) -> NearRows {
-        let discard = self.discard.nearest(queries, ids);
-        self.keep
-            .nearest(queries, ids)
-            .into_iter()
-            .zip(discard)
-            .map(|(keep, discard)| [keep, discard])
-            .collect()
+        self.nearest_without(queries, ids, &HashSet::new())
+    }
+
+    /// The nearest image of each side to each query row, other than itself and those left out.
+    pub(super) fn nearest_without(
+        &self,
+        queries: &Vectors,
+        ids: &[ImageId],
+        without: &HashSet<ImageId>,
+    ) -> NearRows {
+        let [keep, discard] = [&self.keep, &self.discard].map(|set| set.nearest(queries, ids, without));
+        keep.into_iter().zip(discard).map(|(keep, discard)| [keep, discard]).collect()
     }
 
     /// The side that an image is evidence for.
@@ -136,6 +156,16 @@ impl EvidenceSets {
             Side::Keep => self.keep.push(image, embedding),
             Side::Discard => self.discard.push(image, embedding),
         }
+    }
+
+    /// Takes images away.
+    pub(super) fn remove(&mut self, images: &HashSet<ImageId>) {
+        if images.is_empty() {
+            return;
+        }
+        self.side_of.retain(|image, _| !images.contains(image));
+        self.keep.remove(images);
+        self.discard.remove(images);
     }
 
     /// Adds all images of another pair of sets.

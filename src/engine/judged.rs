@@ -1,5 +1,6 @@
 //! What follows from labels: evidence, what is nearest of it, and decisions; all of it before it is published.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -16,51 +17,55 @@ use super::error::EngineError;
 use super::evidence::{EvidenceSets, NearRows, nearer};
 use super::lock::read;
 use super::requests::RequestKey;
-use super::state::{Derived, State, changed, count_votes, decide_all, find_contradictions};
+use super::state::{Derived, Rows, State, changed, count_votes, decide_all, find_contradictions};
 
 /// A collection's labels as one more act makes them, with all that follows; the scores are those of before.
 pub(super) struct Judged {
     pub(super) fold: Fold,
+    /// Of the labelled images, and of the seen ones among them.
     evidence: [Change; 2],
     pub(super) derived: Derived,
 }
 
-/// What becomes of a set of evidence.
-enum Change {
-    /// These images join it.
-    Added(EvidenceSets),
-    /// It becomes this one.
-    Replaced(EvidenceSets),
+/// What becomes of a set of evidence: these images leave it, then those join it. One that changes sides does both.
+struct Change {
+    removed: HashSet<ImageId>,
+    added: EvidenceSets,
 }
 
 impl Change {
-    fn apply(self, evidence: &mut Arc<EvidenceSets>) {
-        match self {
-            Self::Added(added) => Arc::make_mut(evidence).extend(&added),
-            Self::Replaced(all) => *evidence = Arc::new(all),
-        }
+    fn apply(&self, evidence: &mut Arc<EvidenceSets>) {
+        let evidence = Arc::make_mut(evidence);
+        evidence.remove(&self.removed);
+        evidence.extend(&self.added);
     }
 }
 
 impl Judged {
-    /// The seen images of before that were deleted among those that are evidence then.
-    pub(super) fn seen<'a>(&'a self, before: &'a EvidenceSets) -> &'a EvidenceSets {
-        match &self.evidence[1] {
-            // What joins is stored.
-            Change::Added(_) => before,
-            Change::Replaced(all) => all,
-        }
+    /// Seen images that are not stored, of the evidence that there is then.
+    pub(super) fn deleted_seen(&self, rows: &Rows, before: &EvidenceSets) -> Vec<(Side, ImageId, Vec<f32>)> {
+        let [_, Change { removed, added }] = &self.evidence;
+        let mut deleted = deleted_seen(rows, before);
+        deleted.retain(|(_, image, _)| !removed.contains(image));
+        deleted.extend(deleted_seen(rows, added));
+        deleted
     }
 
     /// Puts it in the place of what was.
     pub(super) fn publish(self, state: &mut State) {
         state.labels = Arc::new(self.fold.labels);
         state.answers = Arc::new(self.fold.answers);
-        let [evidence, seen] = self.evidence;
+        let [evidence, seen] = &self.evidence;
         evidence.apply(&mut state.evidence);
         seen.apply(&mut state.seen);
         state.derived = Arc::new(self.derived);
     }
+}
+
+/// Seen images that are not stored any more.
+pub(super) fn deleted_seen(rows: &Rows, seen: &EvidenceSets) -> Vec<(Side, ImageId, Vec<f32>)> {
+    let gone = seen.each().filter(|(_, image, _)| rows.offset(image).is_none());
+    gone.map(|(side, image, embedding)| (side, image, embedding.to_vec())).collect()
 }
 
 impl Writer<'_> {
@@ -115,24 +120,23 @@ impl Collection {
             (state.fold(), state.events + 1)
         };
         fold.apply(event, act);
-        let touched: Vec<&ImageId> = act.images().collect();
-        self.judged(fold, Some(&touched))
+        let touched: HashSet<&ImageId> = act.images().collect();
+        self.judged(fold, touched.into_iter())
     }
 
-    /// What follows from these labels. Only those of the images `touched` can differ from the ones in force; `None`
-    /// where it is not known which.
-    pub(super) fn judged(&self, fold: Fold, touched: Option<&[&ImageId]>) -> Judged {
-        let added = touched.and_then(|touched| added(&read(&self.state), &fold.labels, touched));
-        let (evidence, near) = if let Some(added) = added {
-            let near = nearest_with(&read(&self.state), &fold.labels, &added);
-            (added.map(Change::Added), near)
-        } else {
-            let state = read(&self.state);
-            let all = evidence_of(&state, &fold.labels);
-            let near = nearest(&state, &fold.labels, all.each_ref());
-            (all.map(Change::Replaced), near)
-        };
+    /// What follows from labels of which any may differ from those in force.
+    pub(super) fn judged_afresh(&self, fold: Fold) -> Judged {
+        let before = Arc::clone(&read(&self.state).labels);
+        let labelled: HashSet<ImageId> =
+            before.iter().chain(fold.labels.iter()).map(|(image, _)| *image).collect();
+        self.judged(fold, labelled.iter())
+    }
+
+    /// What follows from these labels; only those of the images touched, each named once, can differ.
+    fn judged<'a>(&self, fold: Fold, touched: impl Iterator<Item = &'a ImageId>) -> Judged {
         let state = read(&self.state);
+        let evidence = changes(&state, &fold.labels, touched);
+        let near = nearest_after(&state, &fold.labels, &evidence);
         let derived = assemble(&state, &fold.labels, &state.policy, state.derived.places.clone(), near);
         Judged { fold, evidence, derived }
     }
@@ -177,59 +181,63 @@ pub(super) fn nearest(state: &State, labels: &Labels, [evidence, seen]: [&Eviden
     let mut near = vec![[None, None]; state.rows.all().len()];
     let [unlabelled, implied] = state.unseen(labels);
     for (offsets, sets) in [(unlabelled, evidence), (implied, seen)] {
-        for (offset, found) in offsets.iter().zip(state.find_near(&offsets, sets)) {
+        for (offset, found) in offsets.iter().zip(state.find_near(&offsets, sets, &HashSet::new())) {
             near[*offset as usize] = found;
         }
     }
     near
 }
 
-/// What the touched images add to the labelled and to the seen ones; `None` where something is taken away or changes
-/// sides, or an image that is not stored gets a label: then nothing less than all is to be looked at.
-fn added(state: &State, labels: &Labels, touched: &[&ImageId]) -> Option<[EvidenceSets; 2]> {
-    let mut touched = touched.to_vec();
-    touched.sort_unstable();
-    touched.dedup();
-    let dim = state.vectors.dim();
-    let mut added = [EvidenceSets::new(dim), EvidenceSets::new(dim)];
+/// What the labels of the touched images change among the labelled images, and among the seen ones.
+fn changes<'a>(state: &State, labels: &Labels, touched: impl Iterator<Item = &'a ImageId>) -> [Change; 2] {
+    let none = || Change { removed: HashSet::new(), added: EvidenceSets::new(state.vectors.dim()) };
+    let mut changes = [none(), none()];
     for image in touched {
         let label = labels.get(image).filter(|label| label.speaks());
-        let after: [Option<Side>; 2] =
-            [label.map(|label| label.side), label.filter(|label| label.seen).map(|label| label.side)];
+        let after = [label, label.filter(|label| label.seen)].map(|label| label.map(|label| label.side));
         let before = [state.evidence.side_of(image), state.seen.side_of(image)];
-        for ((added, before), after) in added.iter_mut().zip(before).zip(after) {
-            match (before, after) {
-                (None, Some(side)) => {
-                    let offset = state.rows.offset(image)?;
-                    added.push(side, *image, state.vectors.row(offset as usize));
-                }
-                (before, after) if before == after => {}
-                _ => return None,
+        for ((change, before), after) in changes.iter_mut().zip(before).zip(after) {
+            if before == after {
+                continue;
+            }
+            if before.is_some() {
+                change.removed.insert(*image);
+            }
+            if let Some((side, embedding)) = after.zip(state.embedding_of(image)) {
+                change.added.push(side, *image, embedding);
             }
         }
     }
-    Some(added)
+    changes
 }
 
-/// What is nearest once these images are evidence too: only they are searched, but for rows whose label became an
-/// implied one.
-fn nearest_with(state: &State, labels: &Labels, [labelled, seen]: &[EvidenceSets; 2]) -> NearRows {
+/// What is nearest to each row after these changes. Rows that lost what was nearest to them, or that look at another
+/// set than before (as labels end, or become implied ones), are compared with all of it; the others with what is new.
+fn nearest_after(state: &State, labels: &Labels, changes: &[Change; 2]) -> NearRows {
     let before = &state.derived.near;
     let mut near = vec![[None, None]; before.len()];
-    let [unlabelled, implied] = state.unseen(labels);
-    let was_implied = |&offset: &PointOffset| {
-        state.labels.get(&state.rows.get(offset).image).is_some_and(|label| !label.seen)
-    };
-    let (still, newly): (Vec<_>, Vec<_>) = implied.into_iter().partition(was_implied);
-    let mut put = |offsets: &[PointOffset], added: NearRows, before: NearRows| {
-        for ((&offset, added), before) in offsets.iter().zip(added).zip(before) {
-            near[offset as usize] = [nearer(added[0], before[0]), nearer(added[1], before[1])];
+    let looked_at = state.unseen(&state.labels).map(|offsets| {
+        let mut flags = vec![false; before.len()];
+        offsets.iter().for_each(|&offset| flags[offset as usize] = true);
+        flags
+    });
+    let sets = [&state.evidence, &state.seen];
+    for (set, offsets) in state.unseen(labels).into_iter().enumerate() {
+        let Change { removed, added } = &changes[set];
+        let stands = |&offset: &PointOffset| {
+            let mut nearest = before[offset as usize].iter().flatten();
+            looked_at[set][offset as usize] && !nearest.any(|near| removed.contains(&near.image))
+        };
+        for (&offset, found) in offsets.iter().zip(state.find_near(&offsets, added, &HashSet::new())) {
+            near[offset as usize] = found;
         }
-    };
-    for (offsets, added) in [(unlabelled, labelled), (still, seen)] {
-        let was = offsets.iter().map(|&offset| before[offset as usize]).collect();
-        put(&offsets, state.find_near(&offsets, added), was);
+        let (standing, anew): (Vec<_>, Vec<_>) = offsets.into_iter().partition(stands);
+        let found = state.find_near(&anew, sets[set], removed);
+        let standing = standing.into_iter().map(|offset| (offset, before[offset as usize]));
+        for (offset, old) in anew.into_iter().zip(found).chain(standing) {
+            let near = &mut near[offset as usize];
+            *near = [nearer(near[0], old[0]), nearer(near[1], old[1])];
+        }
     }
-    put(&newly, state.find_near(&newly, seen), state.find_near(&newly, &state.seen));
     near
 }

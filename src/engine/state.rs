@@ -235,11 +235,16 @@ impl State {
         [unlabelled, implied]
     }
 
-    /// The nearest images of each side to these rows among `sets`.
-    pub(super) fn find_near(&self, offsets: &[PointOffset], sets: &EvidenceSets) -> NearRows {
+    /// The nearest images of each side to these rows among `sets`, but for those left out.
+    pub(super) fn find_near(
+        &self,
+        offsets: &[PointOffset],
+        sets: &EvidenceSets,
+        without: &HashSet<ImageId>,
+    ) -> NearRows {
         let queries = self.vectors.gather(offsets);
         let ids: Vec<ImageId> = offsets.iter().map(|&offset| self.rows.get(offset).image).collect();
-        sets.nearest(&queries, &ids)
+        sets.nearest_without(&queries, &ids, without)
     }
 }
 

@@ -43,7 +43,7 @@ impl Collection {
         if let Some(first) = writer.replay(request)? {
             return Ok(first);
         }
-        let judged = self.judged(self.fold_without(undo.event)?, None);
+        let judged = self.judged_afresh(self.fold_without(undo.event)?);
         let act = Act::Undo { event: undo.event };
         let answer = |event, changed| Undone { event, changed };
         let undone = writer.judge(&undo.actor, &undo.note, act, judged, request, answer)?;

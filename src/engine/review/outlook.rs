@@ -7,7 +7,6 @@ use crate::decide::event::PartKey;
 use crate::decide::fold::Answers;
 use crate::decide::labels::Labels;
 use crate::decide::{Decision, Score};
-use crate::engine::evidence::EvidenceSets;
 use crate::engine::state::Rows;
 use crate::review::{Asking, Beliefs, Estimate, Evidence, Features, Images, Model, Projected, split};
 use crate::types::{ImageId, PointOffset, Side, Vectors};
@@ -177,12 +176,6 @@ impl Believed {
         questions.sort_by_key(|question| question.skipped);
         Outlook { events, questions, estimate: found.estimate }
     }
-}
-
-/// Seen images that are not stored any more.
-pub(super) fn deleted_seen(rows: &Rows, seen: &EvidenceSets) -> Vec<(Side, ImageId, Vec<f32>)> {
-    let gone = seen.each().filter(|(_, image, _)| rows.offset(image).is_none());
-    gone.map(|(side, image, embedding)| (side, image, embedding.to_vec())).collect()
 }
 
 /// What was looked at, in the order of ids, so that the sums are the same whatever came when.

@@ -8,8 +8,7 @@ use crate::decide::labels::Labels;
 use crate::decide::{DecisionKind, Reason};
 use crate::engine::collection::Collection;
 use crate::engine::error::EngineError;
-use crate::engine::evidence::EvidenceSets;
-use crate::engine::judged::Judged;
+use crate::engine::judged::{Judged, deleted_seen};
 use crate::engine::lock::{lock, read};
 use crate::engine::state::{Derived, Snapshot, count_kinds, decide_all};
 use crate::engine::undo::NewUndo;
@@ -18,7 +17,7 @@ use crate::review::{Features, Projected};
 use crate::types::{ImageId, Side};
 
 use super::NewAnswer;
-use super::outlook::{Believed, Stored, deleted_seen};
+use super::outlook::{Believed, Stored};
 
 /// Images told of in one preview, at most.
 const IMAGES_MAX: usize = 1000;
@@ -82,12 +81,14 @@ impl Collection {
                 }
                 self.proposed(proposal)?
             };
-            let settled = |labels: &Labels, answers: &Answers, seen: &EvidenceSets, derived: &Derived| {
-                settle(&snapshot, &features, projected, (labels, answers), seen, derived)
+            let settled = |labels: &Labels, answers: &Answers, deleted: &[_], derived: &Derived| {
+                settle(&snapshot, &features, projected, (labels, answers), deleted, derived)
             };
-            let now = settled(&snapshot.labels, &snapshot.answers, &snapshot.seen, &snapshot.derived);
+            let deleted = deleted_seen(&snapshot.rows, &snapshot.seen);
+            let now = settled(&snapshot.labels, &snapshot.answers, &deleted, &snapshot.derived);
             let Judged { fold, derived, .. } = &judged;
-            let then = settled(&fold.labels, &fold.answers, judged.seen(&snapshot.seen), derived);
+            let deleted = judged.deleted_seen(&snapshot.rows, &snapshot.seen);
+            let then = settled(&fold.labels, &fold.answers, &deleted, derived);
             return self.compared(&snapshot, &now, &then);
         }
         let message = "too much is being said and stored at the moment to say what would change".to_owned();
@@ -98,7 +99,7 @@ impl Collection {
         match proposal {
             Proposal::Verdict(verdict) => Ok(self.judged_with(&Act::Verdict(self.exact_verdict(verdict)?))),
             Proposal::Answer(answer) => Ok(self.judged_with(&Act::Answer(self.exact_answer(answer)?))),
-            Proposal::Undo(undo) => Ok(self.judged(self.fold_without(undo.event)?, None)),
+            Proposal::Undo(undo) => Ok(self.judged_afresh(self.fold_without(undo.event)?)),
         }
     }
 
@@ -133,12 +134,11 @@ fn settle(
     features: &Arc<Features>,
     projected: &Projected,
     (labels, answers): (&Labels, &Answers),
-    seen: &EvidenceSets,
+    deleted: &[(Side, ImageId, Vec<f32>)],
     derived: &Derived,
 ) -> Derived {
     let stored = Stored::new(&snapshot.rows, labels, answers, projected);
-    let deleted = deleted_seen(&snapshot.rows, seen);
-    let believed = Believed::new(&stored, features, &deleted, snapshot.policy.precision_weight);
+    let believed = Believed::new(&stored, features, deleted, snapshot.policy.precision_weight);
     let mut settled = derived.clone();
     settled.scores = Arc::new(believed.scores);
     decide_all(&snapshot.rows, labels, &snapshot.policy, &mut settled);

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use crate::engine::collection::Collection;
 use crate::engine::error::EngineError;
+use crate::engine::judged::deleted_seen;
 use crate::engine::lock::{lock, read};
 use crate::engine::state::{Snapshot, State, decide_all};
 use crate::types::{ImageId, PointOffset};
 
 use super::looks::Scorer;
-use super::outlook::{Believed, Outlook, Stored, deleted_seen};
+use super::outlook::{Believed, Outlook, Stored};
 
 /// Times that it starts over because rows were renumbered, at most.
 const TRIES: usize = 8;
