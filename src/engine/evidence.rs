@@ -8,7 +8,7 @@ use crate::product::{PRODUCT_ROUNDING, products};
 use crate::types::{ImageId, Side, Vectors, cosine_distance};
 
 /// Rows multiplied at a time: small enough that a block of both sides stays in cache.
-const QUERY_BLOCK_ROWS: usize = 64;
+pub(super) const QUERY_BLOCK_ROWS: usize = 64;
 /// Rows of the other side multiplied at a time.
 const TARGET_BLOCK_ROWS: usize = 1024;
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::decide::fold::{Answers, Fold};
 use crate::decide::labels::Labels;
 use crate::decide::policy::Policy;
@@ -13,7 +15,7 @@ use crate::types::{ClusterId, Generation, ImageId, PointOffset, Side, Vectors, c
 
 use super::clusterings::{ClusteringHead, Place};
 use super::error::EngineError;
-use super::evidence::{EvidenceSets, Near, NearRows};
+use super::evidence::{EvidenceSets, Near, NearRows, QUERY_BLOCK_ROWS};
 use super::live::LiveView;
 use super::originals::{Departed, Twins};
 use super::review::Scorer;
@@ -242,9 +244,13 @@ impl State {
         sets: &EvidenceSets,
         without: &HashSet<ImageId>,
     ) -> NearRows {
-        let queries = self.vectors.gather(offsets);
-        let ids: Vec<ImageId> = offsets.iter().map(|&offset| self.rows.get(offset).image).collect();
-        sets.nearest_without(&queries, &ids, without)
+        // By blocks, so that no copy of all rows is made.
+        let blocks = offsets.par_chunks(QUERY_BLOCK_ROWS);
+        let found = blocks.flat_map_iter(|block| {
+            let ids: Vec<ImageId> = block.iter().map(|&offset| self.rows.get(offset).image).collect();
+            sets.nearest_without(&self.vectors.gather(block), &ids, without)
+        });
+        found.collect()
     }
 }
 
@@ -326,6 +332,7 @@ pub(super) fn facts(
 /// Decides every row afresh from what is derived so far.
 pub(super) fn decide_all(rows: &Rows, labels: &Labels, policy: &Policy, derived: &mut Derived) {
     let decisions = (0..rows.all().len() as PointOffset)
+        .into_par_iter()
         .map(|offset| decide(&facts(rows, labels, derived, offset, derived.near[offset as usize]), policy))
         .collect();
     derived.decisions = decisions;
