@@ -438,6 +438,9 @@ impl Engine {
         for Open { collection, adder, .. } in open {
             adder.stop();
             collection.save_index();
+            if let Err(error) = collection.keep_followed(true) {
+                tracing::warn!(%error, collection = collection.name(), "the clustering was not kept");
+            }
             // What is saved as told is what the next start finds.
             if let Err(error) = collection.settle() {
                 tracing::warn!(%error, collection = collection.name(), "the classifier did not catch up");

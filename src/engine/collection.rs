@@ -22,7 +22,7 @@ use super::duplicates::FoundDuplicates;
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, NearRows};
 use super::judged::{assemble, evidence_of, nearest};
-use super::live::Followed;
+use super::live::{BackOff, Followed, Keeper};
 use super::lock::{lock, now_ms, read, write};
 use super::originals::Departed;
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
@@ -59,7 +59,9 @@ pub struct Collection {
     /// The active clustering as it is followed; locked with the writer's turn.
     pub(super) followed: Mutex<Option<Followed>>,
     /// Held by the one who begins to follow a clustering; taken before the writer's turn.
-    pub(super) beginning: Mutex<()>,
+    pub(super) beginning: Mutex<BackOff>,
+    /// What is kept of it on disk.
+    pub(super) keeper: Keeper,
     pub(super) review: Review,
     /// The near-duplicates found last; locked while they are looked for.
     pub(super) duplicates: Mutex<Option<FoundDuplicates>>,
@@ -137,7 +139,8 @@ impl Collection {
             closed: AtomicBool::new(false),
             pool,
             followed: Mutex::new(None),
-            beginning: Mutex::new(()),
+            beginning: Mutex::default(),
+            keeper: Keeper::default(),
             review,
             duplicates: Mutex::new(None),
             ticks: watch::Sender::new(0),
@@ -189,6 +192,11 @@ impl Collection {
     /// When it was made, milliseconds since 1970 UTC.
     pub fn created_ms(&self) -> i64 {
         self.record.created_ms
+    }
+
+    /// Where derived state is kept, if it is.
+    pub(super) fn derived_folder(&self) -> Option<&Path> {
+        self.index_folder.as_deref()
     }
 
     /// Saves the index for the next start, where that is faster than building it again. A collection whose rows have

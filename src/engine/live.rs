@@ -2,31 +2,28 @@
 //! images of that generation would find.
 //!
 //! The clustering itself stays as it was made, with its members and what was judged of them; decisions rest on it. What
-//! is followed is derived state, beside it: built from the vectors after a start, never the only copy of anything.
+//! is followed is derived state, beside it, never the only copy of anything: after a start it is taken up from what was
+//! kept of it (`kept.rs`), or built from the vectors.
 
 mod check;
+mod kept;
+mod start;
 mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::cluster::lineage::match_clusters;
-use crate::cluster::{
-    self, Changes, ClusterError, ClusterInput, Density, Live, Parameters, RowRanges, RunContext, Sketches,
-};
+use crate::cluster::{Changes, Live, RowRanges, Sketches};
 use crate::types::{ClusterId, Generation, ImageId, PointOffset};
 
-use super::clusterings::ClusteringHead;
 use super::collection::{Collection, Writer};
 use super::error::EngineError;
 use super::lock::{lock, read};
-use super::points::Data;
 use super::state::State;
 
+pub(super) use kept::Keeper;
+pub(super) use start::BackOff;
 pub use view::{LineageChange, LineageEvent, LiveView};
-
-/// Rows that come or go in one step while a clustering that is about to be followed catches up.
-const CATCH_UP_ROWS: usize = 256;
 
 /// The clustering that is followed; only the writer changes it.
 pub(super) struct Followed {
@@ -132,6 +129,7 @@ impl Collection {
     /// Forgets rows that were just deleted.
     pub(super) fn follow_removed(&self, writer: &Writer<'_>, rows: &[PointOffset]) {
         self.follow(writer, rows, |live, ranges| live.remove(rows, ranges));
+        self.keep_soon();
     }
 
     fn follow(
@@ -212,144 +210,5 @@ impl Collection {
         let view = state.live()?;
         let labelled = state.rows.alive().filter_map(|(row, record)| Some((record.image, view.label(row)?)));
         Some(labelled.collect())
-    }
-
-    fn active_id(&self) -> Option<u64> {
-        read(&self.state).active
-    }
-
-    /// The active clustering where it is to be followed and is not yet, with its density.
-    fn to_follow(&self) -> Option<(Arc<ClusteringHead>, Density)> {
-        let state = read(&self.state);
-        let head = state.active_head()?;
-        let Parameters::Dbscan { eps: Some(eps), min_points: Some(min_points) } = head.parameters else {
-            return None;
-        };
-        state.live().is_none().then(|| (Arc::clone(head), Density { eps, min_points }))
-    }
-
-    /// Begins to follow the active clustering, if it is by DBSCAN: all its images of now are clustered, beside whatever
-    /// else goes on, and what came and went meanwhile is caught up with in steps, the last with the writer's turn.
-    ///
-    /// # Errors
-    /// A store that fails. Being stopped is none.
-    pub(super) fn begin_to_follow(&self, stopped: &(dyn Fn() -> bool + Sync)) -> Result<(), EngineError> {
-        // One at a time: whoever waits finds it done.
-        let _turn = lock(&self.beginning);
-        let Some((head, density)) = self.to_follow() else { return Ok(()) };
-        let data = self.data();
-        let input = ClusterInput { vectors: &data.vectors, ids: &data.ids, candidates: None };
-        let cancelled = || stopped() || self.is_closed() || self.active_id() != Some(head.id);
-        let context = RunContext { seed: 0, progress: &|_| {}, cancelled: &cancelled };
-        match self.pool.install(|| cluster::follow(&input, density, &context)) {
-            Ok(made) => self.follow_from(&head, &data, made, stopped),
-            Err(ClusterError::Cancelled) => Ok(()),
-            Err(error) => Err(EngineError::Internal(error.to_string())),
-        }
-    }
-
-    /// Begins to follow a clustering that has just been made of these images, if it is the active one.
-    ///
-    /// # Errors
-    /// As [`Collection::begin_to_follow`].
-    pub(super) fn follow_made(
-        &self,
-        head: &ClusteringHead,
-        data: &Data,
-        made: (Live, Sketches),
-        stopped: &(dyn Fn() -> bool + Sync),
-    ) -> Result<(), EngineError> {
-        let _turn = lock(&self.beginning);
-        if self.to_follow().is_none_or(|(active, _)| active.id != head.id) {
-            return Ok(());
-        }
-        self.follow_from(head, data, made, stopped)
-    }
-
-    fn follow_from(
-        &self,
-        head: &ClusteringHead,
-        data: &Data,
-        (mut live, sketches): (Live, Sketches),
-        stopped: &(dyn Fn() -> bool + Sync),
-    ) -> Result<(), EngineError> {
-        live.compact(|row| data.offsets[row as usize]);
-        let rows = data.offsets.iter().max().map_or(0, |&last| last as usize + 1);
-        let sketches = sketches.placed(&data.offsets, rows);
-        let mut followed = Followed { clustering: head.id, live, sketches, names: HashMap::new() };
-        // What came meanwhile is taken in a step at a time, so that nobody waits long; the last step has the turn.
-        while self.catch_up(&mut followed, data.compactions) == CATCH_UP_ROWS {
-            if stopped() || self.is_closed() {
-                return Ok(());
-            }
-        }
-        let writer = self.writer()?;
-        if self.active_id() != Some(head.id) || read(&self.state).compactions != data.compactions {
-            return Ok(());
-        }
-        while self.catch_up(&mut followed, data.compactions) > 0 {}
-        self.publish_followed(&writer, head, followed)
-    }
-
-    /// Takes in a step of what came and went since; answers how many rows that was.
-    fn catch_up(&self, followed: &mut Followed, compactions: u64) -> usize {
-        let state = read(&self.state);
-        if state.compactions != compactions {
-            return 0;
-        }
-        let Followed { live, sketches, .. } = followed;
-        sketches.extend(&state.vectors);
-        let id = |row: PointOffset| state.rows.get(row).image;
-        let ranges = RowRanges::new(&state.vectors, sketches, &id);
-        let all =
-            || state.rows.all().iter().enumerate().map(|(row, record)| (row as PointOffset, record.alive));
-        let step = |alive: bool, live: &Live| -> Vec<PointOffset> {
-            let changed = all().filter(|&(row, is_alive)| is_alive == alive && live.holds(row) != alive);
-            changed.map(|(row, _)| row).take(CATCH_UP_ROWS).collect()
-        };
-        let gone = step(false, live);
-        live.remove(&gone, &ranges);
-        let come = step(true, live);
-        live.insert(&come, &ranges);
-        gone.len().max(come.len())
-    }
-
-    /// Names the components after the clustering's clusters, and shows them.
-    fn publish_followed(
-        &self,
-        writer: &Writer<'_>,
-        head: &ClusteringHead,
-        mut followed: Followed,
-    ) -> Result<(), EngineError> {
-        let mut members = HashMap::new();
-        for member in self.store.members(head.id)? {
-            members.extend(member.cluster.map(|cluster| (member.image, cluster)));
-        }
-        let components: Vec<u32> = followed.live.components().collect();
-        let number: HashMap<u32, u32> = components.iter().copied().zip(0..).collect();
-        let (rows, images): (Vec<PointOffset>, Vec<ImageId>) = {
-            let state = read(&self.state);
-            state.rows.alive().map(|(row, record)| (row, record.image)).unzip()
-        };
-        let labels: Vec<Option<u32>> =
-            rows.iter().map(|&row| followed.live.label(row).map(|component| number[&component])).collect();
-        let mut saved = writer.saved_state();
-        let matched = match_clusters(&members, &images, &labels, ClusterId(saved.next_cluster));
-        followed.names = components.into_iter().zip(matched.ids).collect();
-        if matched.next.0 != saved.next_cluster {
-            saved.next_cluster = matched.next.0;
-            let mut batch = writer.batch();
-            batch.put_state(&saved)?;
-            self.store.commit(batch)?;
-        }
-        let mut view = LiveView { clustering: head.id, generation: saved.generation, ..LiveView::default() };
-        rows.iter().for_each(|&row| view.relabel(row, followed.label(row)));
-        view.noise = followed.live.counts().noise() as u64;
-        *lock(&self.followed) = Some(followed);
-        writer.publish_aside(|state| {
-            state.next_cluster = saved.next_cluster;
-            state.live = Some(Arc::new(view));
-        });
-        Ok(())
     }
 }

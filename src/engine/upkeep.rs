@@ -22,6 +22,11 @@ pub(super) fn keep_up(collections: &RwLock<BTreeMap<String, Open>>, stop: &Atomi
         if let Err(error) = collection.begin_to_follow(&|| stop.load(Ordering::Relaxed)) {
             tracing::error!(%error, collection = collection.name(), "the clustering is not followed");
         }
+        if let Err(error) = collection.keep_followed(false)
+            && !collection.is_closed()
+        {
+            tracing::error!(%error, collection = collection.name(), "the clustering was not kept");
+        }
     }
     for collection in &open {
         if let Err(error) = collection.save_revisions(false)

@@ -1,5 +1,7 @@
 //! The active clustering by DBSCAN follows adds and deletes: at every generation it is what a batch run finds.
 
+mod kept;
+
 use std::collections::BTreeSet;
 
 use culld::proto;

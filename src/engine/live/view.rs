@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::lock::now_ms;
 use crate::types::{ClusterId, Generation, PointOffset};
 
@@ -26,7 +28,7 @@ pub struct LiveView {
 }
 
 /// Something that happened to a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineageEvent {
     /// The generation that it came with.
     pub generation: Generation,
@@ -39,7 +41,7 @@ pub struct LineageEvent {
 }
 
 /// What can happen to a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LineageChange {
     /// It formed where there was none.
     Appeared,
