@@ -10,12 +10,25 @@ pub(super) use crate::product::PRODUCT_ROUNDING as ROUNDING;
 /// Vectors that a few queries are compared with at a time.
 const COLUMN_BLOCK_ROWS: usize = 1024;
 
-/// Rows of the sample that recall is measured on.
+/// Rows of the sample that recall is measured on, at most.
 const AUDIT_ROWS_MAX: usize = 200;
 
 /// An even sample of rows, whose true neighbours tell how many of them an approximate search knew.
-pub(super) fn audit_rows(points: usize) -> Vec<PointOffset> {
-    (0..points).step_by((points / AUDIT_ROWS_MAX).max(1)).map(|row| row as PointOffset).collect()
+fn audit_rows(points: usize) -> Vec<PointOffset> {
+    (0..points).step_by(points.div_ceil(AUDIT_ROWS_MAX).max(1)).map(|row| row as PointOffset).collect()
+}
+
+/// Rows of the sample whose distances to all are held at a time: 4 bytes a vector each, twice.
+const AUDIT_STEP_ROWS: usize = 16;
+
+/// Shows each row of the sample with its distances to all vectors, shape (n).
+pub(super) fn audit(vectors: &Vectors, mut show: impl FnMut(PointOffset, &[f32])) {
+    for rows in audit_rows(vectors.len()).chunks(AUDIT_STEP_ROWS) {
+        let distances = distances_to_all(vectors, &vectors.gather(rows));
+        for (&row, distances) in rows.iter().zip(distances.chunks_exact(vectors.len().max(1))) {
+            show(row, distances);
+        }
+    }
 }
 
 /// The distances from each row of `queries` to every vector, shape (queries, n), row-major; off by [`ROUNDING`] at most.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::distances::{ROUNDING, audit_rows, distances_to_all};
+use super::distances::{ROUNDING, audit};
 use super::progress::Stage;
 use super::sketch::Space;
 use super::sweep::{BLOCK_ROWS, Tile, sweep};
@@ -121,7 +121,7 @@ pub(super) fn knn(
             Ok(keys.into_iter().map(neighbour_of_key).collect())
         })
         .collect::<Result<Vec<_>, ClusterError>>()?;
-    let recall = audit(input.vectors, &rows, k);
+    let recall = recall(input.vectors, &rows, k);
     Ok(KnnGraph { rows, recall, approximate: true })
 }
 
@@ -167,19 +167,17 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// The share of true nearest neighbours in `rows`, on an even sample; a neighbour as near as the true k-th counts.
-fn audit(vectors: &Vectors, rows: &[Vec<Neighbour>], k: usize) -> f32 {
-    let sample = audit_rows(vectors.len());
-    let distances = distances_to_all(vectors, &vectors.gather(&sample));
+fn recall(vectors: &Vectors, rows: &[Vec<Neighbour>], k: usize) -> f32 {
     let (mut found, mut wanted) = (0, 0);
-    for (&row, distances) in sample.iter().zip(distances.chunks_exact(vectors.len().max(1))) {
+    audit(vectors, |row, distances| {
         let mut others: Vec<f32> =
             distances.iter().enumerate().filter(|&(i, _)| i != row as usize).map(|(_, &d)| d).collect();
         if k == 0 || others.len() < k {
-            continue;
+            return;
         }
         let (_, &mut limit, _) = others.select_nth_unstable_by(k - 1, f32::total_cmp);
         wanted += k;
         found += rows[row as usize].iter().filter(|near| near.distance <= limit + ROUNDING).count().min(k);
-    }
+    });
     if wanted == 0 { 1.0 } else { found as f32 / wanted as f32 }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
 
-use super::distances::{ROUNDING, audit_rows, distances_to_all};
+use super::distances::{ROUNDING, audit};
 use super::progress::Stage;
 use super::sketch::Space;
 use super::sweep::{BLOCK_ROWS, Tile, sweep};
@@ -93,11 +93,8 @@ fn grow(space: &Space<'_>, source: &dyn CandidateSource, row: usize, eps: f32) -
 
 /// The share of the true neighbours within `eps` that were found from either side, on an even sample of rows.
 fn recall(space: &Space<'_>, rows: &[Vec<PointOffset>], eps: f32) -> f32 {
-    let n = space.len();
-    let sample = audit_rows(n);
-    let distances = distances_to_all(space.vectors, &space.vectors.gather(&sample));
     let (mut found, mut wanted) = (0, 0);
-    for (&row, distances) in sample.iter().zip(distances.chunks_exact(n.max(1))) {
+    audit(space.vectors, |row, distances| {
         for (other, &distance) in distances.iter().enumerate() {
             // Pairs on the edge are either's, by rounding.
             if other == row as usize || distance > eps - ROUNDING {
@@ -107,6 +104,6 @@ fn recall(space: &Space<'_>, rows: &[Vec<PointOffset>], eps: f32) -> f32 {
             let known = |a: PointOffset, b: PointOffset| rows[a as usize].binary_search(&b).is_ok();
             found += usize::from(known(row, other as PointOffset) || known(other as PointOffset, row));
         }
-    }
+    });
     if wanted == 0 { 1.0 } else { found as f32 / wanted as f32 }
 }

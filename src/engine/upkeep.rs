@@ -54,7 +54,7 @@ impl Collection {
         let (compactions, mut index) = {
             let state = read(&self.state);
             let rows = state.rows.count();
-            if self.keeping.index.kind(rows) == state.index.kind() && !state.index.is_stale() {
+            if self.keeping.index.allows(state.index.kind(), rows) && !state.index.is_stale() {
                 return Ok(());
             }
             tracing::info!(collection = self.name(), rows, "building the index that fits");

@@ -169,11 +169,11 @@ impl ClusteringService for Clusterings {
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListLiveClusters", &request, size, &token)?;
         let view = on_collection(&self.0, request.collection, |collection| collection.live()).await?;
-        check_generation(&page, &view)?;
+        check_moment(&page, &view)?;
         let mut all: Vec<_> =
             view.sizes.iter().map(|(id, &size)| proto::LiveCluster { cluster_id: id.0, size }).collect();
         all.sort_by_key(|cluster| (std::cmp::Reverse(cluster.size), cluster.cluster_id));
-        let (clusters, next_page_token) = page.cut(view.generation.0, all);
+        let (clusters, next_page_token) = page.cut(moment(&view), all);
         let lineage = if page.position.is_none() {
             view.lineage.iter().map(convert::lineage_event).collect()
         } else {
@@ -199,8 +199,8 @@ impl ClusteringService for Clusterings {
         let cluster = request.cluster_id.map(ClusterId);
         let list = move |collection: Arc<Collection>| collection.live_members(cluster);
         let (view, all) = on_collection(&self.0, request.collection, list).await?;
-        check_generation(&page, &view)?;
-        let (members, next_page_token) = page.cut(view.generation.0, all);
+        check_moment(&page, &view)?;
+        let (members, next_page_token) = page.cut(moment(&view), all);
         let image_ids = members.iter().map(ToString::to_string).collect();
         let generation = view.generation.0;
         Ok(Response::new(proto::ListLiveMembersResponse { image_ids, next_page_token, generation }))
@@ -235,20 +235,24 @@ impl Drop for GivenUp {
     }
 }
 
-/// A listing of what changes all the time goes on only with the generation that it began with.
-fn check_generation(page: &Page, view: &LiveView) -> Result<(), Status> {
+/// A listing of what changes all the time goes on only with the clustering and the generation that it began with.
+fn check_moment(page: &Page, view: &LiveView) -> Result<(), Status> {
     match page.position {
-        Some(position) if position.generation != view.generation.0 => {
-            Err(status(EngineError::Precondition {
-                reason: "GENERATION_MISMATCH",
-                message: format!(
-                    "the listing began at generation {}, it is {} now: begin again",
-                    position.generation, view.generation.0
-                ),
-            }))
-        }
-        Some(_) | None => Ok(()),
+        Some(position) if position.generation != moment(view) => Err(status(EngineError::Precondition {
+            reason: "GENERATION_MISMATCH",
+            message: format!(
+                "the listing began with another clustering or generation, it is generation {} of clustering {} now: \
+                 begin again",
+                view.generation.0, view.clustering
+            ),
+        })),
+        _ => Ok(()),
     }
+}
+
+/// Tells the generations of all clusterings apart.
+fn moment(view: &LiveView) -> u64 {
+    view.clustering.rotate_left(40) ^ view.generation.0
 }
 
 fn member(member: MemberRecord) -> proto::Member {

@@ -33,6 +33,12 @@ impl IndexChoice {
         }
     }
 
+    /// Whether an index of this kind may stay with this many rows. The graph is given up only where a tenth of the rows
+    /// are missing, so that a few that come and go at the border don't have it built again and again.
+    pub fn allows(self, kind: IndexKind, rows: usize) -> bool {
+        kind == self.kind(rows) || (kind == IndexKind::Hnsw && kind == self.kind(rows.saturating_mul(10) / 9))
+    }
+
     /// Builds the index that fits, of the rows named.
     ///
     /// # Errors

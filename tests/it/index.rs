@@ -260,6 +260,11 @@ fn auto_takes_hnsw_for_many_rows() {
     assert_eq!(IndexChoice::Auto.kind(HNSW_ROWS_MIN), IndexKind::Hnsw);
     assert_eq!(IndexChoice::Flat.kind(usize::MAX), IndexKind::Flat);
     assert_eq!(IndexChoice::Hnsw.kind(0), IndexKind::Hnsw);
+    // What is built stays until a tenth is gone.
+    let stays = |kind, rows| IndexChoice::Auto.allows(kind, rows);
+    assert!(stays(IndexKind::Hnsw, HNSW_ROWS_MIN - 1) && stays(IndexKind::Hnsw, HNSW_ROWS_MIN / 10 * 9));
+    assert!(!stays(IndexKind::Hnsw, HNSW_ROWS_MIN / 10 * 9 - 1) && !stays(IndexKind::Flat, HNSW_ROWS_MIN));
+    assert!(!IndexChoice::Flat.allows(IndexKind::Hnsw, usize::MAX));
 }
 
 // --- snapshots ---

@@ -199,6 +199,12 @@ async fn only_an_active_clustering_by_dbscan_is_followed() {
     assert_eq!(page(first.next_page_token.clone()).await.unwrap().clusters.len(), 2);
     daemon.add_new(groups([8], 1)).await;
     check_error(page(first.next_page_token).await, Code::FailedPrecondition, "GENERATION_MISMATCH", "");
+    // Nor with another clustering of the same generation.
+    let dense = daemon.recluster(dbscan(0.1)).await;
+    let first = page(String::new()).await.unwrap();
+    assert!(!first.next_page_token.is_empty());
+    assert_ne!(daemon.recluster(dbscan(0.1)).await.clustering_id, dense.clustering_id);
+    check_error(page(first.next_page_token).await, Code::FailedPrecondition, "GENERATION_MISMATCH", "");
 }
 
 /// Rows of deleted images are dropped once they are most of all.
