@@ -50,6 +50,8 @@ pub mod decide;
 
 pub mod review;
 
+pub mod map;
+
 pub mod engine;
 
 pub mod web;

@@ -24,6 +24,7 @@ use super::evidence::{EvidenceSets, NearRows};
 use super::judged::{assemble, evidence_of, nearest};
 use super::live::{BackOff, Followed, Keeper};
 use super::lock::{lock, now_ms, read, write};
+use super::map::Mapped;
 use super::originals::Departed;
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
 use super::requests::RequestKey;
@@ -65,6 +66,8 @@ pub struct Collection {
     pub(super) review: Review,
     /// The near-duplicates found last; locked while they are looked for.
     pub(super) duplicates: Mutex<Option<FoundDuplicates>>,
+    /// Where its images lie on the map; locked while they are laid out.
+    pub(super) mapped: Mutex<Option<Mapped>>,
     /// The tick of the last change of a decision.
     pub(super) ticks: watch::Sender<u64>,
     /// Held by the one who saves revisions; taken before the writer's turn.
@@ -143,6 +146,7 @@ impl Collection {
             keeper: Keeper::default(),
             review,
             duplicates: Mutex::new(None),
+            mapped: Mutex::new(None),
             ticks: watch::Sender::new(0),
             saving: Mutex::default(),
         };
