@@ -3,11 +3,13 @@
 
 mod add_stream;
 mod admin;
+mod caller;
 mod clusterings;
 mod collections;
 mod convert;
 mod deadline;
 mod decisions;
+mod door;
 mod duplicates;
 mod events;
 mod fetch;
@@ -17,6 +19,7 @@ mod inflight;
 mod page;
 mod review;
 mod status;
+mod tls;
 mod token;
 mod verify;
 mod watch;
@@ -32,6 +35,7 @@ use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
+use crate::access::Access;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::proto;
@@ -43,6 +47,9 @@ use crate::proto::image_service_server::ImageServiceServer;
 use crate::web::{self, Guard};
 
 use self::deadline::DeadlineLayer;
+pub use self::tls::{TlsError, check_tls};
+
+use self::door::DoorLayer;
 use self::front::FrontLayer;
 use self::inflight::Inflight;
 
@@ -82,6 +89,7 @@ struct Shared {
 pub async fn serve(
     listener: TcpListener,
     engine: Arc<Engine>,
+    access: Arc<Access>,
     config: &Config,
     stopping: Receiver<bool>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -114,12 +122,17 @@ pub async fn serve(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let guard = Guard::new(listener.local_addr()?);
-    let page = web::page(Arc::clone(&engine), config, guard);
+    let page = web::page(Arc::clone(&engine), Arc::clone(&access), config, guard);
     let shutdown = drain_signal(stopping, reporter);
-    Server::builder()
+    let mut server = Server::builder();
+    if let Some(files) = &config.access.tls {
+        server = server.tls_config(tls::config(files)?)?;
+    }
+    server
         .accept_http1(true)
-        .layer(FrontLayer { page, guard })
+        .layer(FrontLayer { page, guard, access: Arc::clone(&access) })
         .layer(GrpcWebLayer::new())
+        .layer(DoorLayer { access })
         .layer(DeadlineLayer { limit: config.request_time_max })
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))

@@ -52,6 +52,8 @@ pub mod review;
 
 pub mod engine;
 
+pub mod access;
+
 pub mod web;
 
 pub mod grpc;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::client::Client;
+use super::credentials::Credentials;
 use super::error::CliError;
 use crate::app::Daemon;
 use crate::config::{Config, ModelSetting};
@@ -31,7 +32,7 @@ impl TemporaryDaemon {
         }
         let daemon = Daemon::start(config).await?;
         let server = format!("http://{}", daemon.address());
-        let client = Client::connect(&server, "").await?;
+        let client = Client::connect(&server, "", &Credentials::default()).await?;
         Ok(Self { daemon, client, server })
     }
 

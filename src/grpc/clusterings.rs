@@ -13,7 +13,7 @@ use crate::proto;
 use crate::proto::clustering_service_server::ClusteringService;
 use crate::types::ClusterId;
 
-use super::convert;
+use super::{caller, convert};
 use super::page::{PAGE_SIZE_MAX, Page};
 use super::status::{blocking, on_collection, status};
 
@@ -27,6 +27,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ReclusterRequest>,
     ) -> Result<Response<proto::ReclusterResponse>, Status> {
         let (engine, request) = (Arc::clone(&self.0), request.into_inner());
+        caller::reach(&request.collection)?;
         let key =
             RequestKey::of("Recluster", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let recluster = ReclusterRequest {
@@ -34,7 +35,7 @@ impl ClusteringService for Clusterings {
             seed: request.seed,
             exact: request.exact,
             activate: !request.keep_active,
-            actor: request.actor,
+            actor: caller::actor(request.actor),
         };
         let operation =
             blocking(move || engine.recluster(&request.collection, recluster, key.as_ref())).await?;
@@ -94,7 +95,7 @@ impl ClusteringService for Clusterings {
         let request = request.into_inner();
         let key = RequestKey::of("ActivateClustering", &request.request_id, &request.encode_to_vec())
             .map_err(status)?;
-        let (id, actor) = (request.clustering_id, request.actor);
+        let (id, actor) = (request.clustering_id, caller::actor(request.actor));
         let activate = move |collection: Arc<Collection>| collection.activate(id, &actor, key.as_ref());
         let head = on_collection(&self.0, request.collection, activate).await?;
         let clustering = Some(convert::clustering(&head, true, false));

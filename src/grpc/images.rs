@@ -19,7 +19,7 @@ use crate::types::{Embedding, Generation, ImageId};
 
 use super::page::{PAGE_BYTES_MAX, Page, Position};
 use super::status::{blocking, invalid, on_collection, status};
-use super::{Shared, add_stream, convert, duplicates};
+use super::{Shared, add_stream, caller, convert, duplicates};
 
 /// Thumbnails in one answer at most.
 const THUMBNAILS_MAX: usize = 100;
@@ -47,6 +47,7 @@ impl ImageService for Images {
         let request = request.into_inner();
         let key =
             RequestKey::of("AddImage", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        caller::reach(&request.collection)?;
         let (engine, collection) = (Arc::clone(&self.0.engine), request.collection);
         let ingest = blocking(move || engine.ingest(&collection)).await?;
         let image = request.image.ok_or_else(|| invalid("image", "is missing"))?;
@@ -74,6 +75,7 @@ impl ImageService for Images {
         request: Request<proto::ImportSourcesRequest>,
     ) -> Result<Response<proto::ImportSourcesResponse>, Status> {
         let (shared, request) = (Arc::clone(&self.0), request.into_inner());
+        caller::reach(&request.collection)?;
         let key =
             RequestKey::of("ImportSources", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let start =
@@ -148,7 +150,7 @@ impl ImageService for Images {
         let key =
             RequestKey::of("DeleteImages", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let filter = convert::filter_from(request.filter)?;
-        let (validate_only, actor) = (request.validate_only, request.actor);
+        let (validate_only, actor) = (request.validate_only, caller::actor(request.actor));
         let delete = move |collection: Arc<Collection>| {
             collection.delete_images(&filter, validate_only, &actor, key.as_ref())
         };

@@ -15,6 +15,7 @@ mod index;
 
 mod cluster;
 
+mod access;
 mod bad_input;
 mod clusterings;
 mod decisions;
