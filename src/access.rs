@@ -18,7 +18,9 @@ use sha2::{Digest as _, Sha256};
 use crate::config::AccessConfig;
 
 pub use self::calls::{CALLS, Need, Role, Scope, need_of};
-pub use self::file::{AccessError, CertificateEntry, EVERYWHERE, TokenEntry, certificate_digest, new_token, token_hash};
+pub use self::file::{
+    AccessError, CertificateEntry, EVERYWHERE, TokenEntry, certificate_digest, new_token, token_hash,
+};
 pub use self::sessions::SESSION_LASTS;
 pub use self::share::{OverShare, Turn};
 
@@ -243,8 +245,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub fn open_to(access: &Access) -> BTreeMap<String, (Vec<Role>, Vec<String>)> {
     let (tokens, certificates) = access.entries();
     let tokens = tokens.into_iter().map(|one| (format!("token {}", one.name), (one.roles, one.collections)));
-    let certificates =
-        certificates.into_iter().map(|one| (format!("certificate {}", one.name), (one.roles, one.collections)));
+    let certificates = certificates
+        .into_iter()
+        .map(|one| (format!("certificate {}", one.name), (one.roles, one.collections)));
     tokens.chain(certificates).collect()
 }
-

@@ -12,7 +12,7 @@ use crate::access::{Access, AccessError};
 use crate::config::{Config, DurabilitySetting, IndexSetting, ModelSetting};
 use crate::decode::Limits;
 use crate::embed::{EmbedError, Model, ModelSource, Pipeline, PipelineOptions};
-use crate::engine::{Engine, EngineError, EngineParts};
+use crate::engine::{Engine, EngineError, EngineParts, Quota};
 use crate::grpc::{self, TlsError};
 use crate::index::IndexChoice;
 use crate::store::{Durability, SledOptions, SledStore, StoreError};
@@ -193,6 +193,7 @@ fn open(config: &Config) -> Result<Engine, AppError> {
         index: choice,
         index_folder: Some(config.data.join(INDEX_FOLDER)),
         allowed_roots: config.allowed_roots.clone(),
+        quota: Quota { images_max: config.quota.images_max, bytes_max: config.quota.bytes_max },
         image_bytes_max: config.image_bytes_max,
         collections_max: config.collections_max,
         clusterings_kept: config.clusterings_kept,

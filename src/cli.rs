@@ -199,7 +199,8 @@ async fn dispatch(cli: Cli, out: &mut Output) -> Result<Outcome, CliError> {
         Command::Simulate(args) => simulate::run(args, out).await,
         Command::Verify(verify::VerifyArgs { data: Some(data) }) => verify::offline(data, out).await,
         command => {
-            let client = Client::connect(&cli.global.server, &cli.global.collection, &cli.global.credentials).await?;
+            let client =
+                Client::connect(&cli.global.server, &cli.global.collection, &cli.global.credentials).await?;
             call(command, client, out).await
         }
     }

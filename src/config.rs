@@ -257,8 +257,11 @@ impl ServeArgs {
         let Some(path) = self.config.clone() else {
             return Ok(self);
         };
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| ConfigError::Read { what: "settings file", path: path.clone(), source })?;
+        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read {
+            what: "settings file",
+            path: path.clone(),
+            source,
+        })?;
         let file: Self =
             toml::from_str(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
         Ok(Self {

@@ -54,6 +54,8 @@ pub mod engine;
 
 pub mod access;
 
+pub mod metrics;
+
 pub mod web;
 
 pub mod grpc;

@@ -8,18 +8,19 @@ mod session;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use tokio::sync::Semaphore;
 
 use crate::access::{Access, Caller, Refusal, Role};
 use crate::config::Config;
 use crate::decode::Limits;
 use crate::engine::Engine;
+use crate::metrics::MEDIA_TYPE;
 
 pub use self::guard::Guard;
 pub use self::session::SESSION_PATHS;
@@ -37,7 +38,13 @@ struct Shared {
 }
 
 /// The page and the pictures of an engine.
-pub fn page(engine: Arc<Engine>, access: Arc<Access>, config: &Config, guard: Guard) -> Page {
+pub fn page(
+    engine: Arc<Engine>,
+    access: Arc<Access>,
+    config: &Config,
+    guard: Guard,
+    measure: Measure,
+) -> Page {
     let limits = Limits {
         bytes_max: config.image_bytes_max as usize,
         pixels_max: config.image_pixels_max,
@@ -48,7 +55,8 @@ pub fn page(engine: Arc<Engine>, access: Arc<Access>, config: &Config, guard: Gu
         .route("/v1/collections/{collection}/images/{image}/thumbnail", get(pictures::thumbnail))
         .with_state(shared);
     let door = from_fn_with_state(Arc::clone(&access), known_only);
-    let inside = files::routes().merge(pictures).fallback(nothing_here).layer(door);
+    let measured = Router::new().route("/metrics", get(metrics)).with_state(measure);
+    let inside = files::routes().merge(pictures).merge(measured).fallback(nothing_here).layer(door);
     let all = if access.is_closed() { inside.merge(session::routes(access)) } else { inside };
     all.layer(from_fn_with_state(guard, guarded))
 }
@@ -80,9 +88,24 @@ async fn known_only(State(access): State<Arc<Access>>, request: Request, next: N
     }
 }
 
+/// Answers what is measured, to who may see all collections: it names them.
+async fn metrics(State(measure): State<Measure>, Extension(known): Extension<Known>) -> Response {
+    if !known.is_ok_and(|caller| caller.may(Role::Read) && caller.reaches_all()) {
+        let needed = "metrics are for callers with the role \"read\" for all collections";
+        return (StatusCode::FORBIDDEN, needed).into_response();
+    }
+    match tokio::task::spawn_blocking(move || measure()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
 async fn nothing_here() -> StatusCode {
     StatusCode::NOT_FOUND
 }
+
+/// Makes the text of all metrics; blocks.
+pub type Measure = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Who sends a request, as `grpc` found out.
 pub type Known = Result<Arc<Caller>, Refusal>;

@@ -129,7 +129,9 @@ impl Tokens {
         }
         let text = fs::read_to_string(path).map_err(read)?;
         let mut tokens: Self = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(0, |span| text.get(..span.start).map_or(0, |text| text.matches('\n').count()));
+            let line = error
+                .span()
+                .map_or(0, |span| text.get(..span.start).map_or(0, |text| text.matches('\n').count()));
             unusable(path, format!("line {}: {}", line + 1, error.message()))
         })?;
         tokens.check().map_err(|message| unusable(path, message))?;
@@ -151,7 +153,8 @@ impl Tokens {
         }
         let digest = |name: &str, hex: &str| {
             let digits: String = hex.chars().filter(|c| *c != ':').collect::<String>().to_lowercase();
-            blake3::Hash::from_hex(&digits).map_err(|_| format!("the hash of {name:?} is not 64 hexadecimal digits"))
+            blake3::Hash::from_hex(&digits)
+                .map_err(|_| format!("the hash of {name:?} is not 64 hexadecimal digits"))
         };
         self.token_hashes =
             self.token.iter().map(|one| digest(&one.name, &one.hash)).collect::<Result<_, _>>()?;
@@ -230,9 +233,7 @@ pub fn new_token() -> Result<String, AccessError> {
 /// # Errors
 /// There is none.
 pub fn certificate_digest(path: &Path) -> Result<String, AccessError> {
-    let der = CertificateDer::from_pem_file(path).map_err(|error| AccessError::Certificate {
-        path: path.to_path_buf(),
-        message: error.to_string(),
-    })?;
+    let der = CertificateDer::from_pem_file(path)
+        .map_err(|error| AccessError::Certificate { path: path.to_path_buf(), message: error.to_string() })?;
     Ok(Sha256::digest(&der).iter().map(|byte| format!("{byte:02x}")).collect())
 }

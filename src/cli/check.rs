@@ -28,9 +28,15 @@ pub(super) fn run(config: &Config, out: &mut Output) -> Result<Outcome, CliError
     let rows = [
         ("address", format!("{}, reached from {reached}", config.listen)),
         ("transport", transport.to_owned()),
-        ("callers say who they are", if access.is_closed() { "yes" } else { "no: everybody may everything" }.into()),
+        (
+            "callers say who they are",
+            if access.is_closed() { "yes" } else { "no: everybody may everything" }.into(),
+        ),
         ("health", "to anyone: whether it serves, no more".to_owned()),
-        ("directories that imports and previews read", if roots.is_empty() { "none".into() } else { roots.join(", ") }),
+        (
+            "directories that imports and previews read",
+            if roots.is_empty() { "none".into() } else { roots.join(", ") },
+        ),
         ("calls of one caller at a time", config.access.caller_calls_max.to_string()),
         ("streams among them", config.access.caller_streams_max.to_string()),
         ("images of a collection", limit(config.quota.images_max)),

@@ -17,6 +17,7 @@ use crate::grpc::TlsError;
 use crate::plot::PlotError;
 use crate::setup::SetupError;
 use crate::store::StoreError;
+use crate::telemetry::TelemetryError;
 
 /// The command failed.
 const EXIT_FAILED: u8 = 1;
@@ -112,6 +113,9 @@ pub(super) enum CliError {
     /// TLS can't be spoken.
     #[error(transparent)]
     Tls(TlsError),
+    /// Traces can't be sent.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     /// The daemon can't start.
     #[error(transparent)]
     App(#[from] AppError),
@@ -214,7 +218,10 @@ fn plain(status: &Status) -> String {
             write!(text, "\n  `culld collections` lists them, `culld collections create {name}` makes it");
     }
     if status.code() == Code::Unauthenticated {
-        let _ = write!(text, "\n  give a token by CULLD_TOKEN or --token-file, or a certificate by --client-cert");
+        let _ = write!(
+            text,
+            "\n  give a token by CULLD_TOKEN or --token-file, or a certificate by --client-cert"
+        );
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         let _ = write!(text, "\n  try again in {:.1} s", delay.as_secs_f64());

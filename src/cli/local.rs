@@ -58,7 +58,7 @@ pub(super) async fn serve(args: ServeCommandArgs, out: &mut Output) -> Result<Ou
     if args.check {
         return check::run(&config, out);
     }
-    telemetry::start(None);
+    let traces = telemetry::start(None, config.log_format, config.otlp_endpoint.as_deref())?;
     let scheme = if config.access.tls.is_some() { "https" } else { "http" };
     let daemon = Daemon::start(config).await?;
     let address = format!("{scheme}://{}", daemon.address());
@@ -70,6 +70,8 @@ pub(super) async fn serve(args: ServeCommandArgs, out: &mut Output) -> Result<Ou
     out.line("stopping");
     out.flush();
     daemon.stop().await;
+    // What is left is sent from a thread that may wait.
+    drop(tokio::task::spawn_blocking(move || drop(traces)).await);
     Ok(Outcome::Done)
 }
 

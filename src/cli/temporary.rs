@@ -8,7 +8,7 @@ use super::client::Client;
 use super::credentials::Credentials;
 use super::error::CliError;
 use crate::app::Daemon;
-use crate::config::{Config, ModelSetting};
+use crate::config::{Config, LogFormat, ModelSetting};
 use crate::embed::load_runtime;
 use crate::setup::{self, SetupError};
 use crate::telemetry;
@@ -25,7 +25,7 @@ pub(super) struct TemporaryDaemon {
 impl TemporaryDaemon {
     /// Starts a daemon over a data folder, on a free loopback port. What it needs is fetched if it is not there.
     pub(super) async fn start(data: &Path) -> Result<Self, CliError> {
-        telemetry::start(Some("warn"));
+        telemetry::start(Some("warn"), LogFormat::Text, None)?;
         let mut config = Config::temporary(data);
         if config.model != ModelSetting::Fake && load_runtime(config.onnxruntime.as_deref()).is_err() {
             config.onnxruntime = Some(install_runtime().await?);

@@ -9,7 +9,9 @@ use serde_json::json;
 use super::Outcome;
 use super::error::CliError;
 use super::output::Output;
-use crate::access::{CertificateEntry, EVERYWHERE, Role, TokenEntry, certificate_digest, new_token, token_hash};
+use crate::access::{
+    CertificateEntry, EVERYWHERE, Role, TokenEntry, certificate_digest, new_token, token_hash,
+};
 
 /// Make what callers come in with
 ///
@@ -100,13 +102,16 @@ pub(super) fn run(args: TokenArgs, out: &mut Output) -> Result<Outcome, CliError
             let hash = token_hash(&token).to_hex().to_string();
             let (roles, collections) = (grant.roles(), grant.collections());
             let entry = entry("token", &TokenEntry { name: grant.name, hash, roles, collections })?;
-            out.line(format!("the token, which is shown this once:\n\n{token}\n\nfor the tokens file:\n\n{entry}"));
+            out.line(format!(
+                "the token, which is shown this once:\n\n{token}\n\nfor the tokens file:\n\n{entry}"
+            ));
             out.object(&json!({"token": token, "entry": entry}));
         }
         What::Certificate(CertificateArgs { grant, cert }) => {
             let sha256 = certificate_digest(&cert).map_err(CliError::Access)?;
             let (roles, collections) = (grant.roles(), grant.collections());
-            let entry = entry("certificate", &CertificateEntry { name: grant.name, sha256, roles, collections })?;
+            let entry =
+                entry("certificate", &CertificateEntry { name: grant.name, sha256, roles, collections })?;
             out.line(format!("for the tokens file:\n\n{entry}"));
             out.object(&json!({"entry": entry}));
         }

@@ -102,7 +102,7 @@ async fn read_images(
             Ok(parts) => parts,
             Err(error) => {
                 let refused = AddError::InvalidSource(error.message().to_owned());
-                let outcome = Some(convert::outcome(key, String::new(), Err(refused)));
+                let outcome = Some(shared.counted(convert::outcome(key, String::new(), Err(refused))));
                 place.send(Ok(proto::AddImagesResponse { outcome }));
                 continue;
             }
@@ -111,10 +111,11 @@ async fn read_images(
             return End::Gone;
         };
         let (ingest, pending, cancelled) = (ingest.clone(), pending.clone(), Arc::clone(cancelled));
+        let shared = Arc::clone(shared);
         let queued = tokio::task::spawn_blocking(move || {
             let id = id_of(&bytes);
             let reply = Box::new(move |answer| {
-                let outcome = convert::outcome(key, id, answer);
+                let outcome = shared.counted(convert::outcome(key, id, answer));
                 place.send(Ok(proto::AddImagesResponse { outcome: Some(outcome) }));
                 drop((room, pending));
             });

@@ -13,9 +13,9 @@ use crate::proto;
 use crate::proto::clustering_service_server::ClusteringService;
 use crate::types::ClusterId;
 
-use super::{caller, convert};
 use super::page::{PAGE_SIZE_MAX, Page};
 use super::status::{blocking, on_collection, status};
+use super::{caller, convert};
 
 /// The service over an engine.
 pub(super) struct Clusterings(pub(super) Arc<Engine>);
@@ -48,6 +48,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::SuggestParametersRequest>,
     ) -> Result<Response<proto::SuggestParametersResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let given_up = GivenUp::default();
         let cancelled = Arc::clone(&given_up.0);
         let suggest = move |collection: Arc<Collection>| {
@@ -79,6 +80,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::GetClusteringRequest>,
     ) -> Result<Response<proto::GetClusteringResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let get = move |collection: Arc<Collection>| {
             let head = collection.clustering(request.clustering_id)?;
             let (_, active) = collection.clusterings();
@@ -93,6 +95,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ActivateClusteringRequest>,
     ) -> Result<Response<proto::ActivateClusteringResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let key = RequestKey::of("ActivateClustering", &request.request_id, &request.encode_to_vec())
             .map_err(status)?;
         let (id, actor) = (request.clustering_id, caller::actor(request.actor));
@@ -107,6 +110,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ListClustersRequest>,
     ) -> Result<Response<proto::ListClustersResponse>, Status> {
         let mut request = request.into_inner();
+        caller::reach(&request.collection)?;
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListClusters", &request, size, &token)?;
         // A listing of the active clustering goes on with the one it began with.
@@ -133,6 +137,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::GetClusterRequest>,
     ) -> Result<Response<proto::GetClusterResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let id = ClusterId(request.cluster_id);
         let cluster = on_collection(&self.0, request.collection, move |collection| {
             let head = collection.clustering(request.clustering_id)?;
@@ -148,6 +153,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ListMembersRequest>,
     ) -> Result<Response<proto::ListMembersResponse>, Status> {
         let mut request = request.into_inner();
+        caller::reach(&request.collection)?;
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListMembers", &request, size, &token)?;
         let id = page.position.map_or(request.clustering_id, |position| position.generation);
@@ -167,6 +173,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ListLiveClustersRequest>,
     ) -> Result<Response<proto::ListLiveClustersResponse>, Status> {
         let mut request = request.into_inner();
+        caller::reach(&request.collection)?;
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListLiveClusters", &request, size, &token)?;
         let view = on_collection(&self.0, request.collection, |collection| collection.live()).await?;
@@ -195,6 +202,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ListLiveMembersRequest>,
     ) -> Result<Response<proto::ListLiveMembersResponse>, Status> {
         let mut request = request.into_inner();
+        caller::reach(&request.collection)?;
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListLiveMembers", &request, size, &token)?;
         let cluster = request.cluster_id.map(ClusterId);
@@ -212,6 +220,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::GetReachabilityRequest>,
     ) -> Result<Response<proto::GetReachabilityResponse>, Status> {
         let mut request = request.into_inner();
+        caller::reach(&request.collection)?;
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::with_default("GetReachability", &request, size, &token, PAGE_SIZE_MAX)?;
         let id = page.position.map_or(request.clustering_id, |position| position.generation);

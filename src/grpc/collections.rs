@@ -9,9 +9,9 @@ use crate::engine::{Collection, Engine, RequestKey};
 use crate::proto;
 use crate::proto::collection_service_server::CollectionService;
 
-use super::{caller, convert};
 use super::page::Page;
 use super::status::{blocking, on_collection, status};
+use super::{caller, convert};
 
 /// The service over an engine.
 pub(super) struct Collections(pub(super) Arc<Engine>);
@@ -83,6 +83,7 @@ impl CollectionService for Collections {
         request: Request<proto::SetPolicyRequest>,
     ) -> Result<Response<proto::SetPolicyResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let key =
             RequestKey::of("SetPolicy", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let change = convert::policy_from(&request.policy.unwrap_or_default())?;

@@ -13,11 +13,14 @@ use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use tower_layer::Layer;
+use tracing::Instrument as _;
 
 use crate::access::{Access, Caller, Credentials, Need, Refusal, Scope, Turn, need_of};
 use crate::engine::EngineError;
+use crate::metrics::Metrics;
 
 use super::caller::on_behalf_of;
+use super::meter::Meter;
 use super::status::{DOMAIN, status};
 
 /// What says whether the daemon serves, and nothing else, to anyone: what starts and balances services asks it.
@@ -52,13 +55,15 @@ pub(super) fn identify<B>(access: &Access, request: &Request<B>) -> Result<Arc<C
 pub(super) struct DoorLayer {
     /// Who is who.
     pub(super) access: Arc<Access>,
+    /// What is counted.
+    pub(super) metrics: Metrics,
 }
 
 impl<S> Layer<S> for DoorLayer {
     type Service = Door<S>;
 
     fn layer(&self, calls: S) -> Door<S> {
-        Door { calls, access: Arc::clone(&self.access) }
+        Door { calls, access: Arc::clone(&self.access), metrics: self.metrics.clone() }
     }
 }
 
@@ -67,6 +72,7 @@ impl<S> Layer<S> for DoorLayer {
 pub(super) struct Door<S> {
     calls: S,
     access: Arc<Access>,
+    metrics: Metrics,
 }
 
 /// One who was let in.
@@ -133,19 +139,30 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let mut meter = Meter::begin(&self.metrics, &request);
         let Admitted { caller, turn } = match admit(&self.access, &request) {
             Ok(admitted) => admitted,
-            Err(refused) => return Box::pin(async move { Ok(refused.into_http()) }),
+            Err(refused) => {
+                meter.end(refused.code());
+                return Box::pin(async move { Ok(refused.into_http()) });
+            }
         };
-        let access = Arc::clone(&self.access);
-        let answer = on_behalf_of(Arc::clone(&caller), self.calls.call(request));
+        meter.span.record("caller", &*caller.name);
+        let span = meter.span.clone();
+        let held = turn.map(|turn| Held {
+            access: Arc::clone(&self.access),
+            caller: Arc::clone(&caller),
+            looked: Instant::now(),
+            _turn: turn,
+        });
+        let answer = on_behalf_of(caller, self.calls.call(request)).instrument(span);
         Box::pin(async move {
             let answer = answer.await?;
-            let held = turn.map(|turn| Held { access, caller, looked: Instant::now(), _turn: turn });
-            Ok(match held {
-                None => answer,
-                Some(held) => answer.map(|body| Body::new(HeldBody { body, held: Some(held) })),
-            })
+            // An error without an answer has its code in the head.
+            if let Some(status) = Status::from_header_map(answer.headers()) {
+                meter.end(status.code());
+            }
+            Ok(answer.map(|body| Body::new(AnswerBody { body, held, meter })))
         })
     }
 }
@@ -158,13 +175,25 @@ struct Held {
     _turn: Turn,
 }
 
-/// An answer that ends when its caller is not let in any more.
-struct HeldBody {
+/// An answer that is measured, and ends when its caller is not let in any more.
+struct AnswerBody {
     body: Body,
     held: Option<Held>,
+    meter: Meter,
 }
 
-impl http_body::Body for HeldBody {
+impl AnswerBody {
+    /// Whether the caller is not let in any more, looked at now and then.
+    fn is_over(&mut self) -> bool {
+        let Some(held) = self.held.as_mut().filter(|held| held.looked.elapsed() >= LOOK_INTERVAL) else {
+            return false;
+        };
+        held.looked = Instant::now();
+        !held.access.is_still_let_in(&held.caller)
+    }
+}
+
+impl http_body::Body for AnswerBody {
     type Data = <Body as http_body::Body>::Data;
     type Error = Status;
 
@@ -172,24 +201,29 @@ impl http_body::Body for HeldBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Status>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        let Poll::Ready(Some(Ok(frame))) = &polled else {
-            if matches!(polled, Poll::Ready(_)) {
+        let mut polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && frame.is_data()
+            && self.is_over()
+        {
+            self.body = Body::empty();
+            let mut trailers = HeaderMap::new();
+            let written = unauthenticated(Refusal::Unknown).add_header(&mut trailers);
+            polled = Poll::Ready(Some(written.map(|()| Frame::trailers(trailers))));
+        }
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(status) = frame.trailers_ref().and_then(Status::from_header_map) {
+                    self.meter.end(status.code());
+                    self.held = None;
+                }
+            }
+            Poll::Ready(Some(Err(status))) => {
+                self.meter.end(status.code());
                 self.held = None;
             }
-            return polled;
-        };
-        if let Some(held) = self.held.as_mut().filter(|held| frame.is_data() && held.looked.elapsed() >= LOOK_INTERVAL) {
-            held.looked = Instant::now();
-            if !held.access.is_still_let_in(&held.caller) {
-                self.held = None;
-                self.body = Body::empty();
-                let mut trailers = HeaderMap::new();
-                return match unauthenticated(Refusal::Unknown).add_header(&mut trailers) {
-                    Ok(()) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
-                    Err(error) => Poll::Ready(Some(Err(error))),
-                };
-            }
+            Poll::Ready(None) => self.held = None,
+            Poll::Pending => {}
         }
         polled
     }

@@ -11,6 +11,7 @@ use crate::access::Access;
 use crate::web::{self, Guard, Page};
 
 use super::door::identify;
+use super::meter::{REQUEST_ID, request_id};
 
 /// Puts the page beside the calls, and keeps other pages from them.
 #[derive(Clone)]
@@ -56,6 +57,24 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let id = request_id(request.headers());
+        request.headers_mut().insert(REQUEST_ID, id.clone());
+        let answer = self.answer(request);
+        Box::pin(async move {
+            let mut answer = answer.await?;
+            answer.headers_mut().insert(REQUEST_ID, id);
+            Ok(answer)
+        })
+    }
+}
+
+impl<S> Front<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: 'static,
+{
+    fn answer(&mut self, mut request: Request<Body>) -> BoxFuture<Response<Body>, S::Error> {
         let is_session = web::SESSION_PATHS.contains(&request.uri().path());
         if request.method() != Method::POST || is_session {
             let caller = identify(&self.access, &request);

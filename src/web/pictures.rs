@@ -12,8 +12,8 @@ use crate::decode::{THUMBNAIL_EDGE_MAX, decode, preview};
 use crate::engine::{Collection, EngineError};
 use crate::types::ImageId;
 
-use super::{Known, Shared};
 use super::files::has;
+use super::{Known, Shared};
 
 /// Pictures that are made from their files at a time; each may take what decoding one image may.
 pub(super) const PREVIEWS_MAX: usize = 2;

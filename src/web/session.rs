@@ -40,7 +40,8 @@ pub(super) fn form(said: &str) -> Response {
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
-    let policy = HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));
+    let policy =
+        HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -71,6 +72,7 @@ fn come_back(access: &Access, secret: &str, seconds: u64) -> Response {
     let secure = if access.is_secure() { "; Secure" } else { "" };
     let cookie =
         format!("{SESSION_COOKIE}={secret}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
-    let headers = [(header::LOCATION, "/"), (header::CACHE_CONTROL, "no-store"), (header::SET_COOKIE, &cookie)];
+    let headers =
+        [(header::LOCATION, "/"), (header::CACHE_CONTROL, "no-store"), (header::SET_COOKIE, &cookie)];
     (StatusCode::SEE_OTHER, headers).into_response()
 }

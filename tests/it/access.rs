@@ -1,5 +1,6 @@
 //! Who is let in, to what: every call of the API and every route of the page, with and without the right token.
 
+mod commands;
 mod page;
 mod tls;
 
@@ -173,7 +174,8 @@ fn every_call_says_what_it_needs() {
         let has_collection = method.request.field.iter().any(|field| field.name() == "collection")
             || method.name == "ImageService/AddImages";
         let scope = need(&method).scope;
-        let expected = if has_collection { [Scope::Collection, Scope::Own] } else { [Scope::Own, Scope::Own] };
+        let expected =
+            if has_collection { [Scope::Collection, Scope::Own] } else { [Scope::Own, Scope::Own] };
         let about_none = [Scope::Everything, Scope::Nothing].contains(&scope) && !has_collection;
         assert!(expected.contains(&scope) || about_none, "{}: {scope:?}", method.name);
     }
@@ -193,7 +195,8 @@ async fn every_call_is_closed_to_those_who_may_not() {
     let add = proto::AddImageRequest { image, ..Default::default() };
     daemon.images().add_image(by(Some(&all.secret), add)).await.unwrap();
     let recluster = by(Some(&all.secret), proto::ReclusterRequest::default());
-    let operation = daemon.clusterings().recluster(recluster).await.unwrap().into_inner().operation.unwrap().name;
+    let operation =
+        daemon.clusterings().recluster(recluster).await.unwrap().into_inner().operation.unwrap().name;
     for method in methods() {
         let (path, message) = (method.path(), method.message("default", &operation));
         let refused = async |token: Option<&str>, expected: (Code, &str)| {
@@ -236,7 +239,8 @@ async fn every_call_is_closed_to_those_who_may_not() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn listings_show_what_is_in_scope() {
-    let (all, one) = (Token::new("all", &[Role::Admin], &["*"]), Token::new("one", &[Role::Judge], &["cars"]));
+    let (all, one) =
+        (Token::new("all", &[Role::Admin], &["*"]), Token::new("one", &[Role::Judge], &["cars"]));
     let folder = tempfile::tempdir().unwrap();
     let daemon = closed(&[&all, &one], folder.path()).await;
     let create = proto::CreateCollectionRequest { collection: "cars".to_owned(), ..Default::default() };
@@ -288,7 +292,8 @@ async fn the_file_is_read_again_and_ends_what_it_let_in() {
     let daemon = closed(&[&kept, &gone], folder.path()).await;
     let path = folder.path().join("tokens.toml");
     let stats = async |token: &Token| {
-        let answer = daemon.admin().get_stats(by(Some(&token.secret), proto::GetStatsRequest::default())).await;
+        let answer =
+            daemon.admin().get_stats(by(Some(&token.secret), proto::GetStatsRequest::default())).await;
         answer.map_or_else(|error| error.code(), |_| Code::Ok)
     };
     assert_eq!((stats(&kept).await, stats(&gone).await), (Code::Ok, Code::Ok));
@@ -344,7 +349,8 @@ async fn one_caller_leaves_the_others_their_turn() {
 #[test]
 fn a_tokens_file_that_can_t_be_meant_is_refused_without_its_secrets() {
     let hash = token_hash("x").to_hex().to_string();
-    let entry = |name: &str, hash: &str, rest: &str| format!("[[token]]\nname = {name:?}\nhash = {hash:?}\n{rest}\n");
+    let entry =
+        |name: &str, hash: &str, rest: &str| format!("[[token]]\nname = {name:?}\nhash = {hash:?}\n{rest}\n");
     let good = "roles = [\"read\"]\ncollections = [\"*\"]";
     let secret = new_token().unwrap();
     let check = |text: &str, says: &str| {

@@ -28,6 +28,7 @@ mod fetch;
 mod fold;
 mod large;
 mod live;
+mod observed;
 mod pipeline;
 mod requests;
 mod review;
@@ -42,4 +43,5 @@ mod wire;
 
 mod cli;
 mod full;
+mod supply;
 mod tidy;

@@ -78,7 +78,12 @@ pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)
 }
 
 /// A call as the page makes it.
-pub(crate) async fn call(address: SocketAddr, method: &str, headers: &[(&str, &str)], message: &impl Message) -> Reply {
+pub(crate) async fn call(
+    address: SocketAddr,
+    method: &str,
+    headers: &[(&str, &str)],
+    message: &impl Message,
+) -> Reply {
     let mut body = vec![0];
     body.extend((message.encoded_len() as u32).to_be_bytes());
     body.extend(message.encode_to_vec());

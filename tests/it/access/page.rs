@@ -22,7 +22,9 @@ async fn the_page_is_closed_without_a_session() {
     let picture = format!("/v1/collections/default/images/{id}/thumbnail");
     let routes = ["/", "/app.js", "/app.css", "/favicon.svg", "/licenses.txt", &picture, "/nothing"];
     for path in routes {
-        for headers in [&[][..], &[("cookie", "culld_session=guessed")], &[("authorization", "Bearer guessed")]] {
+        for headers in
+            [&[][..], &[("cookie", "culld_session=guessed")], &[("authorization", "Bearer guessed")]]
+        {
             let reply = get(address, path, headers).await;
             assert_eq!(reply.status, 401, "{path}: {}", reply.head);
             assert!(reply.header("content-security-policy").unwrap().starts_with("default-src '"));
@@ -40,7 +42,8 @@ async fn the_page_is_closed_without_a_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_typed_once_becomes_a_session() {
-    let (judge, adds) = (Token::new("judge", &[Role::Judge], &["*"]), Token::new("adds", &[Role::Add], &["*"]));
+    let (judge, adds) =
+        (Token::new("judge", &[Role::Judge], &["*"]), Token::new("adds", &[Role::Add], &["*"]));
     let folder = tempfile::tempdir().unwrap();
     let daemon = closed(&[&judge, &adds], folder.path()).await;
     let address = daemon.address();
@@ -76,7 +79,10 @@ async fn a_token_typed_once_becomes_a_session() {
     assert_eq!(get(address, "/", &[("cookie", &adding)]).await.status, 401);
     // It ends with its token, or by hand.
     write_tokens(&folder.path().join("tokens.toml"), &[&adds]);
-    assert_eq!((get(address, "/app.js", &session).await.status, said(&session).await), (401, "16".to_owned()));
+    assert_eq!(
+        (get(address, "/app.js", &session).await.status, said(&session).await),
+        (401, "16".to_owned())
+    );
     assert_eq!(get(address, "/app.js", &[("cookie", &adding)]).await.status, 200);
     let out = ask(address, "POST", "/logout", &[("cookie", &adding)], b"").await;
     assert!(out.status == 303 && out.header("set-cookie").unwrap().contains("Max-Age=0"), "{}", out.head);

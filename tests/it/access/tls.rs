@@ -34,7 +34,8 @@ impl Pki {
             for name in signed {
                 let key = KeyPair::generate().unwrap();
                 let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-                fs::write(pki.path(&format!("{name}.pem")), params.signed_by(&key, &issuer).unwrap().pem()).unwrap();
+                fs::write(pki.path(&format!("{name}.pem")), params.signed_by(&key, &issuer).unwrap().pem())
+                    .unwrap();
                 fs::write(pki.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
             }
         }
@@ -55,7 +56,9 @@ impl Pki {
 
     async fn connect(&self, daemon: &Daemon, who: Option<&str>) -> Result<Channel, tonic::transport::Error> {
         let read = |name: &str| fs::read(self.path(name)).unwrap();
-        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read("ca.pem"))).domain_name("localhost");
+        let mut tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(read("ca.pem")))
+            .domain_name("localhost");
         if let Some(who) = who {
             tls = tls.identity(Identity::from_pem(read(&format!("{who}.pem")), read(&format!("{who}.key"))));
         }
@@ -88,7 +91,9 @@ async fn callers_come_in_by_certificate() {
     let daemon = start(folder.path(), |config| config.access.tls = Some(pki.files(true))).await;
     assert_eq!(pki.code(&daemon, Some("ana"), None).await, Code::Ok);
     assert_eq!(pki.code(&daemon, None, None).await, Code::Unauthenticated);
-    assert_eq!(pki.code(&daemon, Some("stranger"), None).await, Code::Unavailable);
+    // The handshake fails; the caller may learn that at once, or by its first call.
+    let stranger = pki.code(&daemon, Some("stranger"), None).await;
+    assert!([Code::Unavailable, Code::Cancelled, Code::Unknown].contains(&stranger), "{stranger:?}");
     // Plain HTTP is no way in.
     let plain = Endpoint::from_shared(format!("http://{}", daemon.address())).unwrap().connect_lazy();
     let request = proto::GetStatsRequest::default();
@@ -99,7 +104,9 @@ async fn callers_come_in_by_certificate() {
     let token = Token::new("token", &[Role::Read], &["*"]);
     write_tokens(&path, &[&token]);
     let digest = certificate_digest(&pki.path("ana.pem")).unwrap();
-    let entry = format!("[[certificate]]\nname = \"ana\"\nsha256 = {digest:?}\nroles = [\"add\"]\ncollections = [\"*\"]\n");
+    let entry = format!(
+        "[[certificate]]\nname = \"ana\"\nsha256 = {digest:?}\nroles = [\"add\"]\ncollections = [\"*\"]\n"
+    );
     let text = fs::read_to_string(&path).unwrap() + &entry;
     fs::write(&path, text).unwrap();
     let daemon = start(folder.path(), |config| {
