@@ -26,6 +26,9 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(30);
 /// The shortest time between two looks at an operation.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
+/// The feature of a daemon that asks who calls.
+const ASKS_WHO_CALLS: &str = "access";
+
 /// The service over an engine.
 pub(super) struct Admin(pub(super) Arc<Shared>);
 
@@ -83,7 +86,7 @@ impl AdminService for Admin {
             durability: format!("{:?}", config.durability).to_lowercase(),
             allowed_roots: engine.allowed_roots().iter().map(|root| root.display().to_string()).collect(),
             start_time: Some(convert::timestamp(self.0.started_ms)),
-            features: Vec::new(),
+            features: if config.access.is_closed() { vec![ASKS_WHO_CALLS.to_owned()] } else { Vec::new() },
             workers: config.workers as u32,
         }))
     }
