@@ -8,11 +8,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::access::{Access, AccessError};
 use crate::config::{Config, DurabilitySetting, IndexSetting, ModelSetting};
 use crate::decode::Limits;
 use crate::embed::{EmbedError, Model, ModelSource, Pipeline, PipelineOptions};
-use crate::engine::{Engine, EngineError, EngineParts};
-use crate::grpc;
+use crate::engine::{Engine, EngineError, EngineParts, Quota};
+use crate::grpc::{self, TlsError};
 use crate::index::IndexChoice;
 use crate::store::{Durability, SledOptions, SledStore, StoreError};
 
@@ -46,6 +47,12 @@ pub enum AppError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The tokens can't be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The certificate, its key or the callers' authority can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A thread failed.
     #[error("starting failed: {0}")]
     Thread(String),
@@ -66,6 +73,11 @@ impl Daemon {
     /// # Errors
     /// Anything that keeps it from serving; nothing listens then.
     pub async fn start(config: Config) -> Result<Self, AppError> {
+        // What keeps strangers out is looked at first: nothing is opened where it can't be used.
+        let access = Arc::new(Access::open(&config.access)?);
+        if let Some(files) = &config.access.tls {
+            grpc::check_tls(files)?;
+        }
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
         let engine = Arc::new(opened.map_err(|error| AppError::Thread(error.to_string()))??);
@@ -74,7 +86,7 @@ impl Daemon {
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopping) = watch::channel(false);
         let drain_time_max = config.drain_time_max;
-        let server = tokio::spawn(serve(listener, Arc::clone(&engine), config, stopping));
+        let server = tokio::spawn(serve(listener, Arc::clone(&engine), access, config, stopping));
         tracing::info!(%address, "serving");
         Ok(Self { address, engine, stop, server, drain_time_max })
     }
@@ -108,10 +120,16 @@ impl Daemon {
     }
 }
 
-async fn serve(listener: TcpListener, engine: Arc<Engine>, config: Config, stopping: watch::Receiver<bool>) {
+async fn serve(
+    listener: TcpListener,
+    engine: Arc<Engine>,
+    access: Arc<Access>,
+    config: Config,
+    stopping: watch::Receiver<bool>,
+) {
     let (house, policies) = (keep_house(Arc::clone(&engine)), keep_policies(Arc::clone(&engine)));
     let housekeeping = tokio::spawn(async { tokio::join!(house, policies) });
-    if let Err(error) = grpc::serve(listener, engine, &config, stopping).await {
+    if let Err(error) = grpc::serve(listener, engine, access, &config, stopping).await {
         tracing::error!(%error, "serving failed");
     }
     housekeeping.abort();
@@ -175,6 +193,7 @@ fn open(config: &Config) -> Result<Engine, AppError> {
         index: choice,
         index_folder: Some(config.data.join(INDEX_FOLDER)),
         allowed_roots: config.allowed_roots.clone(),
+        quota: Quota { images_max: config.quota.images_max, bytes_max: config.quota.bytes_max },
         image_bytes_max: config.image_bytes_max,
         collections_max: config.collections_max,
         clusterings_kept: config.clusterings_kept,

@@ -6,10 +6,12 @@
 mod add;
 mod apply;
 mod changes;
+mod check;
 mod client;
 mod clusterings;
 mod clusters;
 mod collections;
+mod credentials;
 mod decisions;
 mod delete;
 mod demo;
@@ -38,6 +40,7 @@ mod stats;
 mod suggest;
 mod table;
 mod temporary;
+mod token;
 mod undo;
 mod upload;
 mod verdict;
@@ -51,6 +54,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use client::Client;
+use credentials::Credentials;
 use error::CliError;
 use output::Output;
 
@@ -100,6 +104,8 @@ struct Global {
     /// For machines: print one JSON object on the last line instead of text
     #[arg(long, global = true)]
     json: bool,
+    #[command(flatten)]
+    credentials: Credentials,
 }
 
 #[derive(Debug, Subcommand)]
@@ -108,6 +114,7 @@ enum Command {
     Setup(local::SetupArgs),
     Serve(local::ServeCommandArgs),
     Config(local::ConfigArgs),
+    Token(token::TokenArgs),
     Add(add::AddArgs),
     Delete(delete::DeleteArgs),
     Neighbours(neighbours::NeighboursArgs),
@@ -190,10 +197,12 @@ async fn dispatch(cli: Cli, out: &mut Output) -> Result<Outcome, CliError> {
         Command::Setup(_) => local::setup(out).await,
         Command::Serve(args) => local::serve(args, out).await,
         Command::Config(args) => local::config(args, out),
+        Command::Token(args) => token::run(args, out),
         Command::Simulate(args) => simulate::run(args, out).await,
         Command::Verify(verify::VerifyArgs { data: Some(data) }) => verify::offline(data, out).await,
         command => {
-            let client = Client::connect(&cli.global.server, &cli.global.collection).await?;
+            let client =
+                Client::connect(&cli.global.server, &cli.global.collection, &cli.global.credentials).await?;
             call(command, client, out).await
         }
     }
@@ -230,6 +239,7 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         | Command::Setup(_)
         | Command::Serve(_)
         | Command::Config(_)
+        | Command::Token(_)
         | Command::Simulate(_) => {
             unreachable!("dispatch runs what needs no daemon")
         }

@@ -2,12 +2,18 @@
 //!
 //! A flag beats its environment variable, that beats the file, and that beats the default.
 
+mod access;
+mod error;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
+
+pub use self::access::{AccessConfig, Quota, TlsFiles};
+pub use self::error::ConfigError;
 
 const MIB: u64 = 1 << 20;
 
@@ -21,9 +27,41 @@ pub struct ServeArgs {
     /// Address to listen on; port 0 takes any free one [default: 127.0.0.1:7357]
     #[arg(long, env = "CULLD_LISTEN", value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
-    /// Listen on an address that other machines reach, though there is no access control yet
+    /// Listen on an address that other machines reach without TLS, or without asking who calls
     #[arg(long, env = "CULLD_LISTEN_UNPROTECTED", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub listen_unprotected: Option<bool>,
+    /// Certificate (PEM, with its chain) to speak TLS with [default: none, plain HTTP]
+    #[arg(long, env = "CULLD_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of the certificate
+    #[arg(long, env = "CULLD_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Certificates (PEM) that callers' certificates are signed by; without --tokens each of them may everything
+    #[arg(long, env = "CULLD_TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// TOML file of callers' tokens and certificates, see `culld token`; read again when it changes [default: none,
+    /// everybody may everything]
+    #[arg(long, env = "CULLD_TOKENS", value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+    /// Calls of one caller at a time, 1 to 10,000; only where callers say who they are [default: 64]
+    #[arg(long, env = "CULLD_CALLER_CALLS_MAX", value_name = "N")]
+    pub caller_calls_max: Option<usize>,
+    /// Streams among them, 1 to 10,000 [default: 16]
+    #[arg(long, env = "CULLD_CALLER_STREAMS_MAX", value_name = "N")]
+    pub caller_streams_max: Option<usize>,
+    /// Images that a collection may hold, up to 4,294,967,295; 0: as many as fit [default: 0]
+    #[arg(long, env = "CULLD_COLLECTION_IMAGES_MAX", value_name = "N")]
+    pub collection_images_max: Option<u64>,
+    /// GiB that the files of a collection's images may have in all, up to 1,048,576; 0: as many as fit [default: 0]
+    #[arg(long, env = "CULLD_COLLECTION_GIB_MAX", value_name = "GIB")]
+    pub collection_gib_max: Option<u64>,
+    /// How the log is written: `text`, or `json`, one object a line [default: text]
+    #[arg(long, env = "CULLD_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// Where traces of calls go: an OpenTelemetry collector's gRPC address, such as http://127.0.0.1:4317 [default:
+    /// none]
+    #[arg(long, env = "CULLD_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
     /// TOML file of settings, named as the flags with '_' for '-'
     #[arg(long, env = "CULLD_CONFIG", value_name = "FILE")]
     #[serde(skip)]
@@ -78,6 +116,17 @@ pub struct ServeArgs {
     pub drain_seconds_max: Option<u64>,
 }
 
+/// How the log is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
 /// Which neighbour index to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -118,6 +167,14 @@ pub struct Config {
     pub data: PathBuf,
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// Who may come in, and how much one may take.
+    pub access: AccessConfig,
+    /// How much a collection may hold.
+    pub quota: Quota,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// Where traces of calls go.
+    pub otlp_endpoint: Option<String>,
     /// ONNX Runtime's shared library, where the user named one.
     pub onnxruntime: Option<PathBuf>,
     /// Which model embeds.
@@ -150,56 +207,6 @@ pub struct Config {
     pub request_time_max: Duration,
     /// Longest wait for calls in flight at the end.
     pub drain_time_max: Duration,
-}
-
-/// Why settings can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file can't be read.
-    #[error("can't read the settings file {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is not TOML of known settings.
-    #[error("the settings file {} is not usable: {source}", path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
-    },
-    /// A number is out of its range.
-    #[error("{name} is {received}, but must be from {low} to {high}")]
-    Range {
-        /// The setting, as in the file.
-        name: &'static str,
-        /// What was given.
-        received: u64,
-        /// The least allowed.
-        low: u64,
-        /// The most allowed.
-        high: u64,
-    },
-    /// An allowed root is no directory.
-    #[error("the allowed root {} can't be used: {source}", path.display())]
-    Root {
-        /// The root.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The address is open to other machines.
-    #[error(
-        "{address} can be reached from other machines and there is no access control yet: \
-         listen on 127.0.0.1, or say --listen-unprotected"
-    )]
-    Unprotected {
-        /// The address.
-        address: SocketAddr,
-    },
 }
 
 /// One setting as `culld config` prints it.
@@ -250,14 +257,27 @@ impl ServeArgs {
         let Some(path) = self.config.clone() else {
             return Ok(self);
         };
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read {
+            what: "settings file",
+            path: path.clone(),
+            source,
+        })?;
         let file: Self =
             toml::from_str(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
         Ok(Self {
             data: self.data.or(file.data),
             listen: self.listen.or(file.listen),
             listen_unprotected: self.listen_unprotected.or(file.listen_unprotected),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
+            tls_client_ca: self.tls_client_ca.or(file.tls_client_ca),
+            tokens: self.tokens.or(file.tokens),
+            caller_calls_max: self.caller_calls_max.or(file.caller_calls_max),
+            caller_streams_max: self.caller_streams_max.or(file.caller_streams_max),
+            collection_images_max: self.collection_images_max.or(file.collection_images_max),
+            collection_gib_max: self.collection_gib_max.or(file.collection_gib_max),
+            log_format: self.log_format.or(file.log_format),
+            otlp_endpoint: self.otlp_endpoint.or(file.otlp_endpoint),
             config: self.config,
             onnxruntime: self.onnxruntime.or(file.onnxruntime),
             model: self.model.or(file.model),
@@ -286,15 +306,18 @@ impl ServeArgs {
     pub fn resolve(self) -> Result<Config, ConfigError> {
         let args = self.with_file()?;
         let listen = args.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7357)));
-        if !listen.ip().is_loopback() && args.listen_unprotected != Some(true) {
-            return Err(ConfigError::Unprotected { address: listen });
-        }
+        let access = AccessConfig::of(&args, listen)?;
+        let quota = Quota::of(&args)?;
         let seconds = |name, value, default, low, high| {
             ranged(name, value, default, low, high).map(Duration::from_secs)
         };
         Ok(Config {
             data: args.data.unwrap_or_else(|| PathBuf::from("culld-data")),
             listen,
+            access,
+            quota,
+            log_format: args.log_format.unwrap_or_default(),
+            otlp_endpoint: args.otlp_endpoint,
             onnxruntime: args.onnxruntime,
             model: match args.model.as_deref() {
                 None | Some("built-in") => ModelSetting::BuiltIn,
@@ -380,6 +403,9 @@ impl Config {
             let help = argument.and_then(clap::Arg::get_help).map(ToString::to_string);
             Setting { name, value, env: env.unwrap_or_default(), help: help.unwrap_or_default() }
         };
-        values.into_iter().chain([lease, drain]).map(describe).collect()
+        let log = ("log_format", format!("{:?}", self.log_format).to_lowercase());
+        let traces = ("otlp_endpoint", self.otlp_endpoint.clone().unwrap_or_else(|| "none".to_owned()));
+        let more = [lease, drain, log, traces].into_iter().chain(access::describe(&self.access, &self.quota));
+        values.into_iter().chain(more).map(describe).collect()
     }
 }

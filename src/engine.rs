@@ -30,10 +30,12 @@ mod originals;
 mod persist;
 mod points;
 mod query;
+mod quota;
 mod recluster;
 mod requests;
 mod review;
 mod revisions;
+mod roots;
 mod schedule;
 mod sources;
 mod state;
@@ -82,6 +84,7 @@ pub use self::persist::{ImageRecord, SourceRecord};
 pub use self::query::{
     ImagePage, ImageView, NEIGHBOURS_MAX, NeighbourQuery, Neighbours, PageBounds, Stats, Thumbnails,
 };
+pub use self::quota::Quota;
 pub use self::recluster::ReclusterRequest;
 pub use self::requests::RequestKey;
 pub use self::review::{
@@ -97,6 +100,7 @@ use self::add::Adder;
 use self::collection::Keeping;
 use self::lock::read;
 use self::persist::Persist;
+use self::roots::Roots;
 use self::worker::Worker;
 
 /// The collection that always exists.
@@ -120,6 +124,8 @@ pub struct EngineParts {
     pub index_folder: Option<PathBuf>,
     /// Directories that imports may read, canonical.
     pub allowed_roots: Vec<PathBuf>,
+    /// How much each collection may hold.
+    pub quota: Quota,
     /// Bytes of one image at most.
     pub image_bytes_max: u64,
     /// Collections at most.
@@ -137,6 +143,7 @@ pub struct Engine {
     keeping: Keeping,
     index_folder: Option<PathBuf>,
     allowed_roots: Vec<PathBuf>,
+    roots: Roots,
     image_bytes_max: u64,
     collections_max: usize,
     collections: Arc<RwLock<BTreeMap<String, Open>>>,
@@ -173,8 +180,14 @@ impl Engine {
         let collections = Arc::new(RwLock::new(BTreeMap::new()));
         let engine = Self {
             pipeline: parts.pipeline,
-            keeping: Keeping { index: parts.index, hnsw, clusterings_max: parts.clusterings_kept },
+            keeping: Keeping {
+                index: parts.index,
+                hnsw,
+                clusterings_max: parts.clusterings_kept,
+                quota: parts.quota,
+            },
             index_folder: parts.index_folder,
+            roots: Roots::open(&parts.allowed_roots)?,
             allowed_roots: parts.allowed_roots,
             image_bytes_max: parts.image_bytes_max,
             collections_max: parts.collections_max,
@@ -340,7 +353,7 @@ impl Engine {
         if let Some(operation) = self.started(ingest.collection(), request)? {
             return Ok(operation);
         }
-        let paths = import::allowed_paths(paths, &self.allowed_roots)?;
+        let paths = import::allowed_paths(paths, &self.roots)?;
         let source = NewSource { tags, ..NewSource::default() };
         check_source(&source).map_err(|description| EngineError::invalid("tags", description))?;
         let collection = Arc::clone(ingest.collection());

@@ -3,20 +3,24 @@
 
 mod add_stream;
 mod admin;
+mod caller;
 mod clusterings;
 mod collections;
 mod convert;
 mod deadline;
 mod decisions;
+mod door;
 mod duplicates;
 mod events;
 mod fetch;
 mod front;
 mod images;
 mod inflight;
+mod meter;
 mod page;
 mod review;
 mod status;
+mod tls;
 mod token;
 mod verify;
 mod watch;
@@ -32,8 +36,10 @@ use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
 
+use crate::access::Access;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::metrics::{Flow, Metrics};
 use crate::proto;
 use crate::proto::admin_service_server::AdminServiceServer;
 use crate::proto::clustering_service_server::ClusteringServiceServer;
@@ -43,6 +49,9 @@ use crate::proto::image_service_server::ImageServiceServer;
 use crate::web::{self, Guard};
 
 use self::deadline::DeadlineLayer;
+pub use self::tls::{TlsError, check_tls};
+
+use self::door::DoorLayer;
 use self::front::FrontLayer;
 use self::inflight::Inflight;
 
@@ -64,6 +73,7 @@ struct Shared {
     engine: Arc<Engine>,
     config: Config,
     inflight: Inflight,
+    metrics: Metrics,
     /// A permit per stream of decisions.
     fetches: Arc<Semaphore>,
     /// A permit per watcher of decisions.
@@ -82,16 +92,19 @@ struct Shared {
 pub async fn serve(
     listener: TcpListener,
     engine: Arc<Engine>,
+    access: Arc<Access>,
     config: &Config,
     stopping: Receiver<bool>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let image_message_max =
         (config.image_bytes_max * IMAGE_MESSAGE_SLACK + IMAGE_MESSAGE_OVERHEAD_BYTES) as usize;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let metrics = Metrics::default();
     let shared = Arc::new(Shared {
         engine: Arc::clone(&engine),
         config: config.clone(),
         inflight: Inflight::new(config.inflight_bytes_max),
+        metrics: metrics.clone(),
         fetches: Arc::new(Semaphore::new(fetch::STREAMS_MAX)),
         watchers: Arc::new(Semaphore::new(watch::WATCHERS_MAX)),
         handing: Arc::new(Semaphore::new(add_stream::HANDING_MAX)),
@@ -114,12 +127,17 @@ pub async fn serve(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let guard = Guard::new(listener.local_addr()?);
-    let page = web::page(Arc::clone(&engine), config, guard);
+    let page = web::page(Arc::clone(&engine), Arc::clone(&access), config, guard, measure(&shared));
     let shutdown = drain_signal(stopping, reporter);
-    Server::builder()
+    let mut server = Server::builder();
+    if let Some(files) = &config.access.tls {
+        server = server.tls_config(tls::config(files)?)?;
+    }
+    server
         .accept_http1(true)
-        .layer(FrontLayer { page, guard })
+        .layer(FrontLayer { page, guard, access: Arc::clone(&access) })
         .layer(GrpcWebLayer::new())
+        .layer(DoorLayer { access, metrics })
         .layer(DeadlineLayer { limit: config.request_time_max })
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))
@@ -135,6 +153,30 @@ pub async fn serve(
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown)
         .await?;
     Ok(())
+}
+
+impl Shared {
+    /// An outcome, counted.
+    fn counted(&self, outcome: proto::AddOutcome) -> proto::AddOutcome {
+        let name = outcome.status().as_str_name().trim_start_matches("ADD_STATUS_").to_lowercase();
+        self.metrics.outcome(&name);
+        outcome
+    }
+}
+
+/// What `/metrics` answers.
+fn measure(shared: &Arc<Shared>) -> web::Measure {
+    // Whoever asks may come when the daemon is going down: the engine is not held for that.
+    let shared = Arc::downgrade(shared);
+    Arc::new(move || {
+        let Some(shared) = shared.upgrade() else { return String::new() };
+        let flow = Flow {
+            inflight_bytes: shared.inflight.bytes(),
+            inflight_bytes_max: shared.config.inflight_bytes_max,
+            queue_images_max: shared.config.queue_images_max as u64,
+        };
+        shared.metrics.text(&shared.engine, flow)
+    })
 }
 
 /// Answers true once the daemon is to stop. The sender only goes with a daemon that is going down as well.

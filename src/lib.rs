@@ -54,6 +54,10 @@ pub mod map;
 
 pub mod engine;
 
+pub mod access;
+
+pub mod metrics;
+
 pub mod web;
 
 pub mod grpc;

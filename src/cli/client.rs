@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Endpoint;
 
+use super::credentials::{Credentials, Wire};
 use super::error::CliError;
 use super::{progress, words};
 use crate::proto::admin_service_client::AdminServiceClient;
@@ -35,15 +37,15 @@ const ACTOR_CHARACTERS_MAX: usize = 128;
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     /// Operations, figures.
-    pub(super) admin: AdminServiceClient<Channel>,
+    pub(super) admin: AdminServiceClient<Wire>,
     /// Clusterings.
-    pub(super) clusterings: ClusteringServiceClient<Channel>,
+    pub(super) clusterings: ClusteringServiceClient<Wire>,
     /// Collections and their policies.
-    pub(super) collections: CollectionServiceClient<Channel>,
+    pub(super) collections: CollectionServiceClient<Wire>,
     /// Verdicts and decisions.
-    pub(super) decisions: DecisionServiceClient<Channel>,
+    pub(super) decisions: DecisionServiceClient<Wire>,
     /// Images.
-    pub(super) images: ImageServiceClient<Channel>,
+    pub(super) images: ImageServiceClient<Wire>,
     /// The collection worked on; empty means "default".
     pub(super) collection: String,
     /// Who acts, for the log.
@@ -52,7 +54,7 @@ pub(super) struct Client {
 
 /// The pages of a listing of images, one after the other.
 pub(super) struct ImagePages {
-    images: ImageServiceClient<Channel>,
+    images: ImageServiceClient<Wire>,
     request: Option<ListImagesRequest>,
 }
 
@@ -89,19 +91,28 @@ pub(super) async fn all_pages<T>(
 
 impl Client {
     /// Connects to a daemon.
-    pub(super) async fn connect(server: &str, collection: &str) -> Result<Self, CliError> {
-        let server = if server.contains("://") { server.to_string() } else { format!("http://{server}") };
-        let endpoint = Endpoint::from_shared(server.clone())
+    pub(super) async fn connect(
+        server: &str,
+        collection: &str,
+        credentials: &Credentials,
+    ) -> Result<Self, CliError> {
+        let server = credentials.address(server);
+        let mut endpoint = Endpoint::from_shared(server.clone())
             .map_err(|error| CliError::Usage(format!("--server {server} is no address: {error}")))?
             .connect_timeout(CONNECT_TIME_MAX);
+        if server.starts_with("https://") {
+            let unusable = |error| CliError::Usage(format!("TLS can't be spoken: {}", root_cause(&error)));
+            endpoint = endpoint.tls_config(credentials.tls()?).map_err(unusable)?;
+        }
+        let bearer = credentials.bearer()?;
         let channel = endpoint
             .connect()
             .await
             .map_err(|error| CliError::Unreachable { server, cause: root_cause(&error) })?;
-        Ok(Self::over(&channel, collection))
+        Ok(Self::over(&InterceptedService::new(channel, bearer), collection))
     }
 
-    fn over(channel: &Channel, collection: &str) -> Self {
+    fn over(channel: &Wire, collection: &str) -> Self {
         macro_rules! service {
             ($client:ident) => {
                 $client::new(channel.clone())

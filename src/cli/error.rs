@@ -8,13 +8,16 @@ use tonic_types::StatusExt as _;
 
 use super::labels::LabelsError;
 use super::words::printable;
+use crate::access::AccessError;
 use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::decode::ContactSheetError;
 use crate::engine::EngineError;
+use crate::grpc::TlsError;
 use crate::plot::PlotError;
 use crate::setup::SetupError;
 use crate::store::StoreError;
+use crate::telemetry::TelemetryError;
 
 /// The command failed.
 const EXIT_FAILED: u8 = 1;
@@ -104,6 +107,15 @@ pub(super) enum CliError {
     /// Settings can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Tokens or certificates can't be used.
+    #[error(transparent)]
+    Access(AccessError),
+    /// TLS can't be spoken.
+    #[error(transparent)]
+    Tls(TlsError),
+    /// Traces can't be sent.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     /// The daemon can't start.
     #[error(transparent)]
     App(#[from] AppError),
@@ -204,6 +216,12 @@ fn plain(status: &Status) -> String {
         let name = printable(&missing.resource_name);
         let _ =
             write!(text, "\n  `culld collections` lists them, `culld collections create {name}` makes it");
+    }
+    if status.code() == Code::Unauthenticated {
+        let _ = write!(
+            text,
+            "\n  give a token by CULLD_TOKEN or --token-file, or a certificate by --client-cert"
+        );
     }
     if let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) {
         let _ = write!(text, "\n  try again in {:.1} s", delay.as_secs_f64());

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use super::output::Output;
 use super::table::Table;
-use super::{Outcome, temporary};
+use super::{Outcome, check, temporary};
 use crate::app::Daemon;
 use crate::config::ServeArgs;
 use crate::telemetry;
@@ -28,6 +28,9 @@ pub(super) struct SetupArgs {}
 pub(super) struct ServeCommandArgs {
     #[command(flatten)]
     serve: ServeArgs,
+    /// Check the settings, print what they open to whom, and start nothing
+    #[arg(long)]
+    check: bool,
 }
 
 /// Show every setting of the daemon with the value it would have
@@ -51,9 +54,14 @@ pub(super) async fn setup(out: &mut Output) -> Result<Outcome, CliError> {
 
 /// Runs the daemon until it is told to stop.
 pub(super) async fn serve(args: ServeCommandArgs, out: &mut Output) -> Result<Outcome, CliError> {
-    telemetry::start(None);
-    let daemon = Daemon::start(args.serve.resolve()?).await?;
-    let address = format!("http://{}", daemon.address());
+    let config = args.serve.resolve()?;
+    if args.check {
+        return check::run(&config, out);
+    }
+    let traces = telemetry::start(None, config.log_format, config.otlp_endpoint.as_deref())?;
+    let scheme = if config.access.tls.is_some() { "https" } else { "http" };
+    let daemon = Daemon::start(config).await?;
+    let address = format!("{scheme}://{}", daemon.address());
     out.line(format!("culld listens on {address}"));
     out.line(format!("to sort by eye, open {address}/ in a browser"));
     out.object(&json!({"address": address}));
@@ -62,6 +70,8 @@ pub(super) async fn serve(args: ServeCommandArgs, out: &mut Output) -> Result<Ou
     out.line("stopping");
     out.flush();
     daemon.stop().await;
+    // What is left is sent from a thread that may wait.
+    drop(tokio::task::spawn_blocking(move || drop(traces)).await);
     Ok(Outcome::Done)
 }
 

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::client::Client;
+use super::credentials::Credentials;
 use super::error::CliError;
 use crate::app::Daemon;
-use crate::config::{Config, ModelSetting};
+use crate::config::{Config, LogFormat, ModelSetting};
 use crate::embed::load_runtime;
 use crate::setup::{self, SetupError};
 use crate::telemetry;
@@ -24,14 +25,14 @@ pub(super) struct TemporaryDaemon {
 impl TemporaryDaemon {
     /// Starts a daemon over a data folder, on a free loopback port. What it needs is fetched if it is not there.
     pub(super) async fn start(data: &Path) -> Result<Self, CliError> {
-        telemetry::start(Some("warn"));
+        telemetry::start(Some("warn"), LogFormat::Text, None)?;
         let mut config = Config::temporary(data);
         if config.model != ModelSetting::Fake && load_runtime(config.onnxruntime.as_deref()).is_err() {
             config.onnxruntime = Some(install_runtime().await?);
         }
         let daemon = Daemon::start(config).await?;
         let server = format!("http://{}", daemon.address());
-        let client = Client::connect(&server, "").await?;
+        let client = Client::connect(&server, "", &Credentials::default()).await?;
         Ok(Self { daemon, client, server })
     }
 

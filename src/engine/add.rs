@@ -247,6 +247,10 @@ fn place(
     let mut header = match (known, &image) {
         (Some(header), _) => header,
         (None, NewImage::Prepared(prepared)) => {
+            let coming = group.new.iter().map(|(row, _)| row.bytes);
+            let coming = (group.new.len() as u64, coming.sum());
+            let (name, quota) = (writer.collection.name(), writer.collection.keeping.quota);
+            quota.check(name, &read(&writer.collection.state).rows, coming, bytes)?;
             group.generation = group.generation.next();
             ImageRecord {
                 generation: group.generation,
@@ -276,6 +280,7 @@ fn place(
             image: id,
             generation: group.generation,
             added_ms: now,
+            bytes,
             alive: true,
             hash: prepared.measures.hash,
             defects: Some(prepared.measures.defects()),

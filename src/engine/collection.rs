@@ -27,6 +27,7 @@ use super::lock::{lock, now_ms, read, write};
 use super::map::Mapped;
 use super::originals::Departed;
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
+use super::quota::Quota;
 use super::requests::RequestKey;
 use super::review::Review;
 use super::revisions::{Deletions, Revisions};
@@ -41,6 +42,8 @@ pub(super) struct Keeping {
     pub(super) hnsw: HnswValidParams,
     /// Clusterings kept beside the active one.
     pub(super) clusterings_max: usize,
+    /// How much it may hold.
+    pub(super) quota: Quota,
 }
 
 /// A separate world of images.
@@ -361,20 +364,21 @@ fn load_rows(
     dim: usize,
     measures: &HashMap<ImageId, Measures>,
 ) -> Result<(Rows, Vectors, u64), EngineError> {
-    let mut headers: Vec<(ImageId, Generation, i64)> = Vec::new();
+    let mut headers: Vec<(ImageId, Generation, i64, u64)> = Vec::new();
     let mut sources = 0;
     store.scan_headers(|image, header| {
         sources += header.sources.len() as u64;
-        headers.push((image, header.generation, header.added_ms));
+        headers.push((image, header.generation, header.added_ms, header.bytes));
     })?;
-    headers.sort_unstable_by_key(|(image, generation, _)| (*generation, *image));
+    headers.sort_unstable_by_key(|(image, generation, ..)| (*generation, *image));
     let mut rows = Rows::default();
-    for &(image, generation, added_ms) in &headers {
+    for &(image, generation, added_ms, bytes) in &headers {
         let measures = measures.get(&image);
         rows.push(Row {
             image,
             generation,
             added_ms,
+            bytes,
             alive: true,
             hash: measures.and_then(|measures| measures.hash),
             defects: measures.map(Measures::defects),

@@ -1,10 +1,11 @@
 //! Importing what lies under directories of this machine.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::UNIX_EPOCH;
+
+use cap_std::fs::Metadata;
 
 use crate::file_uri;
 
@@ -12,6 +13,7 @@ use super::add::{Added, NewSource};
 use super::error::EngineError;
 use super::ingest::{AddError, Ingest, IngestTask};
 use super::operations::{IMPORT_PROBLEMS_MAX, ImportSummary, Operation, OperationResult};
+use super::roots::{Located, Roots};
 
 /// Paths of one import at most.
 pub(super) const IMPORT_PATHS_MAX: usize = 100;
@@ -26,7 +28,7 @@ const INFLIGHT_BYTES_MAX: u64 = 64 << 20;
 ///
 /// # Errors
 /// A relative path, one that is not there, or one outside the roots.
-pub(super) fn allowed_paths(paths: &[String], roots: &[PathBuf]) -> Result<Vec<PathBuf>, EngineError> {
+pub(super) fn allowed_paths(paths: &[String], roots: &Roots) -> Result<Vec<Located>, EngineError> {
     if paths.is_empty() || paths.len() > IMPORT_PATHS_MAX {
         let description = format!("has {} entries, 1 to {IMPORT_PATHS_MAX} are allowed", paths.len());
         return Err(EngineError::invalid("paths", description));
@@ -34,13 +36,12 @@ pub(super) fn allowed_paths(paths: &[String], roots: &[PathBuf]) -> Result<Vec<P
     paths.iter().map(|path| allowed_path(Path::new(path), roots)).collect()
 }
 
-fn allowed_path(path: &Path, roots: &[PathBuf]) -> Result<PathBuf, EngineError> {
+fn allowed_path(path: &Path, roots: &Roots) -> Result<Located, EngineError> {
     if !path.is_absolute() {
         return Err(EngineError::invalid("paths", format!("{} is not absolute", path.display())));
     }
     // A path that isn't there answers as one that isn't allowed: whether a file exists outside is nobody's business.
-    let real = fs::canonicalize(path).ok().filter(|real| roots.iter().any(|root| real.starts_with(root)));
-    real.ok_or_else(|| EngineError::NotAllowed {
+    roots.locate(path).ok_or_else(|| EngineError::NotAllowed {
         reason: "PATH_NOT_ALLOWED",
         message: format!("{} is not under an allowed root of the daemon", path.display()),
     })
@@ -50,28 +51,28 @@ fn allowed_path(path: &Path, roots: &[PathBuf]) -> Result<PathBuf, EngineError> 
 #[derive(Default)]
 struct Found {
     /// Files in order of name.
-    files: BTreeSet<PathBuf>,
+    files: BTreeMap<PathBuf, Located>,
     /// Directories that can't be read, and why.
     unreadable: Vec<(PathBuf, String)>,
 }
 
 /// Looks under the paths without following links out of a directory; hidden entries are left out.
-fn look_under(paths: &[PathBuf], operation: &Operation) -> Result<Found, EngineError> {
+fn look_under(paths: &[Located], operation: &Operation) -> Result<Found, EngineError> {
     let mut found = Found::default();
-    let mut open: Vec<(PathBuf, usize)> = paths.iter().map(|path| (path.clone(), 0)).collect();
-    while let Some((path, depth)) = open.pop() {
+    let mut open: Vec<(Located, usize)> = paths.iter().map(|place| (place.clone(), 0)).collect();
+    while let Some((place, depth)) = open.pop() {
         if operation.is_cancelled() {
             return Err(EngineError::Cancelled);
         }
-        let Ok(kind) = fs::symlink_metadata(&path) else {
+        let (path, Ok(kind)) = (place.path(), place.look()) else {
             continue;
         };
         if kind.is_file() {
-            found.files.insert(path);
+            found.files.insert(path, place);
         } else if kind.is_dir() && depth == DEPTH_MAX {
             found.unreadable.push((path, format!("deeper than {DEPTH_MAX} directories")));
         } else if kind.is_dir() {
-            match visible_entries(&path) {
+            match place.visible_entries() {
                 Ok(entries) => open.extend(entries.into_iter().map(|entry| (entry, depth + 1))),
                 Err(error) => found.unreadable.push((path, error.to_string())),
             }
@@ -85,12 +86,6 @@ fn look_under(paths: &[PathBuf], operation: &Operation) -> Result<Found, EngineE
         operation.progress("listing", found.files.len() as u64, 0);
     }
     Ok(found)
-}
-
-fn visible_entries(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
-    let visible = entries.iter().filter(|entry| !entry.file_name().as_encoded_bytes().starts_with(b"."));
-    Ok(visible.map(fs::DirEntry::path).collect())
 }
 
 /// What became of one file, and how many bytes of it were in memory until then.
@@ -112,7 +107,7 @@ struct Import<'a> {
 /// Adds every file under the paths; what is there with the same size, time and tags is not read again.
 pub(super) fn import(
     ingest: &Ingest,
-    paths: &[PathBuf],
+    paths: &[Located],
     tags: &[String],
     operation: &Operation,
 ) -> Result<OperationResult, EngineError> {
@@ -123,11 +118,11 @@ pub(super) fn import(
     for (path, detail) in found.unreadable {
         import.count(Answer { path, bytes: 0, result: Err(AddError::Unreadable(detail)) });
     }
-    for path in found.files {
+    for (path, place) in found.files {
         if operation.is_cancelled() {
             break;
         }
-        import.add(path, &sender)?;
+        import.add(path, &place, &sender)?;
         operation.progress("adding", import.summary.files, total);
     }
     drop(sender);
@@ -142,11 +137,11 @@ pub(super) fn import(
 }
 
 impl Import<'_> {
-    fn add(&mut self, path: PathBuf, sender: &Sender<Answer>) -> Result<(), EngineError> {
-        let metadata = fs::metadata(&path);
-        let size = metadata.as_ref().map_or(0, fs::Metadata::len);
+    fn add(&mut self, path: PathBuf, place: &Located, sender: &Sender<Answer>) -> Result<(), EngineError> {
+        let metadata = place.look();
+        let size = metadata.as_ref().map_or(0, Metadata::len);
         let modified = metadata.ok().and_then(|metadata| metadata.modified().ok());
-        let modified = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        let modified = modified.and_then(|at| at.into_std().duration_since(UNIX_EPOCH).ok());
         let modified_ms = modified.map(|since| since.as_millis() as i64);
         let (key, uri) = (file_uri::key(&path), file_uri::encode(&path));
         let source = NewSource { key, uri, modified_ms, tags: self.tags.to_vec() };
@@ -160,7 +155,7 @@ impl Import<'_> {
         let read = if size > bytes_max {
             Err(AddError::TooLarge { bytes: size, bytes_max })
         } else {
-            fs::read(&path).map_err(|error| AddError::Unreadable(error.to_string()))
+            place.read(bytes_max).map_err(|error| AddError::Unreadable(error.to_string()))
         };
         match read {
             Err(error) => self.count(Answer { path, bytes: 0, result: Err(error) }),

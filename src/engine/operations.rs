@@ -221,10 +221,10 @@ impl Operations {
     }
 
     /// Operations below `before`, newest first, of one collection or of all.
-    pub fn list(&self, collection: Option<&str>, before: u64, limit: usize) -> Vec<OperationStatus> {
+    pub fn list(&self, wanted: impl Fn(&str) -> bool, before: u64, limit: usize) -> Vec<OperationStatus> {
         let all = lock(&self.all);
         let below = all.range(..before).rev().map(|(_, operation)| operation.status());
-        below.filter(|status| collection.is_none_or(|name| name == status.collection)).take(limit).collect()
+        below.filter(|status| wanted(&status.collection)).take(limit).collect()
     }
 
     /// Asks every operation to stop: of one collection, or of all.

@@ -358,6 +358,7 @@ mod tests {
                 image: image(number),
                 generation,
                 added_ms: 0,
+                bytes: 1,
                 alive: true,
                 hash: None,
                 defects: None,

@@ -30,6 +30,8 @@ pub(super) struct Row {
     pub(super) generation: Generation,
     /// When it was added, milliseconds since 1970 UTC.
     pub(super) added_ms: i64,
+    /// Bytes of its file.
+    pub(super) bytes: u64,
     /// Whether it is still stored; a row of a deleted image stays until the next compaction.
     pub(super) alive: bool,
     /// What it shares with its near-duplicates; `None` where it has no structure, or was stored before that was
@@ -44,19 +46,24 @@ pub(super) struct Row {
 pub(super) struct Rows {
     rows: Vec<Row>,
     by_image: HashMap<ImageId, PointOffset>,
+    /// Of stored images.
+    bytes: u64,
 }
 
 impl Rows {
     /// Appends a row.
     pub(super) fn push(&mut self, row: Row) {
         self.by_image.insert(row.image, self.rows.len() as PointOffset);
+        self.bytes += row.bytes;
         self.rows.push(row);
     }
 
     /// Marks an image as deleted.
     pub(super) fn remove(&mut self, image: &ImageId) -> Option<PointOffset> {
         let offset = self.by_image.remove(image)?;
-        self.rows[offset as usize].alive = false;
+        let row = &mut self.rows[offset as usize];
+        row.alive = false;
+        self.bytes -= row.bytes;
         Some(offset)
     }
 
@@ -96,6 +103,11 @@ impl Rows {
     /// How many images are stored.
     pub(super) fn count(&self) -> usize {
         self.by_image.len()
+    }
+
+    /// How many bytes their files have in all.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 }
 

@@ -14,7 +14,7 @@ use crate::proto::add_images_request::Message;
 
 use super::images::id_of;
 use super::status::{blocking, invalid, status};
-use super::{Shared, convert};
+use super::{Shared, caller, convert};
 
 /// Outcomes that a caller may leave unread before the daemon stops reading its images.
 pub(super) const UNREAD_OUTCOMES_MAX: usize = 256;
@@ -41,7 +41,8 @@ pub(super) fn run(
     messages: Streaming<proto::AddImagesRequest>,
 ) -> ReceiverStream<Outcome> {
     let (outcomes, receiver) = mpsc::channel(UNREAD_OUTCOMES_MAX);
-    tokio::spawn(async move {
+    let caller = caller::current();
+    let stream = async move {
         let cancelled = Arc::new(AtomicBool::new(false));
         // Every task holds a clone; the channel closes once all are answered.
         let (pending, mut answered) = mpsc::channel::<()>(1);
@@ -56,7 +57,8 @@ pub(super) fn run(
                 drop(outcomes.send(Err(error)).await);
             }
         }
-    });
+    };
+    tokio::spawn(caller::on_behalf_of(caller, stream));
     ReceiverStream::new(receiver)
 }
 
@@ -100,7 +102,7 @@ async fn read_images(
             Ok(parts) => parts,
             Err(error) => {
                 let refused = AddError::InvalidSource(error.message().to_owned());
-                let outcome = Some(convert::outcome(key, String::new(), Err(refused)));
+                let outcome = Some(shared.counted(convert::outcome(key, String::new(), Err(refused))));
                 place.send(Ok(proto::AddImagesResponse { outcome }));
                 continue;
             }
@@ -109,10 +111,11 @@ async fn read_images(
             return End::Gone;
         };
         let (ingest, pending, cancelled) = (ingest.clone(), pending.clone(), Arc::clone(cancelled));
+        let shared = Arc::clone(shared);
         let queued = tokio::task::spawn_blocking(move || {
             let id = id_of(&bytes);
             let reply = Box::new(move |answer| {
-                let outcome = convert::outcome(key, id, answer);
+                let outcome = shared.counted(convert::outcome(key, id, answer));
                 place.send(Ok(proto::AddImagesResponse { outcome: Some(outcome) }));
                 drop((room, pending));
             });
@@ -141,6 +144,7 @@ async fn header(
     let first = messages.next().await.transpose()?;
     match first.and_then(|first| first.message) {
         Some(Message::Header(header)) => {
+            caller::reach(&header.collection)?;
             let engine = Arc::clone(&shared.engine);
             let ingest = blocking(move || engine.ingest(&header.collection)).await?;
             Ok((ingest, header.tags))

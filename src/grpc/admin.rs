@@ -15,7 +15,7 @@ use crate::proto::admin_service_server::AdminService;
 use super::add_stream::UNREAD_OUTCOMES_MAX;
 use super::page::{PAGE_SIZE_MAX, Page, Position};
 use super::status::{blocking, invalid, status};
-use super::{Shared, convert, fetch};
+use super::{Shared, caller, convert, fetch};
 
 /// The longest wait for an operation.
 const WAIT_MAX: Duration = Duration::from_mins(5);
@@ -26,6 +26,9 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(30);
 /// The shortest time between two looks at an operation.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
+/// The feature of a daemon that asks who calls.
+const ASKS_WHO_CALLS: &str = "access";
+
 /// The service over an engine.
 pub(super) struct Admin(pub(super) Arc<Shared>);
 
@@ -35,7 +38,19 @@ impl Admin {
         let number =
             number.ok_or_else(|| invalid("name", format!("{name:?} is not \"operations/\" and a number")))?;
         let engine = Arc::clone(&self.0.engine);
-        blocking(move || engine.operations().get(number)).await
+        let operation = blocking(move || engine.operations().get(number)).await?;
+        let collection = operation.status().collection;
+        // One that is about all collections belongs to those who may see them all.
+        if collection.is_empty() && !caller::current().reaches_all() {
+            return Err(status(EngineError::NotAllowed {
+                reason: "COLLECTION_NOT_ALLOWED",
+                message: format!("{name} is about all collections"),
+            }));
+        }
+        if !collection.is_empty() {
+            caller::reach(&collection)?;
+        }
+        Ok(operation)
     }
 }
 
@@ -71,7 +86,7 @@ impl AdminService for Admin {
             durability: format!("{:?}", config.durability).to_lowercase(),
             allowed_roots: engine.allowed_roots().iter().map(|root| root.display().to_string()).collect(),
             start_time: Some(convert::timestamp(self.0.started_ms)),
-            features: Vec::new(),
+            features: if config.access.is_closed() { vec![ASKS_WHO_CALLS.to_owned()] } else { Vec::new() },
             workers: config.workers as u32,
         }))
     }
@@ -82,6 +97,7 @@ impl AdminService for Admin {
     ) -> Result<Response<proto::GetStatsResponse>, Status> {
         let shared = Arc::clone(&self.0);
         let name = request.into_inner().collection;
+        caller::reach(&name)?;
         let (stats, disk_bytes, queued) = blocking(move || {
             let collection = shared.engine.collection(&name)?;
             Ok((collection.stats(), shared.engine.disk_bytes()?, shared.engine.waiting_images()))
@@ -141,13 +157,20 @@ impl AdminService for Admin {
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListOperations", &request, size, &token)?;
         let before = page.position.map_or(u64::MAX, |position| position.after);
-        let (engine, limit) = (Arc::clone(&self.0.engine), page.size + 1);
+        if !request.collection.is_empty() {
+            caller::reach(&request.collection)?;
+        }
+        let (engine, limit, caller) = (Arc::clone(&self.0.engine), page.size + 1, caller::current());
         let list = move || {
             let collection = Some(request.collection.as_str()).filter(|name| !name.is_empty());
             if let Some(name) = collection {
                 engine.collection(name)?;
             }
-            Ok(engine.operations().list(collection, before, limit))
+            let of_caller = |name: &str| {
+                collection.is_none_or(|wanted| name == wanted)
+                    && if name.is_empty() { caller.reaches_all() } else { caller.reaches(name) }
+            };
+            Ok(engine.operations().list(of_caller, before, limit))
         };
         let mut found = blocking(list).await?;
         let more = found.len() > page.size;

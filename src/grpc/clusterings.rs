@@ -13,9 +13,9 @@ use crate::proto;
 use crate::proto::clustering_service_server::ClusteringService;
 use crate::types::{ClusterId, PointOffset};
 
-use super::convert;
 use super::page::{PAGE_SIZE_MAX, Page, Position};
 use super::status::{blocking, invalid, on_collection, status};
+use super::{caller, convert};
 
 /// The service over an engine.
 pub(super) struct Clusterings(pub(super) Arc<Engine>);
@@ -27,6 +27,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ReclusterRequest>,
     ) -> Result<Response<proto::ReclusterResponse>, Status> {
         let (engine, request) = (Arc::clone(&self.0), request.into_inner());
+        caller::reach(&request.collection)?;
         let key =
             RequestKey::of("Recluster", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let recluster = ReclusterRequest {
@@ -34,7 +35,7 @@ impl ClusteringService for Clusterings {
             seed: request.seed,
             exact: request.exact,
             activate: !request.keep_active,
-            actor: request.actor,
+            actor: caller::actor(request.actor),
         };
         let operation =
             blocking(move || engine.recluster(&request.collection, recluster, key.as_ref())).await?;
@@ -47,6 +48,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::SuggestParametersRequest>,
     ) -> Result<Response<proto::SuggestParametersResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let given_up = GivenUp::default();
         let cancelled = Arc::clone(&given_up.0);
         let suggest = move |collection: Arc<Collection>| {
@@ -78,6 +80,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::GetClusteringRequest>,
     ) -> Result<Response<proto::GetClusteringResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let get = move |collection: Arc<Collection>| {
             let head = collection.clustering(request.clustering_id)?;
             let (_, active) = collection.clusterings();
@@ -92,9 +95,10 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ActivateClusteringRequest>,
     ) -> Result<Response<proto::ActivateClusteringResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let key = RequestKey::of("ActivateClustering", &request.request_id, &request.encode_to_vec())
             .map_err(status)?;
-        let (id, actor) = (request.clustering_id, request.actor);
+        let (id, actor) = (request.clustering_id, caller::actor(request.actor));
         let activate = move |collection: Arc<Collection>| collection.activate(id, &actor, key.as_ref());
         let head = on_collection(&self.0, request.collection, activate).await?;
         let clustering = Some(convert::clustering(&head, true, false));
@@ -106,6 +110,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ListClustersRequest>,
     ) -> Result<Response<proto::ListClustersResponse>, Status> {
         let mut request = request.into_inner();
+        caller::reach(&request.collection)?;
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListClusters", &request, size, &token)?;
         // A listing of the active clustering goes on with the one it began with.
@@ -132,6 +137,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::GetClusterRequest>,
     ) -> Result<Response<proto::GetClusterResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let id = ClusterId(request.cluster_id);
         let cluster = on_collection(&self.0, request.collection, move |collection| {
             let head = collection.clustering(request.clustering_id)?;
@@ -147,6 +153,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ListMembersRequest>,
     ) -> Result<Response<proto::ListMembersResponse>, Status> {
         let mut request = request.into_inner();
+        caller::reach(&request.collection)?;
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListMembers", &request, size, &token)?;
         let id = page.position.map_or(request.clustering_id, |position| position.generation);
@@ -166,6 +173,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ListLiveClustersRequest>,
     ) -> Result<Response<proto::ListLiveClustersResponse>, Status> {
         let mut request = request.into_inner();
+        caller::reach(&request.collection)?;
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListLiveClusters", &request, size, &token)?;
         let view = on_collection(&self.0, request.collection, |collection| collection.live()).await?;
@@ -194,6 +202,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::ListLiveMembersRequest>,
     ) -> Result<Response<proto::ListLiveMembersResponse>, Status> {
         let mut request = request.into_inner();
+        caller::reach(&request.collection)?;
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListLiveMembers", &request, size, &token)?;
         let cluster = request.cluster_id.map(ClusterId);
@@ -211,6 +220,7 @@ impl ClusteringService for Clusterings {
         request: Request<proto::GetReachabilityRequest>,
     ) -> Result<Response<proto::GetReachabilityResponse>, Status> {
         let mut request = request.into_inner();
+        caller::reach(&request.collection)?;
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::with_default("GetReachability", &request, size, &token, PAGE_SIZE_MAX)?;
         let id = page.position.map_or(request.clustering_id, |position| position.generation);

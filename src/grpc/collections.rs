@@ -9,9 +9,9 @@ use crate::engine::{Collection, Engine, RequestKey};
 use crate::proto;
 use crate::proto::collection_service_server::CollectionService;
 
-use super::convert;
 use super::page::Page;
 use super::status::{blocking, on_collection, status};
+use super::{caller, convert};
 
 /// The service over an engine.
 pub(super) struct Collections(pub(super) Arc<Engine>);
@@ -23,6 +23,7 @@ impl CollectionService for Collections {
         request: Request<proto::CreateCollectionRequest>,
     ) -> Result<Response<proto::CreateCollectionResponse>, Status> {
         let (engine, request) = (Arc::clone(&self.0), request.into_inner());
+        caller::reach(&request.collection)?;
         let key = RequestKey::of("CreateCollection", &request.request_id, &request.encode_to_vec())
             .map_err(status)?;
         let made = blocking(move || engine.create_collection(&request.collection, key.as_ref())).await?;
@@ -46,9 +47,10 @@ impl CollectionService for Collections {
         let proto::ListCollectionsRequest { page_size, page_token } = request.into_inner();
         let bare = proto::ListCollectionsRequest::default();
         let page = Page::of("ListCollections", &bare, page_size, &page_token)?;
-        let engine = Arc::clone(&self.0);
+        let (engine, caller) = (Arc::clone(&self.0), caller::current());
         let list = move || {
-            Ok(engine.collections().iter().map(|collection| convert::collection(collection)).collect())
+            let reached = engine.collections().into_iter().filter(|one| caller.reaches(one.name()));
+            Ok(reached.map(|collection| convert::collection(&collection)).collect())
         };
         let all = blocking(list).await?;
         let (collections, next_page_token) = page.cut(0, all);
@@ -60,6 +62,7 @@ impl CollectionService for Collections {
         request: Request<proto::DeleteCollectionRequest>,
     ) -> Result<Response<proto::DeleteCollectionResponse>, Status> {
         let (engine, request) = (Arc::clone(&self.0), request.into_inner());
+        caller::reach(&request.collection)?;
         let key = RequestKey::of("DeleteCollection", &request.request_id, &request.encode_to_vec())
             .map_err(status)?;
         let images = blocking(move || engine.delete_collection(&request.collection, key.as_ref())).await?;
@@ -80,10 +83,11 @@ impl CollectionService for Collections {
         request: Request<proto::SetPolicyRequest>,
     ) -> Result<Response<proto::SetPolicyResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let key =
             RequestKey::of("SetPolicy", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let change = convert::policy_from(&request.policy.unwrap_or_default())?;
-        let actor = request.actor;
+        let actor = caller::actor(request.actor);
         let set = move |collection: Arc<Collection>| collection.set_policy(change, &actor, key.as_ref());
         let policy = on_collection(&self.0, request.collection, set).await?;
         Ok(Response::new(proto::SetPolicyResponse { policy: Some(convert::policy(policy)) }))

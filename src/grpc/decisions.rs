@@ -15,7 +15,7 @@ use crate::proto::decision_service_server::DecisionService;
 use crate::types::ImageId;
 
 use super::status::{invalid, on_collection, status};
-use super::{Shared, convert, events, fetch, review, watch};
+use super::{Shared, caller, convert, events, fetch, review, watch};
 
 /// Images of one batch at most.
 const BATCH_MAX: usize = 1000;
@@ -41,6 +41,7 @@ impl DecisionService for Decisions {
         request: Request<proto::SetVerdictRequest>,
     ) -> Result<Response<proto::SetVerdictResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let key =
             RequestKey::of("SetVerdict", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let name = request.collection.clone();
@@ -60,6 +61,7 @@ impl DecisionService for Decisions {
         request: Request<proto::BatchGetDecisionsRequest>,
     ) -> Result<Response<proto::BatchGetDecisionsResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let asked = request.image_ids.len() + request.source_keys.len();
         if asked > BATCH_MAX {
             return Err(invalid("image_ids", format!("{asked} images, at most {BATCH_MAX} are allowed")));
@@ -96,6 +98,7 @@ impl DecisionService for Decisions {
         request: Request<proto::ExplainDecisionRequest>,
     ) -> Result<Response<proto::ExplainDecisionResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let image = convert::image_id("image_id", &request.image_id)?;
         let explained = on_collection(self.engine(), request.collection, move |collection| {
             let explanation = collection.decisions().explain(&image)?;
@@ -109,6 +112,7 @@ impl DecisionService for Decisions {
         request: Request<proto::EvaluateRequest>,
     ) -> Result<Response<proto::EvaluateResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         if request.labels.len() > TRUE_LABELS_MAX {
             let description =
                 format!("has {} entries, at most {TRUE_LABELS_MAX} are allowed", request.labels.len());

@@ -9,6 +9,7 @@ use crate::engine::{
 };
 use crate::proto;
 
+use super::caller::reach;
 use super::convert;
 use super::page::{Page, Position};
 use super::status::{on_collection, status};
@@ -23,6 +24,7 @@ pub(super) async fn find(
     engine: &Arc<Engine>,
     mut request: proto::FindDuplicatesRequest,
 ) -> Result<proto::FindDuplicatesResponse, Status> {
+    reach(&request.collection)?;
     let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
     let page = Page::of("FindDuplicates", &request, size, &token)?;
     let (distance, hash_distance) = (request.distance, request.hash_distance);

@@ -7,6 +7,7 @@ use tonic::Status;
 use crate::engine::{Collection, Engine, EventKind, LogEntry, LogFilter};
 use crate::proto;
 
+use super::caller::reach;
 use super::convert::{timestamp, timestamp_ms};
 use super::page::{Page, Position};
 use super::status::{invalid, on_collection};
@@ -16,6 +17,7 @@ pub(super) async fn list(
     engine: &Arc<Engine>,
     mut request: proto::ListEventsRequest,
 ) -> Result<proto::ListEventsResponse, Status> {
+    reach(&request.collection)?;
     let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
     let page = Page::of("ListEvents", &request, size, &token)?;
     let kinds = request.kinds().map(kind_from).collect::<Result<_, _>>()?;

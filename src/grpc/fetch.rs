@@ -15,6 +15,7 @@ use crate::engine::{ChangePoint, Collection, EngineError, Filter, Look};
 use crate::proto;
 use crate::types::ImageId;
 
+use super::caller::reach;
 use super::decisions::in_view;
 use super::status::{blocking, on_collection, status, timed_out};
 use super::token::{point, token};
@@ -67,6 +68,7 @@ pub(super) async fn start(
     shared: &Arc<Shared>,
     request: proto::FetchDecisionsRequest,
 ) -> Result<Messages, Status> {
+    reach(&request.collection)?;
     let turn = Arc::clone(&shared.fetches).try_acquire_owned().map_err(|_| {
         let message = format!("{STREAMS_MAX} streams of decisions are open, which is the limit");
         status(EngineError::Exhausted { message, retry_after: Some(RETRY_AFTER) })

@@ -19,7 +19,7 @@ use crate::types::{Embedding, Generation, ImageId};
 
 use super::page::{PAGE_BYTES_MAX, Page, Position};
 use super::status::{blocking, invalid, on_collection, status};
-use super::{Shared, add_stream, convert, duplicates};
+use super::{Shared, add_stream, caller, convert, duplicates};
 
 /// Thumbnails in one answer at most.
 const THUMBNAILS_MAX: usize = 100;
@@ -45,8 +45,10 @@ impl ImageService for Images {
         request: Request<proto::AddImageRequest>,
     ) -> Result<Response<proto::AddImageResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let key =
             RequestKey::of("AddImage", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        caller::reach(&request.collection)?;
         let (engine, collection) = (Arc::clone(&self.0.engine), request.collection);
         let ingest = blocking(move || engine.ingest(&collection)).await?;
         let image = request.image.ok_or_else(|| invalid("image", "is missing"))?;
@@ -65,7 +67,7 @@ impl ImageService for Images {
         })
         .await?;
         let answer = receiver.await.unwrap_or(Err(AddError::Stopping));
-        let outcome = convert::outcome(name, id, unless_refused(answer)?);
+        let outcome = self.0.counted(convert::outcome(name, id, unless_refused(answer)?));
         Ok(Response::new(proto::AddImageResponse { outcome: Some(outcome) }))
     }
 
@@ -74,6 +76,7 @@ impl ImageService for Images {
         request: Request<proto::ImportSourcesRequest>,
     ) -> Result<Response<proto::ImportSourcesResponse>, Status> {
         let (shared, request) = (Arc::clone(&self.0), request.into_inner());
+        caller::reach(&request.collection)?;
         let key =
             RequestKey::of("ImportSources", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let start =
@@ -87,6 +90,7 @@ impl ImageService for Images {
         request: Request<proto::GetImageRequest>,
     ) -> Result<Response<proto::GetImageResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let image = convert::image_id("image_id", &request.image_id)?;
         let get = move |collection: Arc<Collection>| collection.image(&image, request.with_embedding);
         let view = on_collection(&self.0.engine, request.collection, get).await?;
@@ -98,6 +102,7 @@ impl ImageService for Images {
         request: Request<proto::ListImagesRequest>,
     ) -> Result<Response<proto::ListImagesResponse>, Status> {
         let mut request = request.into_inner();
+        caller::reach(&request.collection)?;
         let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
         let page = Page::of("ListImages", &request, size, &token)?;
         let filter = convert::filter_from(request.filter)?;
@@ -123,6 +128,7 @@ impl ImageService for Images {
         request: Request<proto::BatchGetThumbnailsRequest>,
     ) -> Result<Response<proto::BatchGetThumbnailsResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let asked = request.image_ids.len();
         if asked > THUMBNAILS_MAX {
             return Err(invalid(
@@ -145,10 +151,11 @@ impl ImageService for Images {
         request: Request<proto::DeleteImagesRequest>,
     ) -> Result<Response<proto::DeleteImagesResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let key =
             RequestKey::of("DeleteImages", &request.request_id, &request.encode_to_vec()).map_err(status)?;
         let filter = convert::filter_from(request.filter)?;
-        let (validate_only, actor) = (request.validate_only, request.actor);
+        let (validate_only, actor) = (request.validate_only, caller::actor(request.actor));
         let delete = move |collection: Arc<Collection>| {
             collection.delete_images(&filter, validate_only, &actor, key.as_ref())
         };
@@ -161,6 +168,7 @@ impl ImageService for Images {
         request: Request<proto::FindNeighboursRequest>,
     ) -> Result<Response<proto::FindNeighboursResponse>, Status> {
         let request = request.into_inner();
+        caller::reach(&request.collection)?;
         let collection = on_collection(&self.0.engine, request.collection, Ok).await?;
         let k = if request.k == 0 { 10 } else { request.k as usize };
         if k > NEIGHBOURS_MAX {
@@ -238,6 +246,7 @@ fn unless_refused(answer: Result<Added, AddError>) -> Result<Result<Added, AddEr
     match answer {
         Err(AddError::Overloaded(message)) => Err(status(overloaded(message))),
         Err(AddError::Stopping) => Err(status(EngineError::Stopping)),
+        Err(AddError::Engine(error @ EngineError::Exhausted { .. })) => Err(status(error)),
         Err(AddError::Engine(EngineError::Invalid { field, description })) if field == "request_id" => {
             Err(invalid(&field, description))
         }

@@ -8,6 +8,7 @@ use tonic::Status;
 use crate::engine::{Collection, Engine, RequestKey};
 use crate::proto;
 
+use super::caller::reach;
 use super::convert;
 use super::status::{on_collection, status};
 
@@ -16,6 +17,7 @@ pub(super) async fn next(
     engine: &Arc<Engine>,
     request: proto::NextReviewRequest,
 ) -> Result<proto::NextReviewResponse, Status> {
+    reach(&request.collection)?;
     let held = convert::item_ids(&request.held_item_ids)?;
     let reviewer = request.reviewer;
     let next = move |collection: Arc<Collection>| collection.next_review(&reviewer, &held);
@@ -27,6 +29,7 @@ pub(super) async fn answer(
     engine: &Arc<Engine>,
     request: proto::AnswerReviewRequest,
 ) -> Result<proto::AnswerReviewResponse, Status> {
+    reach(&request.collection)?;
     let key =
         RequestKey::of("AnswerReview", &request.request_id, &request.encode_to_vec()).map_err(status)?;
     let name = request.collection.clone();
@@ -46,6 +49,7 @@ pub(super) async fn preview(
     engine: &Arc<Engine>,
     request: proto::PreviewVerdictRequest,
 ) -> Result<proto::PreviewVerdictResponse, Status> {
+    reach(&request.collection)?;
     let name = request.collection.clone();
     let proposal = convert::proposal_from(request)?;
     let preview = move |collection: Arc<Collection>| collection.preview(&proposal);
@@ -57,6 +61,7 @@ pub(super) async fn undo(
     engine: &Arc<Engine>,
     request: proto::UndoEventRequest,
 ) -> Result<proto::UndoEventResponse, Status> {
+    reach(&request.collection)?;
     let key = RequestKey::of("UndoEvent", &request.request_id, &request.encode_to_vec()).map_err(status)?;
     let name = request.collection.clone();
     let undo = convert::undo_from(request);

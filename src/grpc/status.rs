@@ -8,8 +8,10 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::engine::{Collection, Engine, EngineError};
 
+use super::caller::reach;
+
 /// The domain of error reasons.
-const DOMAIN: &str = "culld.dev";
+pub(super) const DOMAIN: &str = "culld.dev";
 
 /// An error of the engine as a status with details.
 pub(super) fn status(error: EngineError) -> Status {
@@ -98,12 +100,13 @@ fn info(details: &mut ErrorDetails, reason: &str) {
     details.set_error_info(reason, DOMAIN, std::collections::HashMap::new());
 }
 
-/// Runs work on a collection where it may block: even to look one up may mean to wait for a writer.
+/// Runs work on a collection of the caller's where it may block: even to look one up may mean to wait for a writer.
 pub(super) async fn on_collection<T: Send + 'static>(
     engine: &Arc<Engine>,
     name: String,
     work: impl FnOnce(Arc<Collection>) -> Result<T, EngineError> + Send + 'static,
 ) -> Result<T, Status> {
+    reach(&name)?;
     let engine = Arc::clone(engine);
     blocking(move || work(engine.collection(&name)?)).await
 }

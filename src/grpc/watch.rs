@@ -12,6 +12,7 @@ use tonic::Status;
 use crate::engine::{ChangePoint, Collection, EngineError, Filter, Look};
 use crate::proto;
 
+use super::caller::reach;
 use super::decisions::in_view;
 use super::fetch::DECISIONS_MAX;
 use super::status::{blocking, on_collection, status, timed_out};
@@ -80,6 +81,7 @@ pub(super) async fn start(
     shared: &Arc<Shared>,
     request: proto::WatchDecisionsRequest,
 ) -> Result<Messages, Status> {
+    reach(&request.collection)?;
     let turn = Arc::clone(&shared.watchers).try_acquire_owned().map_err(|_| {
         let message = format!("{WATCHERS_MAX} watchers of decisions are open, which is the limit");
         status(EngineError::Exhausted { message, retry_after: Some(RETRY_AFTER) })

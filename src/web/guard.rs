@@ -67,7 +67,8 @@ impl Guard {
 /// Adds the headers that every answer has.
 pub(super) fn harden(headers: &mut HeaderMap) {
     for (name, value) in HEADERS {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        // An answer that is stricter about itself stays so.
+        headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }
 }
 

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
+use crate::access::Role;
 use crate::decode::{THUMBNAIL_EDGE_MAX, decode, preview};
 use crate::engine::{Collection, EngineError};
 use crate::types::ImageId;
 
-use super::Shared;
 use super::files::has;
+use super::{Known, Shared};
 
 /// Pictures that are made from their files at a time; each may take what decoding one image may.
 pub(super) const PREVIEWS_MAX: usize = 2;
@@ -56,10 +58,14 @@ struct Picture {
 /// Answers the thumbnail of an image, or where `edge` asks for more and a source of it can be read, a larger picture.
 pub(super) async fn thumbnail(
     State(shared): State<Arc<Shared>>,
+    Extension(known): Extension<Known>,
     Path((collection, image)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
+    if !known.is_ok_and(|caller| caller.may(Role::Read) && caller.reaches(&collection)) {
+        return (StatusCode::FORBIDDEN, "this collection's pictures are not for this caller").into_response();
+    }
     match find(shared, collection, &image, query.as_deref(), &headers).await {
         Ok(Some(Picture { jpeg, etag, caching })) => {
             let caching = [(header::ETAG, etag.as_str()), (header::CACHE_CONTROL, caching)];

@@ -15,6 +15,7 @@ mod index;
 
 mod cluster;
 
+mod access;
 mod bad_input;
 mod clusterings;
 mod decisions;
@@ -28,6 +29,7 @@ mod fold;
 mod large;
 mod live;
 mod map;
+mod observed;
 mod pipeline;
 mod requests;
 mod review;
@@ -42,4 +44,5 @@ mod wire;
 
 mod cli;
 mod full;
+mod supply;
 mod tidy;

@@ -13,14 +13,14 @@ use tokio::net::TcpStream;
 use crate::support::{TestDaemon, encoded, groups, id_of, new_image, picture, png};
 
 /// An answer as it came.
-struct Reply {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
 
@@ -34,7 +34,13 @@ impl Reply {
 }
 
 /// One request of HTTP/1.1, by hand: a browser's own headers can't be had from a client that minds them itself.
-async fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+pub(crate) async fn ask(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Reply {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let host = address.to_string();
     let host = if headers.iter().any(|(name, _)| *name == "host") { vec![] } else { vec![("host", &*host)] };
@@ -67,12 +73,17 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     }
 }
 
-async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Reply {
+pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Reply {
     ask(address, "GET", path, headers, &[]).await
 }
 
 /// A call as the page makes it.
-async fn call(address: SocketAddr, method: &str, headers: &[(&str, &str)], message: &impl Message) -> Reply {
+pub(crate) async fn call(
+    address: SocketAddr,
+    method: &str,
+    headers: &[(&str, &str)],
+    message: &impl Message,
+) -> Reply {
     let mut body = vec![0];
     body.extend((message.encoded_len() as u32).to_be_bytes());
     body.extend(message.encode_to_vec());

@@ -4,13 +4,14 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { signal } from "@preact/signals";
 
+import { askAgain } from "./door";
 import { AdminService } from "./gen/culld/v1/admin_service_pb";
 import { ClusteringService } from "./gen/culld/v1/clustering_service_pb";
 import { CollectionService } from "./gen/culld/v1/collection_service_pb";
 import { DecisionService } from "./gen/culld/v1/decision_service_pb";
 import { ImageService } from "./gen/culld/v1/image_service_pb";
 
-const transport = createGrpcWebTransport({ baseUrl: location.origin });
+const transport = createGrpcWebTransport({ baseUrl: location.origin, interceptors: [askAgain] });
 
 export const admin = createClient(AdminService, transport);
 export const clusterings = createClient(ClusteringService, transport);

@@ -6,6 +6,7 @@ import { admin, collections, online, patiently, sleep } from "./api";
 import { Closer } from "./closer/closer";
 import { ClustersView } from "./clusters/view";
 import { MapView } from "./map/view";
+import { Leave, note } from "./door";
 import { Help, helpIsOpen } from "./parts/help";
 import { useKeys } from "./parts/keys";
 import { Notices } from "./parts/notices";
@@ -51,6 +52,7 @@ export function App() {
         <div class="who">
           <CollectionChoice />
           <ReviewerName />
+          <Leave />
           <button type="button" class="icon" aria-label="Keys and help" title="?" onClick={() => (helpIsOpen.value = true)}>
             ?
           </button>
@@ -76,7 +78,7 @@ async function heartbeat(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const ask = () => admin.getServerInfo({}, { signal, timeoutMs: HEARTBEAT_MS });
     // One that is slow to answer is asked again; one that is gone, until it is back.
-    if (!document.hidden) await patiently(ask, signal).catch(() => undefined);
+    if (!document.hidden) await patiently(ask, signal).then((info) => note(info.features), () => undefined);
     await sleep(HEARTBEAT_MS, signal);
   }
 }

@@ -6,6 +6,7 @@ use crate::decide::event::Event;
 use crate::decide::{Decision, DecisionKind, Duplicate, Evidence, Reason, Standing};
 use crate::embed::EmbeddingSpace;
 use crate::engine::{Evaluation, Explanation, FullDecision, MapPoint, Named, NewVerdict, Target, TrueLabel};
+use crate::grpc::caller::actor;
 use crate::grpc::status::invalid;
 use crate::proto;
 use crate::types::{ClusterId, Generation, ImageId, Side};
@@ -166,7 +167,7 @@ pub(in crate::grpc) fn verdict_from(request: proto::SetVerdictRequest) -> Result
             Some(image_id("duplicate_of_image_id", original)?)
         },
         note: request.note,
-        actor: request.actor,
+        actor: actor(request.actor),
     })
 }
 

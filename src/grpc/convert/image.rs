@@ -167,6 +167,8 @@ fn cause(error: &AddError) -> proto::AddCause {
             AddCause::TooManySources
         }
         AddError::InvalidSource(_) | AddError::Engine(EngineError::Invalid { .. }) => AddCause::InvalidSource,
+        // Whether the disk or its share is full, there is no room.
+        AddError::Engine(EngineError::Exhausted { .. }) => AddCause::StorageFull,
         AddError::Engine(EngineError::Store(store)) if store.is_full() => AddCause::StorageFull,
         AddError::Engine(_)
         | AddError::Overloaded(_)

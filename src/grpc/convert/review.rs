@@ -4,6 +4,7 @@ use tonic::Status;
 
 use crate::decide::event::Answer;
 use crate::engine::{NewAnswer, NewUndo, NextReview, Preview, Proposal, ReviewItem};
+use crate::grpc::caller::actor;
 use crate::grpc::status::invalid;
 use crate::proto;
 
@@ -59,12 +60,12 @@ pub(in crate::grpc) fn answer_from(request: proto::AnswerReviewRequest) -> Resul
         answer,
         exceptions: image_ids("exception_image_ids", &request.exception_image_ids)?,
         note: request.note,
-        actor: request.actor,
+        actor: actor(request.actor),
     })
 }
 
 pub(in crate::grpc) fn undo_from(request: proto::UndoEventRequest) -> NewUndo {
-    NewUndo { event: request.event_sequence, note: request.note, actor: request.actor }
+    NewUndo { event: request.event_sequence, note: request.note, actor: actor(request.actor) }
 }
 
 pub(in crate::grpc) fn proposal_from(request: proto::PreviewVerdictRequest) -> Result<Proposal, Status> {

@@ -26,6 +26,7 @@ fn engine(store: &Arc<MemoryStore>) -> Engine {
         index: IndexChoice::Auto,
         index_folder: None,
         allowed_roots: Vec::new(),
+        quota: culld::engine::Quota::default(),
         image_bytes_max: 1 << 20,
         collections_max: 10,
         lease_time: std::time::Duration::from_mins(10),
