@@ -63,7 +63,7 @@ func (r *runner) run() (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		fmt.Println(show(figures))
+		report(figures)
 		_, err = client.DeleteCollection(context.Background(), name)
 		return true, err
 	}
@@ -89,9 +89,16 @@ func (r *runner) run() (bool, error) {
 		}
 		outcome := r.scenario(name, s)
 		passed = passed && outcome["ok"] != false
-		fmt.Println(show(outcome))
+		report(outcome)
 	}
 	return passed, err
+}
+
+// report prints what came out, on a line of its own.
+func report(outcome object) {
+	// What it holds can be encoded.
+	text, _ := json.Marshal(outcome)
+	fmt.Println(string(text))
 }
 
 func readJSON(file string, value any) error {

@@ -167,22 +167,29 @@ export function fromConnect(error: unknown, method: string, signal?: AbortSignal
     const message = connect.rawMessage || codes.join(", ");
     return errorOf({ code: Code.Unavailable, message, method, cause: connect, retryable: true });
   }
+  const code = statusCode(connect);
   const [resource] = connect.findDetails(ResourceInfoSchema);
   const [retry] = connect.findDetails(RetryInfoSchema);
   const delay = retry?.retryDelay;
   const retryAfterMs = delay && Number(delay.seconds) * 1000 + delay.nanos / 1e6;
   return errorOf({
-    code: connect.code,
-    message: connect.rawMessage || Code[connect.code],
+    code,
+    message: connect.rawMessage || Code[code],
     method,
     violations: connect.findDetails(BadRequestSchema).flatMap((bad) => bad.fieldViolations),
     // Overload passes, and then the daemon says when; a limit of the store doesn't.
-    retryable: connect.code === Code.Unavailable || (connect.code === Code.ResourceExhausted && retry !== undefined),
+    retryable: code === Code.Unavailable || (code === Code.ResourceExhausted && retry !== undefined),
     cause: connect,
     ...(info && { reason: info.reason }),
     ...(resource && { resource: { type: resource.resourceType, name: resource.resourceName } }),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
   });
+}
+
+/** The code of the status line, which counts; Connect prefers the one within the details. */
+function statusCode(error: ConnectError): Code {
+  const told = Number(error.metadata.get("grpc-status") ?? 0);
+  return told > 0 && told in Code ? told : error.code;
 }
 
 function isBrokenConnection(error: ConnectError, codes: readonly string[]): boolean {
