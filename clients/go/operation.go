@@ -77,7 +77,7 @@ func (o *Operation[T]) Wait(ctx context.Context, progress func(*culldpb.Operatio
 		}
 	}
 	if failed := o.state.GetError(); failed != nil {
-		code := codes.Code(uint32(failed.GetCode())) //nolint:gosec // a code of google.rpc.Code
+		code := codes.Code(uint32(failed.GetCode()))
 		return none, &Error{Code: code, Message: failed.GetMessage(), Reason: failed.GetReason(), Method: o.state.GetMethod()}
 	}
 	result, ok := o.result(o.state)

@@ -54,10 +54,15 @@ const THUMBNAILS_PER_CALL = 100;
 
 /** The generated clients of every service, with the connection's token, retries, request ids, deadlines and errors. */
 export interface Services {
+  /** What the daemon is, and long work. */
   readonly admin: ConnectClient<typeof AdminService>;
+  /** Groups of images. */
   readonly clusterings: ConnectClient<typeof ClusteringService>;
+  /** Collections and their policies. */
   readonly collections: ConnectClient<typeof CollectionService>;
+  /** Verdicts, decisions and reviews. */
   readonly decisions: ConnectClient<typeof DecisionService>;
+  /** Images. */
   readonly images: ConnectClient<typeof ImageService>;
 }
 

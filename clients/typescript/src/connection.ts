@@ -78,8 +78,14 @@ export function connection(options: ConnectOptions): Connection {
     const shown = typeof token === "function" ? await token() : token;
     return new Headers(shown ? { authorization: `Bearer ${shown}` } : {});
   };
-  const transport = new PatientTransport(inner, { retry, timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS, headers });
-  return { transport, retry, close: () => sessionManager.abort() };
+  let closed = false;
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const transport = new PatientTransport(inner, { retry, timeoutMs, headers, isClosed: () => closed });
+  const close = (): void => {
+    closed = true;
+    sessionManager.abort();
+  };
+  return { transport, retry, close };
 }
 
 function urlOf(address: string, tls: TlsOptions | boolean | undefined): URL {

@@ -12,7 +12,7 @@ export interface FieldViolation {
   readonly description: string;
 }
 
-/** What an error is made of. */
+/** What an error is made of; the fields are those of CulldError. */
 export interface ErrorFacts {
   readonly code: Code;
   readonly message: string;

@@ -21,6 +21,8 @@ export interface CallDefaults {
   readonly timeoutMs: number;
   /** What goes with every call, such as a token. */
   readonly headers: () => Promise<Headers>;
+  /** Whether the caller closed the connection. */
+  readonly isClosed: () => boolean;
 }
 
 /** A transport that tries again what may succeed later. */
@@ -49,10 +51,11 @@ export class PatientTransport implements Transport {
       try {
         const left = deadline - performance.now();
         if (left <= 0) throw late(method.name);
+        if (this.#defaults.isClosed()) throw closed(method.name);
         const headers = await this.#headers(header);
         return await this.#inner.unary(method, signal, Math.ceil(left), headers, message as MessageInitShape<I>, contextValues);
       } catch (caught) {
-        error = fromConnect(caught, method.name, signal);
+        error = this.#error(caught, method.name, signal);
       }
       const wait = backoff.next(error);
       if (wait === undefined) throw error;
@@ -71,12 +74,25 @@ export class PatientTransport implements Transport {
     contextValues?: ContextValues,
   ): Promise<StreamResponse<I, O>> {
     try {
+      if (this.#defaults.isClosed()) throw closed(method.name);
       const headers = await this.#headers(header);
       const response = await this.#inner.stream(method, signal, timeoutMs, headers, input, contextValues);
-      return { ...response, message: translated(response.message, method.name, signal) };
+      return { ...response, message: this.#translated(response.message, method.name, signal) };
     } catch (error) {
-      throw fromConnect(error, method.name, signal);
+      throw this.#error(error, method.name, signal);
     }
+  }
+
+  async *#translated<T>(messages: AsyncIterable<T>, method: string, signal: AbortSignal | undefined): AsyncGenerator<T> {
+    try {
+      yield* messages;
+    } catch (error) {
+      throw this.#error(error, method, signal);
+    }
+  }
+
+  #error(caught: unknown, method: string, signal: AbortSignal | undefined): CulldError {
+    return this.#defaults.isClosed() ? closed(method) : fromConnect(caught, method, signal);
   }
 
   async #headers(given: HeaderInit): Promise<Headers> {
@@ -91,12 +107,8 @@ function late(method: string, cause?: CulldError): CulldError {
   return errorOf({ code: Code.DeadlineExceeded, message: `${method} was not answered in time${why}`, method, cause });
 }
 
-async function* translated<T>(messages: AsyncIterable<T>, method: string, signal: AbortSignal | undefined): AsyncGenerator<T> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw fromConnect(error, method, signal);
-  }
+function closed(method: string): CulldError {
+  return errorOf({ code: Code.Canceled, message: `${method}: the client is closed`, method });
 }
 
 /** The message, with a request id where it takes one and has none: the same for all tries. */

@@ -95,15 +95,16 @@ test("a daemon that is killed in the middle of a stream: every image once", { sk
 test("a watch goes on through a kill, and begins anew in a collection that was made again", { skip }, async () => {
   const work = await fresh();
   const told = [];
+  let added = 0;
   let token;
   for await (const change of work.watchDecisions({ fromStart: true })) {
     if (change.type === "decided") told.push(change.imageId);
     if (change.type !== "checkpoint") continue;
     token = change.token;
-    if (told.length === 0) void work.addImage({ key: "a", data: picture(1) });
-    if (told.length === 1) {
-      await daemon.restart();
-      void work.addImage({ key: "b", data: picture(2) });
+    if (added === 1 && told.length > 0) await daemon.restart();
+    if (added === 0 || (added === 1 && told.length > 0)) {
+      added += 1;
+      await work.addImage({ key: "a", data: picture(added) });
     }
     if (told.includes(imageId(picture(2)))) break;
   }
@@ -131,6 +132,21 @@ test("leaving, aborting and deadlines end calls, and the connection serves on", 
   const bad = { name: "InvalidArgumentError" };
   await assert.rejects(work.neighbours("no id"), bad);
   assert.ok((await work.serverInfo()).version);
+});
+
+test("closing ends what is under way", { skip }, async () => {
+  await culld.createCollection("closed");
+  const other = Culld.connect({ address: daemon.address, collection: "closed" });
+  const closed = { name: "CancelledError" };
+  const adding = other.addImages(pictures(300, 7000), { onProgress: ({ done }) => done === 5 && other.close() });
+  await assert.rejects(adding.summary(), closed);
+  await assert.rejects(other.serverInfo(), closed);
+  const third = Culld.connect(daemon.address);
+  const watching = third.watchDecisions();
+  await watching.next();
+  const next = watching.next();
+  third.close();
+  await assert.rejects(next, closed);
 });
 
 test("nobody there is an error in the end", { skip }, async () => {

@@ -19,7 +19,7 @@ import { PatientTransport } from "../dist/transport.js";
 import { watch } from "../dist/watch.js";
 
 const QUICK = { ...DEFAULT_RETRY, initialDelayMs: 1, maxDelayMs: 2, patienceMs: 5_000 };
-const defaults = { retry: QUICK, timeoutMs: 5_000, headers: async () => new Headers({ authorization: "Bearer t" }) };
+const defaults = { retry: QUICK, timeoutMs: 5_000, isClosed: () => false, headers: async () => new Headers({ authorization: "Bearer t" }) };
 const unavailable = () => new ConnectError("away", Code.Unavailable);
 
 function client(service, routes, more = {}) {
