@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -80,8 +81,7 @@ func WithTLSFiles(ca, cert, key string) Option {
 	}
 }
 
-// WithToken shows this token with every call. Default: the environment's CULLD_TOKEN. Without TLS it is sent to this
-// machine only.
+// WithToken shows this token with every call. Without TLS it is sent to this machine only.
 func WithToken(token string) Option {
 	return WithTokenSource(func(context.Context) (string, error) { return token, nil })
 }
@@ -147,13 +147,16 @@ func WithDialOptions(options ...grpc.DialOption) Option {
 
 // Connect prepares a connection to a daemon at "host:port", "http://…" or "https://…"; empty means the environment's
 // CULLD_SERVER, else [DefaultAddress]. The connection is made with the first call: [Client.ServerInfo] tells whether
-// there is a daemon.
+// there is a daemon. What no option says of TLS, the token and the collection, the environment does, as for the command
+// line: CULLD_CA, CULLD_CLIENT_CERT and CULLD_CLIENT_KEY name files, CULLD_TOKEN is one, CULLD_TOKEN_FILE holds one.
 func Connect(address string, options ...Option) (*Client, error) {
 	s := settings{collection: os.Getenv("CULLD_COLLECTION"), timeout: DefaultTimeout}
-	if token := os.Getenv("CULLD_TOKEN"); token != "" {
-		s.token = func(context.Context) (string, error) { return token, nil }
+	for _, or := range []string{os.Getenv("CULLD_SERVER"), DefaultAddress} {
+		if address == "" {
+			address = or
+		}
 	}
-	for _, option := range options {
+	for _, option := range append(environment(address), options...) {
 		if err := option(&s); err != nil {
 			return nil, err
 		}
@@ -170,13 +173,30 @@ func Connect(address string, options ...Option) (*Client, error) {
 	return newClient(conn, &s), nil
 }
 
+// environment is what the environment says, as for the command line; an address of http asks for no TLS.
+func environment(address string) []Option {
+	var options []Option
+	ca, cert, key := os.Getenv("CULLD_CA"), os.Getenv("CULLD_CLIENT_CERT"), os.Getenv("CULLD_CLIENT_KEY")
+	if (ca != "" || cert != "" || key != "") && !strings.HasPrefix(address, "http://") {
+		options = append(options, WithTLSFiles(ca, cert, key))
+	}
+	if token := os.Getenv("CULLD_TOKEN"); token != "" {
+		return append(options, WithToken(token))
+	}
+	if file := os.Getenv("CULLD_TOKEN_FILE"); file != "" {
+		options = append(options, func(s *settings) error {
+			token, err := os.ReadFile(file)
+			if err != nil {
+				return err
+			}
+			return WithToken(strings.TrimSpace(string(token)))(s)
+		})
+	}
+	return options
+}
+
 // target is what gRPC connects to; an address of https asks for TLS.
 func (s *settings) target(address string) (string, error) {
-	for _, or := range []string{os.Getenv("CULLD_SERVER"), DefaultAddress} {
-		if address == "" {
-			address = or
-		}
-	}
 	hostPort := address
 	if parsed, err := url.Parse(address); err == nil && parsed.Host != "" {
 		hostPort = parsed.Host

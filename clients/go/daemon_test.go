@@ -179,6 +179,10 @@ func TestTheJob(t *testing.T) {
 	if decision := must[*culldpb.Decision](t)(client.Decision(ctx, odd)); decision.GetDecision() != culldpb.DecisionKind_DECISION_KIND_REVIEW {
 		t.Error(decision)
 	}
+	large := slices.Repeat([]culld.Image{{Key: "large", Data: make([]byte, 30<<20)}}, 3)
+	if done := must[culld.AddProgress](t)(client.AddAll(ctx, slices.Values(large), nil)); done.Rejected != 3 {
+		t.Error(done)
+	}
 	judged := 0
 	for item, err := range client.Reviews(ctx, "me") {
 		if err != nil {

@@ -93,6 +93,12 @@ func TestTLSWithAClientCertificate(t *testing.T) {
 	if err := ask(WithTLSFiles(cert, "", "")); !errors.Is(err, ErrUnavailable) {
 		t.Error("no certificate of its own:", err)
 	}
+	t.Setenv("CULLD_CA", cert)
+	t.Setenv("CULLD_CLIENT_CERT", cert)
+	t.Setenv("CULLD_CLIENT_KEY", key)
+	if err := ask(); !errors.Is(err, ErrNotFound) {
+		t.Error("by the environment:", err)
+	}
 	var failed *Error
 	if err := ask(WithTLSFiles(stranger, cert, key)); !errors.As(err, &failed) || failed.Retryable {
 		t.Error("a stranger's certificate:", err)

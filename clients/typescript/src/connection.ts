@@ -2,6 +2,7 @@
 
 import type { Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { readFileSync } from "node:fs";
 import type { SecureClientSessionOptions } from "node:http2";
 
 import { DEFAULT_RETRY, type RetryPolicy } from "./retry.js";
@@ -13,6 +14,8 @@ export const DEFAULT_ADDRESS = "127.0.0.1:7357";
 export const DEFAULT_TIMEOUT_MS = 60_000;
 /** How often a silent connection is asked whether it is still there, in milliseconds. */
 const PING_INTERVAL_MS = 20_000;
+/** Memory of a connection at most, in MB: Node's own limit of 10 is less than one large image. */
+const SESSION_MEMORY_MB = 1024;
 /** How long it has for the answer, in milliseconds. */
 const PING_TIMEOUT_MS = 10_000;
 
@@ -36,11 +39,14 @@ export interface ConnectOptions {
    * `host:port`, or `http://…` or `https://…`. Default: the environment's CULLD_SERVER, else `127.0.0.1:7357`.
    */
   readonly address?: string;
-  /** TLS; `true` trusts the system's authorities. Default: as the address says. */
+  /**
+   * TLS; `true` trusts the system's authorities. Default: by the environment's CULLD_CA, CULLD_CLIENT_CERT and
+   * CULLD_CLIENT_KEY, which name files, else as the address says.
+   */
   readonly tls?: TlsOptions | boolean;
   /**
-   * The token to show, or who gives it, asked for each call. Default: the environment's CULLD_TOKEN. Without TLS it is
-   * sent to this machine only.
+   * The token to show, or who gives it, asked for each call. Default: the environment's CULLD_TOKEN, or what is in the
+   * file that CULLD_TOKEN_FILE names. Without TLS it is sent to this machine only.
    */
   readonly token?: string | (() => string | Promise<string>);
   /** Send a token without TLS to another machine, too: whoever listens can use it. Default false. */
@@ -64,13 +70,16 @@ export interface Connection {
 
 /** Prepares a connection; nothing is sent yet. */
 export function connection(options: ConnectOptions): Connection {
-  const url = urlOf(options.address ?? (process.env["CULLD_SERVER"] || DEFAULT_ADDRESS), options.tls);
-  const token = options.token ?? (process.env["CULLD_TOKEN"] || undefined);
+  const address = options.address ?? (process.env["CULLD_SERVER"] || DEFAULT_ADDRESS);
+  const tls = options.tls ?? (address.startsWith("http://") ? undefined : tlsOfEnvironment());
+  const url = urlOf(address, tls);
+  const token = options.token ?? (process.env["CULLD_TOKEN"] || fileOf("CULLD_TOKEN_FILE")?.toString().trim());
   if (token !== undefined && url.protocol === "http:" && !isLoopback(url.hostname) && !options.insecureToken) {
     throw new TypeError(`without TLS the token would be readable on the way to ${url.host}: use tls, or insecureToken`);
   }
   const retry = { ...DEFAULT_RETRY, ...options.retry };
-  const nodeOptions = url.protocol === "https:" && typeof options.tls === "object" ? secureOptions(options.tls) : {};
+  const secure = url.protocol === "https:" && typeof tls === "object" ? secureOptions(tls) : {};
+  const nodeOptions = { ...secure, maxSessionMemory: SESSION_MEMORY_MB };
   const ping = { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS };
   const sessionManager = new Http2SessionManager(url.origin, ping, nodeOptions);
   const inner = createGrpcTransport({ baseUrl: url.origin, sessionManager });
@@ -86,6 +95,19 @@ export function connection(options: ConnectOptions): Connection {
     sessionManager.abort();
   };
   return { transport, retry, close };
+}
+
+/** The file that a variable of the environment names. */
+function fileOf(variable: string): Buffer | undefined {
+  const path = process.env[variable];
+  return path ? readFileSync(path) : undefined;
+}
+
+/** TLS by the same variables as the command line's. */
+function tlsOfEnvironment(): TlsOptions | undefined {
+  const [ca, cert, key] = ["CULLD_CA", "CULLD_CLIENT_CERT", "CULLD_CLIENT_KEY"].map(fileOf);
+  if (ca === undefined && cert === undefined && key === undefined) return undefined;
+  return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
 }
 
 function urlOf(address: string, tls: TlsOptions | boolean | undefined): URL {

@@ -70,6 +70,8 @@ test("the job: add, cluster, look, say, decide, take back", { skip }, async () =
   assert.equal((await all(work.thumbnails(images.map((image) => image.imageId)))).length, 30);
   const { unknown } = await work.decisionsOf({ keys: ["ünder 雪/1 🐈.png", "nowhere"] });
   assert.deepEqual(unknown, ["nowhere"]);
+  const large = [1, 2, 3].map((key) => ({ key: `${key}`, data: new Uint8Array(30 << 20) }));
+  assert.equal((await work.addImages(large).summary()).rejected, 3);
   const answers = ["keep", "discard", "skip"];
   const judged = await work.review(async ({ shown }) => (shown.length > 0 ? answers.shift() : undefined), { reviewer: "me", pastEnough: true });
   assert.equal(judged, 3);

@@ -19,11 +19,11 @@ function certificate(t) {
   const subject = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1"];
   const files = ["-keyout", join(folder, "key.pem"), "-out", join(folder, "cert.pem")];
   execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", ...subject, ...files], { stdio: "pipe" });
-  return { cert: readFileSync(join(folder, "cert.pem"), "utf8"), key: readFileSync(join(folder, "key.pem")) };
+  return { folder, cert: readFileSync(join(folder, "cert.pem"), "utf8"), key: readFileSync(join(folder, "key.pem")) };
 }
 
 test("a daemon that asks for a certificate gets it, and a stranger is not trusted", async (t) => {
-  const own = certificate(t);
+  const { folder, ...own } = certificate(t);
   const stranger = certificate(t);
   let authorization;
   const getServerInfo = (_, context) => {
@@ -42,5 +42,8 @@ test("a daemon that asks for a certificate gets it, and a stranger is not truste
   assert.equal(await ask({ ca: own.cert, ...own }), "1");
   assert.equal(authorization, "Bearer t");
   await assert.rejects(ask({ ca: own.cert }), { name: "UnavailableError" });
+  for (const name of ["CULLD_CA", "CULLD_CLIENT_CERT"]) process.env[name] = join(folder, "cert.pem");
+  process.env.CULLD_CLIENT_KEY = join(folder, "key.pem");
+  assert.equal(await ask(), "1");
   await assert.rejects(ask({ ca: stranger.cert, ...own }), { name: "UnavailableError", retryable: false });
 });
