@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 ./build.sh
 stubs=$(mktemp -d)
 trap 'rm -rf "$stubs"' EXIT
-npx --no-install buf generate --output "$stubs"
+./generate.sh "$stubs"
 diff -r src/gen "$stubs/src/gen"
 npx --no-install tsc --noEmit
 # What a user's own strict code sees of the package.
