@@ -95,6 +95,7 @@ pub const CALLS: &[(&str, Need)] = &[
     ("ClusteringService/ListLiveClusters", of(Role::Read)),
     ("ClusteringService/ListLiveMembers", of(Role::Read)),
     ("ClusteringService/GetReachability", of(Role::Read)),
+    ("ClusteringService/GetMap", of(Role::Read)),
     ("CollectionService/CreateCollection", of(Role::Admin)),
     ("CollectionService/GetCollection", of(Role::Read)),
     ("CollectionService/ListCollections", own(Role::Read)),

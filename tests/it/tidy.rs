@@ -154,7 +154,10 @@ fn dependencies_point_one_way() {
     let modules = ["types", "file_uri", "config", "product", "decode", "setup", "embed", "store", "index"];
     let modules = [
         &modules[..],
-        &["cluster", "decide", "review", "map", "engine", "access", "metrics", "web", "grpc", "app", "cli", "plot"],
+        &[
+            "cluster", "decide", "review", "map", "engine", "access", "metrics", "web", "grpc", "app", "cli",
+            "plot",
+        ],
         &["telemetry", "proto"],
     ];
     let modules = modules.concat();
