@@ -174,6 +174,7 @@ fn open(config: &Config) -> Result<Engine, AppError> {
         pipeline,
         index: choice,
         index_folder: Some(config.data.join(INDEX_FOLDER)),
+        backup_folder: config.backup_folder.clone(),
         allowed_roots: config.allowed_roots.clone(),
         image_bytes_max: config.image_bytes_max,
         collections_max: config.collections_max,

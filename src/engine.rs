@@ -5,6 +5,7 @@
 //! an asynchronous caller puts them on a thread where that is allowed.
 
 mod add;
+mod backup;
 mod changes;
 mod clusterings;
 mod collection;
@@ -66,6 +67,7 @@ pub use self::delete::Deleted;
 pub use self::duplicates::{
     DUPLICATES_IMAGES_MAX, DuplicateGroup, DuplicateMember, DuplicateQuery, Duplicates,
 };
+pub use self::backup::BackupReport;
 pub use self::error::EngineError;
 pub use self::evaluate::{EvaluateOptions, Evaluation, Named, TRUE_LABELS_MAX, TrueLabel};
 pub use self::events::{EventKind, LogEntry, LogFilter, LogPage, NamedImages};
@@ -118,6 +120,8 @@ pub struct EngineParts {
     pub index_folder: Option<PathBuf>,
     /// Directories that imports may read, canonical.
     pub allowed_roots: Vec<PathBuf>,
+    /// Where backups are written; `None`: nowhere.
+    pub backup_folder: Option<PathBuf>,
     /// Bytes of one image at most.
     pub image_bytes_max: u64,
     /// Collections at most.
@@ -135,6 +139,7 @@ pub struct Engine {
     keeping: Keeping,
     index_folder: Option<PathBuf>,
     allowed_roots: Vec<PathBuf>,
+    backup_folder: Option<PathBuf>,
     image_bytes_max: u64,
     collections_max: usize,
     collections: Arc<RwLock<BTreeMap<String, Open>>>,
@@ -174,6 +179,7 @@ impl Engine {
             keeping: Keeping { index: parts.index, hnsw, clusterings_max: parts.clusterings_kept },
             index_folder: parts.index_folder,
             allowed_roots: parts.allowed_roots,
+            backup_folder: parts.backup_folder,
             image_bytes_max: parts.image_bytes_max,
             collections_max: parts.collections_max,
             upkeep: {
@@ -362,7 +368,7 @@ impl Engine {
         if request.is_some() {
             let mut batch = writer.batch();
             batch.remember(request, &Started { operation: operation.status().number })?;
-            collection.store.commit(batch)?;
+            collection.store.commit("request", batch)?;
         }
         drop(writer);
         self.run(&operation, work);

@@ -182,7 +182,7 @@ impl Collection {
             saved.next_cluster = next;
             let mut batch = writer.batch();
             batch.put_state(&saved)?;
-            self.store.commit(batch)?;
+            self.store.commit("live", batch)?;
         }
         let noise = followed.live.counts().noise() as u64;
         writer.publish_aside(|state| {
@@ -340,7 +340,7 @@ impl Collection {
             saved.next_cluster = matched.next.0;
             let mut batch = writer.batch();
             batch.put_state(&saved)?;
-            self.store.commit(batch)?;
+            self.store.commit("live", batch)?;
         }
         let mut view = LiveView { clustering: head.id, generation: saved.generation, ..LiveView::default() };
         rows.iter().for_each(|&row| view.relabel(row, followed.label(row)));

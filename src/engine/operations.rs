@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::backup::BackupReport;
 use super::clusterings::ClusteringHead;
 use super::error::EngineError;
 use super::lock::{lock, now_ms};
@@ -50,6 +51,8 @@ pub enum OperationResult {
     Import(ImportSummary),
     /// A verification.
     Verified(VerifyReport),
+    /// A backup.
+    BackedUp(BackupReport),
 }
 
 /// Why an operation failed.
