@@ -51,6 +51,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use client::Client;
+pub use labels::check_labels;
 use error::CliError;
 use output::Output;
 

@@ -251,14 +251,22 @@ fn processors() -> usize {
 
 impl ServeArgs {
     /// Fills what was not typed from the settings file, where one is named.
+    /// Reads what a settings file says.
+    ///
+    /// # Errors
+    /// It is no TOML, or has a setting that there is not.
+    pub fn parse_file(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
     fn with_file(self) -> Result<Self, ConfigError> {
         let Some(path) = self.config.clone() else {
             return Ok(self);
         };
         let text = std::fs::read_to_string(&path)
             .map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-        let file: Self =
-            toml::from_str(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
+        let file = Self::parse_file(&text)
+            .map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
         Ok(Self {
             data: self.data.or(file.data),
             listen: self.listen.or(file.listen),

@@ -207,9 +207,10 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the disk, or the quota on it, is full.
+    /// Whether the disk, or a quota on it or on its files, is full.
     pub fn is_full(&self) -> bool {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        let full =
+            [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
         matches!(self, Self::Io { source, .. } if full.contains(&source.kind()))
     }
 

@@ -251,7 +251,7 @@ impl From<EngineError> for OperationFailure {
     fn from(error: EngineError) -> Self {
         let kind = match &error {
             EngineError::Cancelled => FailureKind::Cancelled,
-            EngineError::Stopping => FailureKind::Interrupted,
+            EngineError::Starting | EngineError::Stopping => FailureKind::Interrupted,
             EngineError::Store(store) if store.is_full() => FailureKind::StorageFull,
             EngineError::NotFound { .. }
             | EngineError::AlreadyExists { .. }

@@ -15,6 +15,7 @@ mod index;
 
 mod cluster;
 
+mod backup;
 mod bad_input;
 mod clusterings;
 mod decisions;
@@ -24,14 +25,19 @@ mod duplicates;
 mod durability;
 mod events;
 mod fetch;
+mod fixtures;
 mod fold;
+mod fuzz;
+mod hostile;
 mod large;
 mod live;
+mod overload;
 mod pipeline;
 mod requests;
 mod review;
 mod review_core;
 mod schedule;
+mod soak;
 mod sources;
 mod suggest;
 mod verify;
