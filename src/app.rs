@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::access::{Access, AccessError};
@@ -68,7 +68,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Opens the store, loads the model, and serves.
+    /// Opens the store, loads the model, and serves; health checks are answered from the beginning.
     ///
     /// # Errors
     /// Anything that keeps it from serving; nothing listens then.
@@ -78,11 +78,21 @@ impl Daemon {
         if let Some(files) = &config.access.tls {
             grpc::check_tls(files)?;
         }
+        let listen = |source| AppError::Listen { address: config.listen, source };
+        let listener = std::net::TcpListener::bind(config.listen).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let starting = listener.try_clone().and_then(TcpListener::from_std).map_err(listen)?;
+        // It ends when the sender goes, be it because opening failed.
+        let (opening_ends, ended) = oneshot::channel::<()>();
+        // In plain words only: who expects TLS waits until it is there.
+        if config.access.tls.is_none() {
+            tokio::spawn(async { drop(grpc::serve_starting(starting, async { drop(ended.await) }).await) });
+        }
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
         let engine = Arc::new(opened.map_err(|error| AppError::Thread(error.to_string()))??);
-        let listen = |source| AppError::Listen { address: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        drop(opening_ends);
+        let listener = TcpListener::from_std(listener).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopping) = watch::channel(false);
         let drain_time_max = config.drain_time_max;
@@ -192,6 +202,7 @@ fn open(config: &Config) -> Result<Engine, AppError> {
         pipeline,
         index: choice,
         index_folder: Some(config.data.join(INDEX_FOLDER)),
+        backup_folder: config.backup_folder.clone(),
         allowed_roots: config.allowed_roots.clone(),
         quota: Quota { images_max: config.quota.images_max, bytes_max: config.quota.bytes_max },
         image_bytes_max: config.image_bytes_max,

@@ -5,6 +5,7 @@
 
 mod add;
 mod apply;
+mod backup;
 mod changes;
 mod check;
 mod client;
@@ -55,6 +56,7 @@ use clap::{Args, Parser, Subcommand};
 
 use client::Client;
 use credentials::Credentials;
+pub use labels::check_labels;
 use error::CliError;
 use output::Output;
 
@@ -141,6 +143,9 @@ enum Command {
     Operations(operations::OperationsArgs),
     Stats(stats::StatsArgs),
     Verify(verify::VerifyArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
+    Compact(backup::CompactArgs),
 }
 
 /// How a command that did not fail ended.
@@ -199,7 +204,10 @@ async fn dispatch(cli: Cli, out: &mut Output) -> Result<Outcome, CliError> {
         Command::Config(args) => local::config(args, out),
         Command::Token(args) => token::run(args, out),
         Command::Simulate(args) => simulate::run(args, out).await,
-        Command::Verify(verify::VerifyArgs { data: Some(data) }) => verify::offline(data, out).await,
+        Command::Verify(verify::VerifyArgs { data: Some(data), .. }) => verify::offline(data, out).await,
+        Command::Verify(verify::VerifyArgs { backup: Some(file), .. }) => backup::verify(file, out).await,
+        Command::Restore(args) => backup::restore(args, out).await,
+        Command::Compact(args) => backup::compact(args, out).await,
         command => {
             let client =
                 Client::connect(&cli.global.server, &cli.global.collection, &cli.global.credentials).await?;
@@ -235,11 +243,14 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Operations(args) => operations::run(args, client, out).await,
         Command::Stats(_) => stats::run(client, out).await,
         Command::Verify(_) => verify::run(client, out).await,
+        Command::Backup(args) => backup::run(args, client, out).await,
         Command::Demo(_)
         | Command::Setup(_)
         | Command::Serve(_)
         | Command::Config(_)
         | Command::Token(_)
+        | Command::Restore(_)
+        | Command::Compact(_)
         | Command::Simulate(_) => {
             unreachable!("dispatch runs what needs no daemon")
         }

@@ -84,6 +84,9 @@ pub struct ServeArgs {
     /// Directory that `ImportSources` may read; may be repeated [default: none]
     #[arg(long = "allowed-root", env = "CULLD_ALLOWED_ROOTS", value_delimiter = ':', value_name = "DIR")]
     pub allowed_roots: Option<Vec<PathBuf>>,
+    /// Folder that `culld backup` writes to; made if it is not there [default: none]
+    #[arg(long, env = "CULLD_BACKUP_FOLDER", value_name = "DIR")]
+    pub backup_folder: Option<PathBuf>,
     /// Largest image file, in MiB, 1 to 64 [default: 64]
     #[arg(long, env = "CULLD_IMAGE_MIB_MAX", value_name = "MIB")]
     pub image_mib_max: Option<u64>,
@@ -187,6 +190,8 @@ pub struct Config {
     pub workers: usize,
     /// Canonical directories that `ImportSources` may read.
     pub allowed_roots: Vec<PathBuf>,
+    /// Where backups are written.
+    pub backup_folder: Option<PathBuf>,
     /// Largest image file, bytes.
     pub image_bytes_max: u64,
     /// Largest image, pixels.
@@ -253,6 +258,14 @@ fn processors() -> usize {
 
 impl ServeArgs {
     /// Fills what was not typed from the settings file, where one is named.
+    /// Reads what a settings file says.
+    ///
+    /// # Errors
+    /// It is no TOML, or has a setting that there is not.
+    pub fn parse_file(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
     fn with_file(self) -> Result<Self, ConfigError> {
         let Some(path) = self.config.clone() else {
             return Ok(self);
@@ -262,8 +275,8 @@ impl ServeArgs {
             path: path.clone(),
             source,
         })?;
-        let file: Self =
-            toml::from_str(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
+        let file = Self::parse_file(&text)
+            .map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
         Ok(Self {
             data: self.data.or(file.data),
             listen: self.listen.or(file.listen),
@@ -285,6 +298,7 @@ impl ServeArgs {
             durability: self.durability.or(file.durability),
             workers: self.workers.or(file.workers),
             allowed_roots: self.allowed_roots.or(file.allowed_roots),
+            backup_folder: self.backup_folder.or(file.backup_folder),
             image_mib_max: self.image_mib_max.or(file.image_mib_max),
             image_megapixels_max: self.image_megapixels_max.or(file.image_megapixels_max),
             decode_seconds_max: self.decode_seconds_max.or(file.decode_seconds_max),
@@ -328,6 +342,7 @@ impl ServeArgs {
             durability: args.durability.unwrap_or(DurabilitySetting::Fsync),
             workers: ranged_count("workers", args.workers, processors().min(256), 1, 256)?,
             allowed_roots: canonical_roots(&args.allowed_roots.unwrap_or_default())?,
+            backup_folder: args.backup_folder,
             image_bytes_max: ranged("image_mib_max", args.image_mib_max, 64, 1, 64)? * MIB,
             image_pixels_max: ranged("image_megapixels_max", args.image_megapixels_max, 100, 1, 1000)?
                 * 1_000_000,
@@ -369,7 +384,7 @@ impl Config {
     pub fn describe(&self) -> Vec<Setting> {
         let roots =
             self.allowed_roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(":");
-        let values: [(&'static str, String); 16] = [
+        let values: [(&'static str, String); 17] = [
             ("data", self.data.display().to_string()),
             ("listen", self.listen.to_string()),
             ("onnxruntime", self.onnxruntime.as_ref().map_or("searched".into(), |p| p.display().to_string())),
@@ -385,6 +400,7 @@ impl Config {
             ("durability", format!("{:?}", self.durability).to_lowercase()),
             ("workers", self.workers.to_string()),
             ("allowed_roots", roots),
+            ("backup_folder", self.backup_folder.as_ref().map_or("none".into(), |p| p.display().to_string())),
             ("image_mib_max", (self.image_bytes_max / MIB).to_string()),
             ("image_megapixels_max", (self.image_pixels_max / 1_000_000).to_string()),
             ("decode_seconds_max", self.decode_time_max.as_secs().to_string()),

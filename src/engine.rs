@@ -5,6 +5,7 @@
 //! an asynchronous caller puts them on a thread where that is allowed.
 
 mod add;
+mod backup;
 mod changes;
 mod clusterings;
 mod collection;
@@ -69,6 +70,7 @@ pub use self::delete::Deleted;
 pub use self::duplicates::{
     DUPLICATES_IMAGES_MAX, DuplicateGroup, DuplicateMember, DuplicateQuery, Duplicates,
 };
+pub use self::backup::BackupReport;
 pub use self::error::EngineError;
 pub use self::evaluate::{EvaluateOptions, Evaluation, Named, TRUE_LABELS_MAX, TrueLabel};
 pub use self::events::{EventKind, LogEntry, LogFilter, LogPage, NamedImages};
@@ -126,6 +128,8 @@ pub struct EngineParts {
     pub allowed_roots: Vec<PathBuf>,
     /// How much each collection may hold.
     pub quota: Quota,
+    /// Where backups are written; `None`: nowhere.
+    pub backup_folder: Option<PathBuf>,
     /// Bytes of one image at most.
     pub image_bytes_max: u64,
     /// Collections at most.
@@ -144,6 +148,7 @@ pub struct Engine {
     index_folder: Option<PathBuf>,
     allowed_roots: Vec<PathBuf>,
     roots: Roots,
+    backup_folder: Option<PathBuf>,
     image_bytes_max: u64,
     collections_max: usize,
     collections: Arc<RwLock<BTreeMap<String, Open>>>,
@@ -189,6 +194,7 @@ impl Engine {
             index_folder: parts.index_folder,
             roots: Roots::open(&parts.allowed_roots)?,
             allowed_roots: parts.allowed_roots,
+            backup_folder: parts.backup_folder,
             image_bytes_max: parts.image_bytes_max,
             collections_max: parts.collections_max,
             upkeep: {
@@ -377,7 +383,7 @@ impl Engine {
         if request.is_some() {
             let mut batch = writer.batch();
             batch.remember(request, &Started { operation: operation.status().number })?;
-            collection.store.commit(batch)?;
+            collection.store.commit("request", batch)?;
         }
         drop(writer);
         self.run(&operation, work);

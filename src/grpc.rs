@@ -15,10 +15,12 @@ mod events;
 mod fetch;
 mod front;
 mod images;
+mod incoming;
 mod inflight;
 mod meter;
 mod page;
 mod review;
+mod starting;
 mod status;
 mod tls;
 mod token;
@@ -31,7 +33,6 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::sync::watch::Receiver;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 use tonic_web::GrpcWebLayer;
@@ -53,7 +54,9 @@ pub use self::tls::{TlsError, check_tls};
 
 use self::door::DoorLayer;
 use self::front::FrontLayer;
+use self::incoming::connections;
 use self::inflight::Inflight;
+pub use self::starting::serve_starting;
 
 /// Bytes of a message that carries an image beyond the image itself.
 const IMAGE_MESSAGE_OVERHEAD_BYTES: u64 = 1 << 20;
@@ -150,7 +153,7 @@ pub async fn serve(
         .add_service(clusterings)
         .add_service(decisions)
         .add_service(AdminServiceServer::new(admin::Admin(shared)))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown)
+        .serve_with_incoming_shutdown(connections(listener), shutdown)
         .await?;
     Ok(())
 }

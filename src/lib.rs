@@ -29,6 +29,7 @@
 //! caller's files: those are only touched by `culld apply`, and then only when told to.
 
 pub mod config;
+pub mod failpoint;
 mod file_uri;
 pub mod types;
 

@@ -4,6 +4,7 @@
 //! All records live in one key space, so that one [`Store::apply`] changes any of them together or not at all.
 
 pub mod audit;
+pub mod backup;
 pub mod codec;
 mod commit;
 mod event_log;
@@ -13,8 +14,10 @@ mod keys;
 mod lock;
 mod memory_store;
 mod poison;
+mod rebuild;
 mod records;
 mod sled_store;
+mod watched;
 
 use std::fmt;
 use std::io;
@@ -33,7 +36,9 @@ pub use records::{
     Batch, CollectionRecord, ImageRecord, RequestRecord, SourceRecord, read, read_bytes, read_embedding,
     scan, scan_embeddings,
 };
+pub use rebuild::{Compacted, compact, restore};
 pub use sled_store::{FORMAT_VERSION, SledOptions, SledStore};
+pub use watched::Watched;
 
 /// One change of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,15 +195,22 @@ pub enum StoreError {
         /// The limit.
         bytes_max: usize,
     },
+    /// A copy of the store is being made already.
+    #[error("a copy of the store is being made already")]
+    Busy,
+    /// More was written than a copy could follow.
+    #[error("more was written meanwhile than the copy could follow; try again when less is added")]
+    Overrun,
     /// The commit thread has ended.
     #[error("the commit queue is closed")]
     Closed,
 }
 
 impl StoreError {
-    /// Whether the disk, or the quota on it, is full.
+    /// Whether the disk, or a quota on it or on its files, is full.
     pub fn is_full(&self) -> bool {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        let full =
+            [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
         matches!(self, Self::Io { source, .. } if full.contains(&source.kind()))
     }
 

@@ -158,6 +158,15 @@ fn note_name(names: &mut HashMap<String, Option<String>>, name: String, image_id
     }
 }
 
+/// Reads bytes as a labels file; answers how many rows it has.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn check_labels(bytes: &[u8]) -> Result<usize, String> {
+    let labels = Labels::parse(bytes, Path::new("labels.csv"), &[]);
+    labels.map(|labels| labels.rows.len()).map_err(|error| error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;

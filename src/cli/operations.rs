@@ -101,6 +101,7 @@ fn state(operation: &Operation) -> String {
             "clustering {}: {}, {} clusters, {} noise",
             clustering.clustering_id, clustering.algorithm, clustering.clusters, clustering.noise
         ),
+        Some(OperationResult::Backup(report)) => format!("{} bytes in {}", report.bytes, report.path),
         Some(OperationResult::Verify(report)) => format!("{} problems", report.problems),
         Some(OperationResult::Import(import)) => format!(
             "{} files: {} added, {} already present, {} rejected, {} failed",

@@ -197,9 +197,10 @@ pub(super) async fn recluster(
     let operation = answer.operation.ok_or(CliError::Answer("the operation"))?;
     match client.wait(operation).await? {
         OperationResult::Clustering(clustering) => client.clustering(clustering.clustering_id).await,
-        OperationResult::Error(_) | OperationResult::Import(_) | OperationResult::Verify(_) => {
-            Err(CliError::Answer("the clustering"))
-        }
+        OperationResult::Error(_)
+        | OperationResult::Import(_)
+        | OperationResult::Verify(_)
+        | OperationResult::Backup(_) => Err(CliError::Answer("the clustering")),
     }
 }
 

@@ -26,6 +26,9 @@ pub(super) struct VerifyArgs {
     /// Look at this data folder, without a daemon
     #[arg(long, value_name = "DIR")]
     pub(super) data: Option<PathBuf>,
+    /// Look at this backup: restores it into the system's temporary folder, which takes as much space as it holds
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub(super) backup: Option<PathBuf>,
 }
 
 /// Asks the daemon to verify.
@@ -46,7 +49,7 @@ pub(super) async fn offline(data: PathBuf, out: &mut Output) -> Result<Outcome, 
     show(&report, out)
 }
 
-fn look(data: &Path) -> Result<VerifyReport, CliError> {
+pub(super) fn look(data: &Path) -> Result<VerifyReport, CliError> {
     if !SledStore::is_at(data) {
         return Err(CliError::Usage(format!("{} holds no store", words::printable(&data.to_string_lossy()))));
     }
@@ -78,7 +81,7 @@ fn from_proto(report: proto::VerifyReport) -> VerifyReport {
     }
 }
 
-fn show(report: &VerifyReport, out: &mut Output) -> Result<Outcome, CliError> {
+pub(super) fn show(report: &VerifyReport, out: &mut Output) -> Result<Outcome, CliError> {
     let mut table = Table::new(&["collection", "record", "key", "problem"]);
     for VerifyProblem { collection, kind, key, what } in &report.listed {
         table.row([

@@ -348,7 +348,7 @@ fn commit_group(writer: &Writer<'_>, mut group: Group) -> Result<(), StoreError>
     let mut saved = writer.saved_state();
     saved.generation = group.generation;
     group.batch.put_state(&saved)?;
-    collection.store.commit(group.batch)?;
+    collection.store.commit("add", group.batch)?;
     let (near, scores) = {
         let state = read(&collection.state);
         (nearest_of_new(&state, &group.new), scores_of_new(&state, &group.new))

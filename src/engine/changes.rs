@@ -128,7 +128,7 @@ impl Collection {
         };
         let mut batch = writer.batch();
         batch.put_revisions(&saved, self.store.revision_chunks()?)?;
-        self.store.commit(batch)?;
+        self.store.commit("revisions", batch)?;
         saving.head = Some(saved.head);
         Ok(())
     }

@@ -218,6 +218,7 @@ impl Collection {
         if let Err(error) = state.index.save(folder, &key) {
             tracing::warn!(%error, collection = self.name(), "the index was not saved");
         }
+        crate::failpoint::pass("index", "saved");
     }
 
     /// The generation of the moment.

@@ -102,7 +102,7 @@ impl Engine {
         let mut batch = store.batch();
         batch.put_collection(&record)?;
         batch.remember_for_daemon(request, &made)?;
-        store.commit(batch)?;
+        store.commit("collection", batch)?;
         Ok((self.open_collection(number, record)?, made))
     }
 
@@ -146,7 +146,7 @@ impl Engine {
         let mut batch = store.batch();
         batch.put_collection(&CollectionRecord { deleted: true, ..open.collection.record.clone() })?;
         batch.remember_for_daemon(request, &images)?;
-        store.commit(batch)?;
+        store.commit("collection", batch)?;
         let anew = (name == DEFAULT_COLLECTION).then(|| self.make_collection(name, None)).transpose();
         let mut collections = write(&self.collections);
         collections.remove(name);

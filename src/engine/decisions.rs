@@ -123,7 +123,7 @@ impl Collection {
         let act = Act::SetPolicy { version: answer.1, policy };
         let (event, hash, _) = writer.append(&mut batch, actor, "", act)?;
         batch.remember(request, &answer)?;
-        self.store.commit(batch)?;
+        self.store.commit("policy", batch)?;
         let derived = {
             let state = read(&self.state);
             let (places, near) = (state.derived.places.clone(), state.derived.near.clone());

@@ -79,7 +79,7 @@ impl Collection {
         if steps == 0 {
             let mut batch = writer.batch();
             batch.remember(request, &deleted)?;
-            self.store.commit(batch)?;
+            self.store.commit("request", batch)?;
         }
         self.compact_if_sparse(&writer);
         Ok(deleted)
@@ -162,7 +162,7 @@ fn delete_step(
     if let Some((request, deleted)) = answer {
         batch.remember(request, &deleted)?;
     }
-    collection.store.commit(batch)?;
+    collection.store.commit("delete", batch)?;
     writer.publish(|state| {
         (state.events, state.last_hash) = (event, hash);
         state.sources -= sources;

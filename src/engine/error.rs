@@ -76,6 +76,9 @@ pub enum EngineError {
     /// The work was cancelled.
     #[error("cancelled")]
     Cancelled,
+    /// The daemon is starting.
+    #[error("the daemon is starting")]
+    Starting,
     /// The daemon is stopping.
     #[error("the daemon is stopping")]
     Stopping,

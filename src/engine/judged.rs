@@ -98,7 +98,7 @@ impl Writer<'_> {
         let (event, hash, _) = self.append(&mut batch, actor, note, act)?;
         let answer = answer(event, changed);
         batch.remember(request, &answer)?;
-        collection.store.commit(batch)?;
+        collection.store.commit("judge", batch)?;
         self.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
             state.judgements += u64::from(is_answer);

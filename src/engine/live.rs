@@ -180,7 +180,7 @@ impl Collection {
             saved.next_cluster = next;
             let mut batch = writer.batch();
             batch.put_state(&saved)?;
-            self.store.commit(batch)?;
+            self.store.commit("live", batch)?;
         }
         let noise = followed.live.counts().noise() as u64;
         writer.publish_aside(|state| {

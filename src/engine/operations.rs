@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::backup::BackupReport;
 use super::clusterings::ClusteringHead;
 use super::error::EngineError;
 use super::lock::{lock, now_ms};
@@ -50,6 +51,8 @@ pub enum OperationResult {
     Import(ImportSummary),
     /// A verification.
     Verified(VerifyReport),
+    /// A backup.
+    BackedUp(BackupReport),
 }
 
 /// Why an operation failed.
@@ -248,7 +251,7 @@ impl From<EngineError> for OperationFailure {
     fn from(error: EngineError) -> Self {
         let kind = match &error {
             EngineError::Cancelled => FailureKind::Cancelled,
-            EngineError::Stopping => FailureKind::Interrupted,
+            EngineError::Starting | EngineError::Stopping => FailureKind::Interrupted,
             EngineError::Store(store) if store.is_full() => FailureKind::StorageFull,
             EngineError::NotFound { .. }
             | EngineError::AlreadyExists { .. }

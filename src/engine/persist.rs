@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::decide::event::Event;
 use crate::embed::EmbeddingSpace;
+use crate::failpoint;
 use crate::store::{
-    ChainVerifier, CommitQueue, Durability, Keys, LogRecord, Store, StoreError, read, read_bytes, scan,
-    scan_embeddings,
+    ChainVerifier, CommitQueue, Durability, Keys, LogRecord, Store, StoreError, Watched, Write, read, read_bytes,
+    scan, scan_embeddings,
 };
 use crate::types::{Generation, ImageId};
 
@@ -98,7 +99,7 @@ pub struct ImageRecord {
 /// The store with its group commit, shared by all collections.
 #[derive(Clone)]
 pub(super) struct Persist {
-    store: Arc<dyn Store>,
+    store: Arc<Watched>,
     commits: Arc<CommitQueue>,
 }
 
@@ -112,7 +113,9 @@ impl Persist {
     /// Starts group commit over a store.
     pub(super) fn new(store: Arc<dyn Store>, durability: Durability) -> Result<Self, EngineError> {
         let options = crate::store::CommitOptions { durability, ..Default::default() };
-        let commits = Arc::new(CommitQueue::start(Arc::clone(&store), options)?);
+        let store = Arc::new(Watched::over(store));
+        let shared: Arc<dyn Store> = Arc::clone(&store) as Arc<dyn Store>;
+        let commits = Arc::new(CommitQueue::start(shared, options)?);
         Ok(Self { store, commits })
     }
 
@@ -155,14 +158,29 @@ impl Persist {
     pub(super) fn put_operation(&self, status: &OperationStatus) -> Result<(), EngineError> {
         let mut batch = crate::store::Batch::new();
         batch.put(&Keys::operation(DAEMON, status.number), status)?;
-        Ok(self.commits.commit(batch.into_writes())?)
+        Ok(self.commit("operation", batch)?)
     }
 
     /// Forgets an operation.
     pub(super) fn forget_operation(&self, number: u64) -> Result<(), EngineError> {
         let mut batch = crate::store::Batch::new();
         batch.delete(&Keys::operation(DAEMON, number));
-        Ok(self.commits.commit(batch.into_writes())?)
+        Ok(self.commit("operation", batch)?)
+    }
+
+    fn commit(&self, writer: &'static str, batch: crate::store::Batch) -> Result<(), StoreError> {
+        failpoint::pass(writer, "asked");
+        self.commits.commit(batch.into_writes())?;
+        failpoint::pass(writer, "stored");
+        Ok(())
+    }
+
+    /// Copies all there is, as it is at one moment near the end; writers wait only for that moment.
+    ///
+    /// # Errors
+    /// Another copy is under way, reading failed, or what `take` answers.
+    pub(super) fn copy(&self, take: &mut dyn FnMut(Vec<Write>) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        self.store.copy(take)
     }
 }
 
@@ -183,9 +201,9 @@ impl CollectionStore {
         Batch { inner: crate::store::Batch::new(), number: self.number }
     }
 
-    /// Writes a batch; durable when this returns.
-    pub(super) fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.persist.commits.commit(batch.inner.into_writes())
+    /// Writes a batch of one of [`failpoint::WRITERS`]; durable when this returns.
+    pub(super) fn commit(&self, writer: &'static str, batch: Batch) -> Result<(), StoreError> {
+        self.persist.commit(writer, batch.inner)
     }
 
     /// The counters.
@@ -357,7 +375,7 @@ impl CollectionStore {
         let mut batch = self.batch();
         expired.iter().for_each(|key| batch.inner.delete(&Keys::request(self.number, key)));
         if !batch.inner.is_empty() {
-            self.commit(batch)?;
+            self.commit("purge", batch)?;
         }
         Ok(expired.len())
     }
@@ -380,12 +398,12 @@ impl CollectionStore {
                 if keys == 0 {
                     break;
                 }
-                self.commit(batch)?;
+                self.commit("delete-collection", batch)?;
             }
         }
         let mut batch = self.batch();
         batch.inner.delete(&own);
-        Ok(self.commit(batch)?)
+        Ok(self.commit("delete-collection", batch)?)
     }
 }
 

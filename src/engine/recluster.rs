@@ -137,7 +137,7 @@ impl Collection {
             None
         };
         batch.put_state(&saved)?;
-        self.store.commit(batch)?;
+        self.store.commit("recluster", batch)?;
         let derived = request.activate.then(|| self.derive_with(head.generation, &members));
         let kept = Arc::new(head.clone());
         writer.publish(|state| {
@@ -202,7 +202,7 @@ impl Collection {
         let (event, hash, _) = writer.append(&mut batch, actor, "", Act::Activate { clustering: head.id })?;
         batch.put_state(&saved)?;
         batch.remember(request, &Activated { id: head.id })?;
-        self.store.commit(batch)?;
+        self.store.commit("activate", batch)?;
         writer.publish(|state| {
             (state.events, state.last_hash) = (event, hash);
             state.follow_only(Some(head.id));

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::decode::SIDE_MAX;
-use crate::engine::{DUPLICATES_IMAGES_MAX, EngineError, Operation, OperationStatus};
+use crate::engine::{DUPLICATES_IMAGES_MAX, EngineError, Operation, OperationStatus, RequestKey};
 use crate::proto;
 use crate::proto::admin_service_server::AdminService;
 
@@ -139,6 +140,16 @@ impl AdminService for Admin {
         let engine = Arc::clone(&self.0.engine);
         let operation = blocking(move || engine.verify()).await?.status();
         Ok(Response::new(proto::VerifyResponse { operation: Some(convert::operation(&operation)) }))
+    }
+
+    async fn backup(
+        &self,
+        request: Request<proto::BackupRequest>,
+    ) -> Result<Response<proto::BackupResponse>, Status> {
+        let (engine, request) = (Arc::clone(&self.0.engine), request.into_inner());
+        let key = RequestKey::of("Backup", &request.request_id, &request.encode_to_vec()).map_err(status)?;
+        let operation = blocking(move || engine.backup(&request.name, key.as_ref())).await?.status();
+        Ok(Response::new(proto::BackupResponse { operation: Some(convert::operation(&operation)) }))
     }
 
     async fn get_operation(

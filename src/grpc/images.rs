@@ -1,6 +1,7 @@
 //! Images: adding one, listing, thumbnails, deleting, neighbours. Streams of images are in `add_stream`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prost::Message as _;
@@ -58,11 +59,13 @@ impl ImageService for Images {
         let name = image.key.clone();
         let (source, bytes) = convert::source_from(image, &[])?;
         let (sender, receiver) = oneshot::channel();
+        let gone = CancelOnDrop::default();
+        let cancelled = Some(Arc::clone(&gone.0));
         let id = blocking(move || {
             let id = id_of(&bytes);
-            // Nobody listens any more once the caller is gone; the image is stored all the same.
+            // Nobody listens any more once the caller is gone: an image whose turn had come is stored all the same.
             let reply = Box::new(move |answer| drop((sender.send(answer), room)));
-            ingest.try_add(IngestTask { bytes: bytes.into(), source, request: key, cancelled: None, reply });
+            ingest.try_add(IngestTask { bytes: bytes.into(), source, request: key, cancelled, reply });
             Ok(id)
         })
         .await?;
@@ -251,5 +254,15 @@ fn unless_refused(answer: Result<Added, AddError>) -> Result<Result<Added, AddEr
             Err(invalid(&field, description))
         }
         answer => Ok(answer),
+    }
+}
+
+/// Gives a queued image up once its caller is gone, be it by its own deadline.
+#[derive(Default)]
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }

@@ -12,6 +12,8 @@ use super::caller::reach;
 
 /// The domain of error reasons.
 pub(super) const DOMAIN: &str = "culld.dev";
+/// When to try again at a daemon that is starting.
+const STARTING_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// An error of the engine as a status with details.
 pub(super) fn status(error: EngineError) -> Status {
@@ -59,6 +61,11 @@ pub(super) fn status(error: EngineError) -> Status {
         EngineError::Cancelled => {
             info(&mut details, "CANCELLED");
             Code::Cancelled
+        }
+        EngineError::Starting => {
+            details.set_retry_info(Some(STARTING_RETRY_AFTER));
+            info(&mut details, "STARTING");
+            Code::Unavailable
         }
         EngineError::Stopping => {
             info(&mut details, "STOPPING");

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::failpoint;
+
 use super::{BATCH_BYTES_MAX, Durability, Store, StoreError, Write};
 
 /// No more batches join a group of this many bytes.
@@ -84,10 +86,13 @@ impl Drop for CommitQueue {
 fn run(store: &dyn Store, requests: &Receiver<Request>, batches_max: usize, durability: Durability) {
     while let Ok(first) = requests.recv() {
         let group = gather(first, requests, batches_max, durability);
+        failpoint::pass("commit", "gathered");
         // One by one: a batch that is refused must not take others with it, and atomic is each, not the group.
         let applied: Vec<_> =
             group.into_iter().map(|request| (request.answer, store.apply(request.writes))).collect();
+        failpoint::pass("commit", "applied");
         let synced = if applied.iter().any(|(_, result)| result.is_ok()) { store.sync() } else { Ok(()) };
+        failpoint::pass("commit", "synced");
         for (answer, result) in applied {
             // A caller that is gone needs no answer.
             let _ = answer.send(result.and_then(|()| synced.clone()));

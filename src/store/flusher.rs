@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use crate::failpoint;
+
 use super::StoreError;
 use super::high_water::HighWater;
 use super::sled_store::{SLED_FOLDER, Tree, damaged};
@@ -42,7 +44,9 @@ impl Syncs {
         self.count += 1;
         let flush = || -> io::Result<()> {
             self.tree.insert(COUNT_KEY, self.count.to_le_bytes())?;
+            failpoint::pass("flush", "counted");
             self.tree.flush()?;
+            failpoint::pass("flush", "flushed");
             Ok(())
         };
         flush().map_err(|source| StoreError::io("flush", self.file.folder(), source))?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::{StoreError, codec};
 
-const FILE_NAME: &str = "synced";
+pub(super) const SYNCED_FILE: &str = "synced";
 const VERSION: u8 = 1;
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl HighWater {
     /// Opens the file in `folder` and reads its number: 0 in a new folder, or when the file itself is damaged, since
     /// that says nothing of the store.
     pub(super) fn open(folder: &Path) -> Result<(Self, u64), StoreError> {
-        let path = folder.join(FILE_NAME);
+        let path = folder.join(SYNCED_FILE);
         let synced = match std::fs::read(&path) {
             Ok(bytes) => decode(&bytes).unwrap_or_else(|| {
                 tracing::warn!(file = %path.display(), "can't tell whether the store is complete, the file is damaged");
@@ -45,7 +45,7 @@ impl HighWater {
     }
 
     pub(super) fn write(&mut self, synced: u64) -> Result<(), StoreError> {
-        let bytes = codec::encode_bytes(VERSION, FILE_NAME.as_bytes(), &synced.to_le_bytes());
+        let bytes = codec::encode_bytes(VERSION, SYNCED_FILE.as_bytes(), &synced.to_le_bytes());
         let write = |file: &mut File| -> io::Result<()> {
             file.seek(SeekFrom::Start(0))?;
             file.write_all(&bytes)
@@ -55,6 +55,6 @@ impl HighWater {
 }
 
 fn decode(bytes: &[u8]) -> Option<u64> {
-    let payload = codec::open(VERSION, FILE_NAME.as_bytes(), bytes).ok()?;
+    let payload = codec::open(VERSION, SYNCED_FILE.as_bytes(), bytes).ok()?;
     payload.try_into().ok().map(u64::from_le_bytes)
 }

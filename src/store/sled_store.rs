@@ -36,13 +36,14 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::flusher::{Flusher, Syncs};
 use super::lock::DirectoryLock;
 use super::poison::Poison;
+use super::rebuild;
 use super::{Store, StoreError, Visit, Write, check_limits};
 
 /// The newest store format that this build reads, and the one it writes.
@@ -61,7 +62,7 @@ const FLUSH_EVERY_MS: usize = i32::MAX as usize;
 /// A store that takes longer to open, in seconds, is taken for damaged. 500 MB open in 0.1 s after a crash.
 const OPEN_MAX_S: u64 = 120;
 
-const FORMAT_FILE: &str = "format";
+pub(super) const FORMAT_FILE: &str = "format";
 pub(super) const SLED_FOLDER: &str = "sled";
 const COUNT_TREE: &str = "syncs";
 
@@ -85,7 +86,8 @@ pub struct SledStore {
     flusher: Flusher,
     folder: PathBuf,
     poison: Poison,
-    _lock: DirectoryLock,
+    // Shared with whoever goes on with the folder once the store is closed.
+    _lock: Arc<DirectoryLock>,
 }
 
 pub(super) type Tree = sled::Tree<LEAF_FANOUT>;
@@ -121,7 +123,16 @@ impl SledStore {
     /// Another process holds the folder, a newer culld wrote it, it is damaged, or it can't be read or written.
     pub fn open(folder: &Path, options: &SledOptions) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(|source| StoreError::io("create", folder, source))?;
-        let lock = DirectoryLock::acquire(folder)?;
+        Self::open_locked(folder, options, Arc::new(DirectoryLock::acquire(folder)?))
+    }
+
+    /// As [`SledStore::open`], for a folder that is held already.
+    pub(super) fn open_locked(
+        folder: &Path,
+        options: &SledOptions,
+        lock: Arc<DirectoryLock>,
+    ) -> Result<Self, StoreError> {
+        rebuild::recover(folder)?;
         check_format(folder)?;
         let (first, syncs) = open_guarded(folder, *options)?;
         let flusher =
@@ -270,7 +281,7 @@ fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
-fn folder_bytes(folder: &Path) -> io::Result<u64> {
+pub(super) fn folder_bytes(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

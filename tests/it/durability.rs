@@ -1,10 +1,13 @@
 //! The real binary, stopped in order and not: what was acknowledged is there again, as it was.
 
+mod faults;
 mod killed;
+mod others;
+mod synced;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use culld::proto;
 use culld::proto::{AddStatus, Side};
@@ -24,9 +27,10 @@ use crate::support::{
 pub(crate) struct Served {
     child: Child,
     pub(crate) api: Api,
+    pub(crate) address: String,
 }
 
-fn command(data: &Path, durability: &str) -> Command {
+pub(crate) fn command(data: &Path, durability: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_culld"));
     let ours =
         std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("CULLD_")));
@@ -38,20 +42,60 @@ fn command(data: &Path, durability: &str) -> Command {
     command
 }
 
+/// Runs `culld` to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_culld")).args(arguments).output().unwrap()
+}
+
 impl Served {
     pub(crate) async fn start(data: &Path, durability: &str) -> Self {
-        let mut child =
-            command(data, durability).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        Self::try_start(data, durability, None).await.unwrap()
+    }
+
+    /// Starts one that ends at a named place; `None` where that was before it served.
+    pub(crate) async fn try_start(data: &Path, durability: &str, place: Option<String>) -> Option<Self> {
+        let mut command = command(data, durability);
+        command.arg("--backup-folder").arg(data.with_file_name("backups"));
+        if let Some(place) = place {
+            command.env(culld::failpoint::VARIABLE, place);
+        }
+        Self::of(command).await
+    }
+
+    /// Starts what prints its address as `culld serve --json` does; `None` where it ends first.
+    pub(crate) async fn of(mut command: Command) -> Option<Self> {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line.is_empty() {
+            child.wait().unwrap();
+            return None;
+        }
         let address: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let api = Api::connect(address["address"].as_str().unwrap()).await;
-        Self { child, api }
+        let address = address["address"].as_str().unwrap().to_owned();
+        let api = Api::try_connect(&address).await;
+        let Ok(api) = api else {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return None;
+        };
+        Some(Self { child, api, address })
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) async fn wait(&mut self) -> ExitStatus {
+        tokio::task::block_in_place(|| self.child.wait().unwrap())
     }
 
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
+        // It may have ended by itself.
+        drop(self.child.kill());
         self.child.wait().unwrap();
     }
 

@@ -1,6 +1,7 @@
 //! The store against a model, under damage, and shared by threads.
 
 mod commit;
+mod unsynced;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -66,8 +66,13 @@ pub(crate) struct Api {
 impl Api {
     /// Connects; the daemon serves already.
     pub(crate) async fn connect(address: &str) -> Self {
+        Self::try_connect(address).await.unwrap()
+    }
+
+    /// Connects, unless nobody is there.
+    pub(crate) async fn try_connect(address: &str) -> Result<Self, tonic::transport::Error> {
         let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
-        Self { channel: endpoint.connect().await.unwrap(), collection: String::new() }
+        Ok(Self { channel: endpoint.connect().await?, collection: String::new() })
     }
 
     /// The same calls about another collection.

@@ -20,7 +20,7 @@ use crate::support::{TestDaemon, dbscan, groups, id_of, ids_filter, k_means, pic
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// The folder of a daemon that has stopped in order, with records of every kind there is.
-async fn full_folder() -> TempDir {
+pub(crate) async fn full_folder() -> TempDir {
     let daemon = TestDaemon::start().await;
     let ids = daemon.add_new(groups(1..5, 6)).await;
     daemon.add("elsewhere", picture(1, 0)).await.unwrap();

@@ -256,7 +256,7 @@ impl Collection {
             saved.next_cluster = next;
             let mut batch = writer.batch();
             batch.put_state(&saved)?;
-            self.store.commit(batch)?;
+            self.store.commit("live", batch)?;
         }
         let (clustering, generation) = (followed.clustering, saved.generation);
         let mut view = LiveView { clustering, generation, lineage, ..LiveView::default() };

@@ -33,6 +33,11 @@ fn success(result: &OperationResult) -> proto::operation::Result {
         OperationResult::Verified(found) => {
             proto::operation::Result::Verify(crate::grpc::verify::report(found))
         }
+        OperationResult::BackedUp(report) => proto::operation::Result::Backup(proto::BackupReport {
+            path: report.path.clone(),
+            bytes: report.bytes,
+            records: report.records,
+        }),
         OperationResult::Import(summary) => proto::operation::Result::Import(proto::ImportResult {
             files: summary.files,
             added: summary.added,

@@ -13,13 +13,20 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::watch;
 use tonic::Status;
 
-use super::Served;
+use super::faults::{Fault, Tally};
+use super::others::{self, Others};
+use super::{Served, run};
 use crate::live::check_live;
 use crate::support::{Api, TestDaemon, dbscan, header, id_of, ids_filter, image_message, k_means, picture};
 
-const KILLS: u64 = 20;
+/// Kills, unless `CULLD_KILLS` says how many.
+const KILLS: usize = 50;
+/// Kills of one data folder; then it begins anew, or rounds would take ever longer.
+const KILLS_PER_FOLDER: usize = 25;
 /// Acknowledged words between two kills.
 const WORDS: std::ops::Range<u64> = 5..150;
+/// Acknowledged words after which a named place is not waited for any longer.
+const PLACE_WORDS: u64 = 200;
 /// Images sent by one stream.
 const STREAM: usize = 12;
 
@@ -45,6 +52,8 @@ struct Known {
     /// The acknowledged label, and one that was asked for.
     label: Option<Side>,
     asked_label: Option<Side>,
+    /// What the label is once an undo that was asked for is done.
+    asked_undo: Option<Option<Side>>,
     /// Whether a caller works on it.
     taken: bool,
     embedding: Vec<f32>,
@@ -56,7 +65,12 @@ struct Model {
     images: Vec<Known>,
     verdicts: u64,
     asked_verdicts: u64,
+    /// Undos that were asked for, not acknowledged.
+    asked_undos: u64,
     clusterings: Vec<u64>,
+    others: Others,
+    /// Checks of an image and its label.
+    checks: u64,
 }
 
 impl Model {
@@ -72,7 +86,7 @@ fn bytes_of(number: usize) -> Vec<u8> {
 
 /// The callers' notes, and a count of acknowledged words.
 #[derive(Clone)]
-struct Notes {
+pub(super) struct Notes {
     model: Arc<Mutex<Model>>,
     words: watch::Sender<u64>,
 }
@@ -80,6 +94,16 @@ struct Notes {
 impl Notes {
     fn with<T>(&self, act: impl FnOnce(&mut Model) -> T) -> T {
         act(&mut self.model.lock().unwrap())
+    }
+
+    /// Notes something of what `others` do.
+    pub(super) fn others<T>(&self, note: impl FnOnce(&mut Others) -> T) -> T {
+        self.with(|model| note(&mut model.others))
+    }
+
+    /// Counts an acknowledged word.
+    pub(super) fn word(&self) {
+        self.words.send_modify(|words| *words += 1);
     }
 
     /// Notes an acknowledged word about an image.
@@ -109,6 +133,7 @@ impl Notes {
                     asked_source: None,
                     label: None,
                     asked_label: None,
+                    asked_undo: None,
                     taken: false,
                     embedding: Vec::new(),
                 });
@@ -169,9 +194,29 @@ async fn judge(api: &Api, notes: &Notes, rng: &mut ChaCha8Rng) -> Result<(), Sta
         model.asked_verdicts += 1;
         model.images[number].id.clone()
     });
-    api.judge(side, &[&id]).await?;
-    notes.acknowledged(number, |known| known.label = known.asked_label.take());
+    let verdict = api.judge(side, &[&id]).await?;
     notes.with(Model::acknowledge_verdict);
+    if rng.random_bool(0.7) {
+        notes.acknowledged(number, |known| known.label = known.asked_label.take());
+        return Ok(());
+    }
+    let before = notes.with(|model| {
+        model.asked_undos += 1;
+        let known = &mut model.images[number];
+        let before = known.label;
+        known.label = known.asked_label.take();
+        known.asked_undo = Some(before);
+        before
+    });
+    let request = proto::UndoEventRequest { event_sequence: verdict.event_sequence, ..Default::default() };
+    api.decisions().undo_event(request).await?;
+    notes.with(|model| {
+        model.asked_undos -= 1;
+        model.verdicts -= 1;
+    });
+    notes.acknowledged(number, |known| {
+        (known.label, known.asked_undo) = (before, None);
+    });
     Ok(())
 }
 
@@ -217,7 +262,13 @@ async fn cluster(api: Api, notes: Notes) -> Result<(), Status> {
         turn += 1;
         let algorithm = if turn.is_multiple_of(2) { k_means(5) } else { dbscan(0.05) };
         let parameters = proto::Parameters { algorithm: Some(algorithm) };
-        let name = match api.start_recluster(Some(parameters)).await {
+        let request = proto::ReclusterRequest {
+            parameters: Some(parameters),
+            request_id: format!("recluster {}", notes.others(Others::unique)),
+            ..Default::default()
+        };
+        let started = api.clusterings().recluster(request).await;
+        let name = match started.map(|answer| answer.into_inner().operation.unwrap()) {
             // Deleted meanwhile, down to fewer than five.
             Err(status) if status.code() == tonic::Code::InvalidArgument => continue,
             started => started?.name,
@@ -251,6 +302,7 @@ async fn check(api: &Api, model: &mut Model, round: u64) {
         }
         let asked = known.asked_source.take();
         let asked_label = known.asked_label.take();
+        let asked_undo = known.asked_undo.take();
         known.taken = false;
         let Some(image) = found else {
             known.state = State::Absent;
@@ -275,59 +327,126 @@ async fn check(api: &Api, model: &mut Model, round: u64) {
         let decision = &decisions[&known.id];
         let seen = decision.evidence.as_ref().is_some_and(|evidence| evidence.label_seen);
         let label = seen.then(|| decision.provisional_side());
-        let allowed = [known.label, asked_label.or(known.label)];
+        let allowed = [known.label, asked_label.or(known.label), asked_undo.unwrap_or(known.label)];
+        model.checks += 1;
         assert!(allowed.contains(&label), "round {round}: {label:?} is none of {allowed:?} of {}", known.id);
         known.label = label;
     }
     assert_eq!(stored.len(), present, "round {round}: images that nobody asked for");
     let stats = api.stats().await;
-    let verdicts = model.verdicts..=model.verdicts + model.asked_verdicts;
+    let verdicts = model.verdicts.saturating_sub(model.asked_undos)..=model.verdicts + model.asked_verdicts;
     assert!(
         verdicts.contains(&stats.bulk_verdicts),
         "round {round}: {} of {verdicts:?}",
         stats.bulk_verdicts
     );
-    (model.verdicts, model.asked_verdicts) = (stats.bulk_verdicts, 0);
+    (model.verdicts, model.asked_verdicts, model.asked_undos) = (stats.bulk_verdicts, 0, 0);
     if let Some(&last) = model.clusterings.last() {
         assert!(stats.active_clustering_id >= last, "round {round}: {stats:?}");
     }
     let operations = api.admin().list_operations(proto::ListOperationsRequest::default()).await.unwrap();
     assert!(operations.into_inner().operations.iter().all(|operation| operation.done), "round {round}");
+    others::check(api, &mut model.others, round).await;
+}
+
+/// Runs all callers over one daemon until it is killed; answers whether it ended where it should.
+async fn run_until_killed(
+    mut served: Served,
+    fault: &Fault,
+    notes: &Notes,
+    rng: &mut ChaCha8Rng,
+) -> bool {
+    let mut callers = tokio::task::JoinSet::new();
+    let api = || served.api.clone();
+    for _ in 0..3 {
+        callers.spawn(act(api(), notes.clone(), ChaCha8Rng::seed_from_u64(rng.random())));
+    }
+    callers.spawn(stream(api(), notes.clone(), ChaCha8Rng::seed_from_u64(rng.random())));
+    callers.spawn(cluster(api(), notes.clone()));
+    callers.spawn(others::review(api(), notes.clone()));
+    callers.spawn(others::set_policies(api(), notes.clone()));
+    callers.spawn(others::make_collections(api(), notes.clone()));
+    callers.spawn(others::back_up(api(), notes.clone()));
+    let waited = if *fault == Fault::Random || fault.needs_a_stop() { rng.random_range(WORDS) } else { PLACE_WORDS };
+    let words = *notes.words.borrow() + waited;
+    let mut said = notes.words.subscribe();
+    // The first caller that ends says that the daemon did.
+    let ended = tokio::select! {
+        enough = said.wait_for(|said| *said >= words) => { enough.unwrap(); None }
+        ended = callers.join_next() => ended,
+    };
+    let mut reached = ended.is_some() && *fault != Fault::Random;
+    if let Some(ended) = ended {
+        ended.unwrap().unwrap_err();
+    } else if fault.needs_a_stop() {
+        served.terminate();
+        reached = served.wait().await.code().is_none();
+    }
+    served.kill();
+    // Callers end with an error of the connection; one that panicked found something wrong.
+    while let Some(ended) = callers.join_next().await {
+        ended.unwrap().unwrap_err();
+    }
+    reached || *fault == Fault::Random
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_to_kills() {
-    let seed = std::env::var("CULLD_SEED").map_or(20, |seed| seed.parse().unwrap());
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let (seed, kills) = (number("CULLD_SEED").unwrap_or(20), number("CULLD_KILLS").unwrap_or(KILLS as u64));
     eprintln!("CULLD_SEED={seed}");
-    let folder = tempfile::tempdir().unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let notes = Notes { model: Arc::default(), words: watch::Sender::new(0) };
-    for round in 0..KILLS {
-        let durability = if round % 2 == 0 { "fsync" } else { "process" };
-        let mut served = Served::start(folder.path(), durability).await;
-        let mut model = std::mem::take(&mut *notes.model.lock().unwrap());
-        check(&served.api, &mut model, round).await;
-        check_live(&served.api).await;
-        *notes.model.lock().unwrap() = model;
-        let mut callers = tokio::task::JoinSet::new();
-        for _ in 0..3 {
-            callers.spawn(act(served.api.clone(), notes.clone(), ChaCha8Rng::seed_from_u64(rng.random())));
-        }
-        callers.spawn(stream(served.api.clone(), notes.clone(), ChaCha8Rng::seed_from_u64(rng.random())));
-        callers.spawn(cluster(served.api.clone(), notes.clone()));
-        let words = *notes.words.borrow() + rng.random_range(WORDS);
-        notes.words.subscribe().wait_for(|said| *said >= words).await.unwrap();
-        eprintln!("round {round}: killed after {words} acknowledged words");
-        served.kill();
-        // Callers end with an error of the connection; one that panicked found something wrong.
-        while let Some(ended) = callers.join_next().await {
-            ended.unwrap().unwrap_err();
+    let faults = Fault::all(kills as usize, seed);
+    let (mut tally, mut words, mut checks) = (Tally::default(), 0, 0);
+    for faults in faults.chunks(KILLS_PER_FOLDER) {
+        let (said, checked) = one_folder(faults, &mut tally, &mut rng).await;
+        words += said;
+        checks += checked;
+        if let Some(path) = std::env::var_os("CULLD_TABLE") {
+            std::fs::write(path, tally.table(seed, words, checks)).unwrap();
         }
     }
-    let served = Served::start(folder.path(), "fsync").await;
+    eprintln!("{}", tally.table(seed, words, checks));
+}
+
+/// Kills the daemons of one data folder; answers the words acknowledged and the checks of them.
+async fn one_folder(faults: &[Fault], tally: &mut Tally, rng: &mut ChaCha8Rng) -> (u64, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let notes = Notes { model: Arc::default(), words: watch::Sender::new(0) };
+    for (round, fault) in (0..).zip(faults) {
+        let durability = if round % 2 == 0 { "fsync" } else { "process" };
+        eprintln!("round {round}: {fault:?}");
+        let mut checking = Served::start(&data, durability).await;
+        let mut model = std::mem::take(&mut *notes.model.lock().unwrap());
+        check(&checking.api, &mut model, round).await;
+        check_live(&checking.api).await;
+        *notes.model.lock().unwrap() = model;
+        // Checks pass places, too, so that they have a process of their own.
+        let served = if *fault == Fault::Random {
+            Some(checking)
+        } else {
+            checking.kill();
+            drop(checking);
+            Served::try_start(&data, durability, fault.variable()).await
+        };
+        // A place may be passed before anybody is served.
+        let reached = match served {
+            Some(served) => run_until_killed(served, fault, &notes, rng).await,
+            None => true,
+        };
+        tally.count(fault, reached);
+    }
+    let served = Served::start(&data, "fsync").await;
     let mut model = std::mem::take(&mut *notes.model.lock().unwrap());
-    check(&served.api, &mut model, KILLS).await;
+    check(&served.api, &mut model, faults.len() as u64).await;
     add_the_rest(&served.api, &model).await;
+    if let Some(backup) = model.others.backups_made.last() {
+        let verified = run(&["verify", "--backup", backup.to_str().unwrap()]);
+        assert!(verified.status.success(), "{verified:?}");
+    }
+    let words = *notes.words.borrow();
+    (words, model.checks)
 }
 
 /// Adding everything again makes no duplicates, and embeddings are those of a daemon that nobody ever killed.
@@ -345,5 +464,5 @@ async fn add_the_rest(api: &Api, model: &Model) {
         api.list().await.into_iter().map(|image| (image.image_id, image.embedding)).collect()
     };
     assert_eq!(embeddings(api).await, embeddings(&unharmed).await);
-    assert!(model.images.len() > 200, "{} images are too few to show anything", model.images.len());
+    assert!(model.images.len() > 20, "{} images are too few to show anything", model.images.len());
 }

@@ -25,6 +25,7 @@ fn engine(store: &Arc<MemoryStore>) -> Engine {
         pipeline: Arc::new(Pipeline::start(&model, &options).unwrap()),
         index: IndexChoice::Auto,
         index_folder: None,
+        backup_folder: None,
         allowed_roots: Vec::new(),
         quota: culld::engine::Quota::default(),
         image_bytes_max: 1 << 20,
