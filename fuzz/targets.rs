@@ -30,8 +30,7 @@ pub const TARGETS: [Target; 7] = [
 
 /// An image file, as the daemon takes it in, with smaller limits.
 pub fn decode(bytes: &[u8]) {
-    let limits =
-        Limits { bytes_max: 1 << 20, pixels_max: 1 << 20, decode_time_max: Duration::from_secs(2) };
+    let limits = Limits { bytes_max: 1 << 20, pixels_max: 1 << 20, decode_time_max: Duration::from_secs(2) };
     if let Ok(image) = decode_image(bytes, &limits, 224) {
         assert!(u64::from(image.width) * u64::from(image.height) <= limits.pixels_max);
         assert_eq!(image.rgb.len() as u64, u64::from(image.width) * u64::from(image.height) * 3);

@@ -56,8 +56,8 @@ use clap::{Args, Parser, Subcommand};
 
 use client::Client;
 use credentials::Credentials;
-pub use labels::check_labels;
 use error::CliError;
+pub use labels::check_labels;
 use output::Output;
 
 const EXIT_CODES: &str = "\

@@ -123,6 +123,7 @@ fn engine(store: Arc<dyn Store>) -> Result<Engine, culld::engine::EngineError> {
         index: IndexChoice::Auto,
         index_folder: None,
         backup_folder: None,
+        quota: culld::engine::Quota::default(),
         allowed_roots: Vec::new(),
         image_bytes_max: 1 << 20,
         collections_max: 10,
