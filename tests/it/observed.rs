@@ -72,7 +72,7 @@ async fn metrics_tell_what_happened() {
         assert_eq!(value(&text, sample), expected, "{sample}");
     }
     let recall = text.lines().find(|line| line.starts_with("culld_neighbour_recall{")).unwrap();
-    assert!(recall.contains("generation=\"30\"") && recall.ends_with(" 1.0"), "{recall}");
+    assert!(recall.contains("generation=\"") && recall.ends_with(" 1.0"), "{recall}");
     assert!(value(&text, "culld_disk_bytes") > 0.0 && value(&text, "culld_resident_memory_bytes") > 1e6);
 }
 
