@@ -114,8 +114,8 @@ fn read_model(path: &Path) -> Result<Vec<u8>, EmbedError> {
 
 /// Checks that a file is the one that its description means.
 fn check_digest(path: &Path, bytes: &[u8], expected: &str) -> Result<(), EmbedError> {
-    let found: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    if found.eq_ignore_ascii_case(expected) {
+    let found = blake3::Hash::from_bytes(Sha256::digest(bytes).into()).to_hex();
+    if found.as_str().eq_ignore_ascii_case(expected) {
         return Ok(());
     }
     let detail = format!("its SHA-256 is {found}, and its description says {expected}");

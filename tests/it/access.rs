@@ -43,8 +43,8 @@ impl Token {
 
 /// Writes the tokens file, all at once, as an editor or a deployment does.
 pub(crate) fn write_tokens(path: &Path, tokens: &[&Token]) {
-    let text: String =
-        tokens.iter().map(|one| format!("[[token]]\n{}\n", toml::to_string(&one.entry).unwrap())).collect();
+    let entries: Vec<String> = tokens.iter().map(|one| toml::to_string(&one.entry).unwrap()).collect();
+    let text = format!("[[token]]\n{}", entries.join("\n[[token]]\n"));
     let new = path.with_extension("new");
     std::fs::write(&new, text).unwrap();
     std::fs::rename(new, path).unwrap();
@@ -403,5 +403,5 @@ fn a_tokens_file_that_can_t_be_meant_is_refused_without_its_secrets() {
     check(&entry("a", &hash, "roles = [\"king\"]\ncollections = [\"*\"]"), "line 4");
     check(&entry("a", &hash, &format!("{good}\ntoken = {secret:?}")), "unknown field `token`");
     check(&format!("{}{}", entry("a", &hash, good), entry("a", &hash, good)), "twice");
-    check(&format!("{secret}"), "line 1");
+    check(&secret, "line 1");
 }
