@@ -24,7 +24,7 @@ pub use self::file::{
 pub use self::sessions::SESSION_LASTS;
 pub use self::share::{OverShare, Turn};
 
-use self::file::{Looks, Tokens};
+use self::file::{Looks, Tokens, hex};
 use self::sessions::Sessions;
 use self::share::Shares;
 
@@ -161,7 +161,8 @@ impl Access {
         }
         // Without a file it is the authority that signed it which says who may come in.
         if self.config.tokens.is_none() {
-            let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            let digits = hex(digest);
+            let digits = digits.get(..16).unwrap_or_default();
             return Ok(Caller { name: format!("certificate {digits}"), ..Caller::anyone() });
         }
         Err(Refusal::Unknown)

@@ -58,7 +58,7 @@ pub struct ServeArgs {
     /// How the log is written: `text`, or `json`, one object a line [default: text]
     #[arg(long, env = "CULLD_LOG_FORMAT", value_enum)]
     pub log_format: Option<LogFormat>,
-    /// Where traces of calls go: an OpenTelemetry collector's gRPC address, such as http://127.0.0.1:4317 [default:
+    /// Where traces of calls go: an OpenTelemetry collector's gRPC address, such as `http://127.0.0.1:4317` [default:
     /// none]
     #[arg(long, env = "CULLD_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,

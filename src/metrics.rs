@@ -174,7 +174,7 @@ fn whole(registry: &mut Registry, engine: &Engine, flow: Flow) {
         );
     }
     let build: Family<BuildLabels, Gauge> = Family::default();
-    let space = engine.space().id().to_string();
+    let space = engine.space().id();
     build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION").to_owned(), space }).set(1);
     registry.register("build_info", "Version, and the embedding space of images added now", build);
 }

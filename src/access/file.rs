@@ -212,6 +212,11 @@ fn caller(name: &str, roles: &[Role], collections: &[String]) -> Caller {
     Caller { name: name.to_owned(), roles: roles.to_vec(), collections }
 }
 
+/// Hexadecimal digits.
+pub(super) fn hex(bytes: [u8; SECRET_BYTES]) -> String {
+    blake3::Hash::from_bytes(bytes).to_hex().to_string()
+}
+
 /// The hash that the file has of a token.
 pub fn token_hash(token: &str) -> blake3::Hash {
     blake3::hash(token.as_bytes())
@@ -224,7 +229,7 @@ pub fn token_hash(token: &str) -> blake3::Hash {
 pub fn new_token() -> Result<String, AccessError> {
     let mut bytes = [0; SECRET_BYTES];
     SysRng.try_fill_bytes(&mut bytes).map_err(|error| AccessError::Random(error.to_string()))?;
-    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex(bytes);
     Ok(format!("{TOKEN_PREFIX}{digits}"))
 }
 
@@ -235,5 +240,5 @@ pub fn new_token() -> Result<String, AccessError> {
 pub fn certificate_digest(path: &Path) -> Result<String, AccessError> {
     let der = CertificateDer::from_pem_file(path)
         .map_err(|error| AccessError::Certificate { path: path.to_path_buf(), message: error.to_string() })?;
-    Ok(Sha256::digest(&der).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(Sha256::digest(&der).into()))
 }

@@ -40,6 +40,7 @@ impl FakeEmbedder {
             pooling: Pooling::None,
             input: None,
             output: None,
+            sha256: None,
         }
     }
 }

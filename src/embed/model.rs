@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use super::fake::FakeEmbedder;
 use super::golden;
 use super::onnx::OnnxEmbedder;
@@ -47,6 +49,9 @@ impl Model {
             ModelSource::File(path) => (Cow::Owned(read_model(path)?), read_spec(path)?),
             ModelSource::Fake => (Cow::Borrowed(&[][..]), FakeEmbedder::spec()),
         };
+        if let (ModelSource::File(path), Some(expected)) = (source, &spec.sha256) {
+            check_digest(path, &bytes, expected)?;
+        }
         let space = EmbeddingSpace {
             model_digest: blake3::hash(&bytes).to_hex().to_string(),
             preprocessing: spec.preprocessing(),
@@ -105,6 +110,16 @@ fn read_model(path: &Path) -> Result<Vec<u8>, EmbedError> {
         return Err(failed(format!("it has {length} bytes, at most {MODEL_BYTES_MAX} are allowed")));
     }
     fs::read(path).map_err(|error| failed(error.to_string()))
+}
+
+/// Checks that a file is the one that its description means.
+fn check_digest(path: &Path, bytes: &[u8], expected: &str) -> Result<(), EmbedError> {
+    let found = blake3::Hash::from_bytes(Sha256::digest(bytes).into()).to_hex();
+    if found.as_str().eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    let detail = format!("its SHA-256 is {found}, and its description says {expected}");
+    Err(EmbedError::Read { path: path.display().to_string(), detail })
 }
 
 fn read_spec(model: &Path) -> Result<ModelSpec, EmbedError> {

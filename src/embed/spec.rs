@@ -73,6 +73,8 @@ pub struct ModelSpec {
     pub input: Option<String>,
     /// Name of the output; the model's first one by default.
     pub output: Option<String>,
+    /// SHA-256 of the ONNX file in hexadecimal digits; where it is given, another file is refused.
+    pub sha256: Option<String>,
 }
 
 /// Why a description is refused.
@@ -106,6 +108,7 @@ struct RawSpec {
     pooling: Option<Pooling>,
     input: Option<String>,
     output: Option<String>,
+    sha256: Option<String>,
 }
 
 impl ModelSpec {
@@ -127,6 +130,7 @@ impl ModelSpec {
             pooling,
             input,
             output,
+            sha256,
         } = raw;
         let check = |field, value: f64, holds: bool, range| {
             if holds { Ok(()) } else { Err(SpecError::Range { field, value, range }) }
@@ -153,6 +157,7 @@ impl ModelSpec {
             pooling: pooling.unwrap_or(Pooling::None),
             input,
             output,
+            sha256,
         })
     }
 
@@ -169,6 +174,7 @@ impl ModelSpec {
             pooling: Pooling::None,
             input: None,
             output: None,
+            sha256: None,
         }
     }
 

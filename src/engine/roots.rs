@@ -160,7 +160,7 @@ mod tests {
         let root = roots.locate(&path.join("root")).expect("a place");
         assert_eq!(root.path(), path.join("root"));
         let mut names: Vec<_> =
-            root.visible_entries().expect("entries").iter().map(|one| one.path()).collect();
+            root.visible_entries().expect("entries").iter().map(super::Located::path).collect();
         names.sort();
         assert_eq!(names, [path.join("root/a"), path.join("root/sub")]);
         fs::write(path.join("root/a"), [0; 100]).expect("a file");

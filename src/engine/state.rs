@@ -44,26 +44,26 @@ pub(super) struct Row {
 /// The rows of a collection in the order in which they were added.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rows {
-    rows: Vec<Row>,
+    all: Vec<Row>,
     by_image: HashMap<ImageId, PointOffset>,
-    /// Of stored images.
-    bytes: u64,
+    /// Of the files of stored images.
+    held_bytes: u64,
 }
 
 impl Rows {
     /// Appends a row.
     pub(super) fn push(&mut self, row: Row) {
-        self.by_image.insert(row.image, self.rows.len() as PointOffset);
-        self.bytes += row.bytes;
-        self.rows.push(row);
+        self.by_image.insert(row.image, self.all.len() as PointOffset);
+        self.held_bytes += row.bytes;
+        self.all.push(row);
     }
 
     /// Marks an image as deleted.
     pub(super) fn remove(&mut self, image: &ImageId) -> Option<PointOffset> {
         let offset = self.by_image.remove(image)?;
-        let row = &mut self.rows[offset as usize];
+        let row = &mut self.all[offset as usize];
         row.alive = false;
-        self.bytes -= row.bytes;
+        self.held_bytes -= row.bytes;
         Some(offset)
     }
 
@@ -87,17 +87,17 @@ impl Rows {
 
     /// The row at an offset.
     pub(super) fn get(&self, offset: PointOffset) -> &Row {
-        &self.rows[offset as usize]
+        &self.all[offset as usize]
     }
 
     /// All rows, the deleted ones included.
     pub(super) fn all(&self) -> &[Row] {
-        &self.rows
+        &self.all
     }
 
     /// Offsets and rows of stored images.
     pub(super) fn alive(&self) -> impl DoubleEndedIterator<Item = (PointOffset, &Row)> {
-        self.rows.iter().enumerate().filter(|(_, row)| row.alive).map(|(at, row)| (at as PointOffset, row))
+        self.all.iter().enumerate().filter(|(_, row)| row.alive).map(|(at, row)| (at as PointOffset, row))
     }
 
     /// How many images are stored.
@@ -107,7 +107,7 @@ impl Rows {
 
     /// How many bytes their files have in all.
     pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+        self.held_bytes
     }
 }
 

@@ -32,7 +32,6 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Tells who sends a request, by its headers and the connection's certificate.
 pub(super) fn identify<B>(access: &Access, request: &Request<B>) -> Result<Arc<Caller>, Refusal> {
-    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
     let connection = request.extensions().get::<TlsConnectInfo<TcpConnectInfo>>();
     let certificates = connection.and_then(TlsConnectInfo::peer_certs);
     let certificate = certificates.as_ref().and_then(|chain| chain.first());
@@ -40,10 +39,11 @@ pub(super) fn identify<B>(access: &Access, request: &Request<B>) -> Result<Arc<C
     let pieces = request.headers().get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let cookies = pieces.collect::<Vec<_>>().join("; ");
     let credentials = Credentials {
-        authorization: match request.headers().contains_key(header::AUTHORIZATION) {
-            true => Some(text(header::AUTHORIZATION).unwrap_or_default()),
-            false => None,
-        },
+        // One that is no text is somebody's all the same, and known to nobody.
+        authorization: request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .map(|value| value.to_str().unwrap_or_default()),
         cookie: Some(cookies.as_str()).filter(|cookies| !cookies.is_empty()),
         certificate: certificate.map(AsRef::as_ref),
     };

@@ -70,9 +70,12 @@ impl Meter {
         self.metrics.end(self.method, name, took);
         self.span.record("code", name);
         let milliseconds = took.as_secs_f64() * 1000.0;
-        self.span.in_scope(|| match code {
-            Code::Ok => tracing::debug!(milliseconds, "answered"),
-            _ => tracing::info!(code = name, milliseconds, "answered with an error"),
+        self.span.in_scope(|| {
+            if code == Code::Ok {
+                tracing::debug!(milliseconds, "answered");
+            } else {
+                tracing::info!(code = name, milliseconds, "answered with an error");
+            }
         });
     }
 }

@@ -43,8 +43,8 @@ impl Token {
 
 /// Writes the tokens file, all at once, as an editor or a deployment does.
 pub(crate) fn write_tokens(path: &Path, tokens: &[&Token]) {
-    let text: String =
-        tokens.iter().map(|one| format!("[[token]]\n{}\n", toml::to_string(&one.entry).unwrap())).collect();
+    let entries: Vec<String> = tokens.iter().map(|one| toml::to_string(&one.entry).unwrap()).collect();
+    let text = format!("[[token]]\n{}", entries.join("\n[[token]]\n"));
     let new = path.with_extension("new");
     std::fs::write(&new, text).unwrap();
     std::fs::rename(new, path).unwrap();
@@ -309,6 +309,37 @@ async fn the_file_is_read_again_and_ends_what_it_let_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_open_stream_ends_with_its_token() {
+    let (kept, gone) = (Token::new("kept", &[Role::Read], &["*"]), Token::new("gone", &[Role::Read], &["*"]));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.toml");
+    write_tokens(&path, &[&kept, &gone]);
+    let tokens = path.clone();
+    let daemon = TestDaemon::with(|config| {
+        config.access.tokens = Some(tokens);
+        // Watchers hear something each quarter of it.
+        config.request_time_max = Duration::from_secs(4);
+    })
+    .await;
+    let watch = async |token: &Token| {
+        let request = by(Some(&token.secret), proto::WatchDecisionsRequest::default());
+        daemon.decisions().watch_decisions(request).await.unwrap().into_inner()
+    };
+    let (mut stays, mut ends) = (watch(&kept).await, watch(&gone).await);
+    ends.message().await.unwrap();
+    stays.message().await.unwrap();
+    // An entry with other rights is another one.
+    write_tokens(&path, &[&kept, &Token::new("gone", &[Role::Add], &["*"])]);
+    let end = loop {
+        if let Err(error) = ends.message().await {
+            break error;
+        }
+    };
+    assert_eq!(facts(&end), (Code::Unauthenticated, "CREDENTIALS_UNKNOWN".to_owned(), String::new()));
+    stays.message().await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_caller_leaves_the_others_their_turn() {
     let (one, other) = (Token::new("one", &[Role::Read], &["*"]), Token::new("other", &[Role::Read], &["*"]));
     let folder = tempfile::tempdir().unwrap();
@@ -372,5 +403,5 @@ fn a_tokens_file_that_can_t_be_meant_is_refused_without_its_secrets() {
     check(&entry("a", &hash, "roles = [\"king\"]\ncollections = [\"*\"]"), "line 4");
     check(&entry("a", &hash, &format!("{good}\ntoken = {secret:?}")), "unknown field `token`");
     check(&format!("{}{}", entry("a", &hash, good), entry("a", &hash, good)), "twice");
-    check(&format!("{secret}"), "line 1");
+    check(&secret, "line 1");
 }

@@ -215,6 +215,7 @@ fn a_model_comes_from_two_files() {
         (good.replace("0.502, 0.502]", "0.502, 0.0]"), "std"),
         (good.replace("mean", "meant"), "meant"),
         (format!("{good}crop_fraction = 1.5\n"), "crop_fraction"),
+        (format!("{good}sha256 = \"{}\"\n", "0".repeat(64)), "SHA-256"),
     ];
     for (text, expected) in refused {
         std::fs::write(&toml, &text).unwrap();

@@ -49,14 +49,14 @@ fn an_open_address_is_refused() {
     check(
         |args| {
             (args.tls_cert, args.tls_key, args.tokens) =
-                (Some("c".into()), Some("k".into()), Some("t".into()))
+                (Some("c".into()), Some("k".into()), Some("t".into()));
         },
         None,
     );
     check(
         |args| {
             (args.tls_cert, args.tls_key, args.tls_client_ca) =
-                (Some("c".into()), Some("k".into()), Some("a".into()))
+                (Some("c".into()), Some("k".into()), Some("a".into()));
         },
         None,
     );
