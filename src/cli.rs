@@ -51,8 +51,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use client::Client;
-pub use labels::check_labels;
 use error::CliError;
+pub use labels::check_labels;
 use output::Output;
 
 const EXIT_CODES: &str = "\

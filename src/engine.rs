@@ -58,6 +58,7 @@ use crate::index::{HnswParams, IndexChoice};
 use crate::store::{Durability, Store};
 
 pub use self::add::{Added, GROUP_IMAGES_MAX, NewSource, SOURCES_MAX, TOO_MANY_SOURCES};
+pub use self::backup::BackupReport;
 pub use self::changes::{Changes, HeldPoint, POINT_EXPIRED, POINT_LASTS_MS};
 pub use self::clusterings::{ClusterHead, ClusteringHead, MemberRecord, ReachabilityRecord};
 pub use self::collection::Collection;
@@ -67,7 +68,6 @@ pub use self::delete::Deleted;
 pub use self::duplicates::{
     DUPLICATES_IMAGES_MAX, DuplicateGroup, DuplicateMember, DuplicateQuery, Duplicates,
 };
-pub use self::backup::BackupReport;
 pub use self::error::EngineError;
 pub use self::evaluate::{EvaluateOptions, Evaluation, Named, TRUE_LABELS_MAX, TrueLabel};
 pub use self::events::{EventKind, LogEntry, LogFilter, LogPage, NamedImages};

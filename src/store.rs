@@ -32,11 +32,11 @@ pub use keys::{Key, Keys, Kind};
 pub use lock::DirectoryLock;
 pub use memory_store::MemoryStore;
 pub use poison::Poison;
+pub use rebuild::{Compacted, compact, restore};
 pub use records::{
     Batch, CollectionRecord, ImageRecord, RequestRecord, SourceRecord, read, read_bytes, read_embedding,
     scan, scan_embeddings,
 };
-pub use rebuild::{Compacted, compact, restore};
 pub use sled_store::{FORMAT_VERSION, SledOptions, SledStore};
 pub use watched::Watched;
 
@@ -209,8 +209,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the disk, or a quota on it or on its files, is full.
     pub fn is_full(&self) -> bool {
-        let full =
-            [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
         matches!(self, Self::Io { source, .. } if full.contains(&source.kind()))
     }
 

@@ -71,7 +71,12 @@ pub(super) async fn run(args: BackupArgs, mut client: Client, out: &mut Output) 
     let OperationResult::Backup(report) = client.wait(operation).await? else {
         return Err(CliError::Answer("the report"));
     };
-    out.line(format!("{} records, {} bytes in {}", report.records, report.bytes, words::printable(&report.path)));
+    out.line(format!(
+        "{} records, {} bytes in {}",
+        report.records,
+        report.bytes,
+        words::printable(&report.path)
+    ));
     out.object(&json!({"path": report.path, "bytes": report.bytes, "records": report.records}));
     Ok(Outcome::Done)
 }
@@ -93,9 +98,10 @@ fn restore_to(file: &Path, folder: &Path, replace: bool) -> Result<u64, CliError
         let report = verify_store(store, &Progress { tell: &|_, _, _| {}, cancelled: &|| false });
         match report {
             Ok(report) if report.problems == 0 => Ok(()),
-            Ok(report) => {
-                Err(refused(format!("it has {} problems; `culld verify --backup` lists them", report.problems)))
-            }
+            Ok(report) => Err(refused(format!(
+                "it has {} problems; `culld verify --backup` lists them",
+                report.problems
+            ))),
             Err(error) => Err(refused(error.to_string())),
         }
     };

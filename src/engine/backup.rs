@@ -111,7 +111,8 @@ fn default_name(ms: i64) -> String {
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
-    let (year, month) = (era * 400 + year + i64::from(month > 9), if month > 9 { month - 9 } else { month + 3 });
+    let (year, month) =
+        (era * 400 + year + i64::from(month > 9), if month > 9 { month - 9 } else { month + 3 });
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("culld-{year:04}{month:02}{day:02}-{hour:02}{minute:02}{second:02}.backup")
 }

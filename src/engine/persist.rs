@@ -16,8 +16,8 @@ use crate::decide::event::Event;
 use crate::embed::EmbeddingSpace;
 use crate::failpoint;
 use crate::store::{
-    ChainVerifier, CommitQueue, Durability, Keys, LogRecord, Store, StoreError, Watched, Write, read, read_bytes,
-    scan, scan_embeddings,
+    ChainVerifier, CommitQueue, Durability, Keys, LogRecord, Store, StoreError, Watched, Write, read,
+    read_bytes, scan, scan_embeddings,
 };
 use crate::types::{Generation, ImageId};
 
@@ -179,7 +179,10 @@ impl Persist {
     ///
     /// # Errors
     /// Another copy is under way, reading failed, or what `take` answers.
-    pub(super) fn copy(&self, take: &mut dyn FnMut(Vec<Write>) -> Result<(), StoreError>) -> Result<(), StoreError> {
+    pub(super) fn copy(
+        &self,
+        take: &mut dyn FnMut(Vec<Write>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         self.store.copy(take)
     }
 }

@@ -205,7 +205,11 @@ impl<R: Read> BackupReader<R> {
         let mut found = [0; 32];
         self.read(&mut found)?;
         self.hash = chain(&self.hash, piece);
-        if found == self.hash { Ok(()) } else { Err(bad(&self.path, "the backup is damaged: a checksum is wrong")) }
+        if found == self.hash {
+            Ok(())
+        } else {
+            Err(bad(&self.path, "the backup is damaged: a checksum is wrong"))
+        }
     }
 
     /// The next writes; `None` once the end was found, whole.
@@ -241,7 +245,9 @@ impl<R: Read> BackupReader<R> {
                 let said = end.last_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
                 let mut behind = [0];
                 let more = self.bytes.read(&mut behind);
-                if said != self.records || more.map_err(|source| StoreError::io("read", &self.path, source))? > 0 {
+                if said != self.records
+                    || more.map_err(|source| StoreError::io("read", &self.path, source))? > 0
+                {
                     return Err(bad(&self.path, "the backup is damaged: it does not end where it says"));
                 }
                 Ok(None)

@@ -50,11 +50,17 @@ pub fn compact(
     if !SledStore::is_at(folder) {
         return Err(bad(folder, "it holds no store"));
     }
-    let bytes = || folder_bytes(&folder.join(SLED_FOLDER)).map_err(|source| StoreError::io("measure", folder, source));
+    let bytes = || {
+        folder_bytes(&folder.join(SLED_FOLDER)).map_err(|source| StoreError::io("measure", folder, source))
+    };
     let bytes_before = bytes()?;
     let store = SledStore::open_locked(folder, options, Arc::clone(&lock))?;
     let records = build(folder, options, tell, &mut |take| copy_all(&store, take), &mut |built| {
-        if digest(&store)? == digest(built)? { Ok(()) } else { Err(bad(folder, "the copy differs from the store")) }
+        if digest(&store)? == digest(built)? {
+            Ok(())
+        } else {
+            Err(bad(folder, "the copy differs from the store"))
+        }
     })?;
     drop(store);
     swap(folder)?;
@@ -82,7 +88,10 @@ pub fn restore(
     }
     let empty = interrupted || is_empty(folder)?;
     if !empty && !replace {
-        return Err(bad(folder, "it is not empty; name another folder, or say --replace to give up what it holds"));
+        return Err(bad(
+            folder,
+            "it is not empty; name another folder, or say --replace to give up what it holds",
+        ));
     }
     if !empty && !SledStore::is_at(folder) {
         return Err(bad(folder, "it holds something that is no store of culld"));
@@ -180,7 +189,10 @@ pub(super) fn recover(folder: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     if is_unfinished(folder) {
-        return Err(bad(folder, "a restore into it broke off before it was whole; run `culld restore` again"));
+        return Err(bad(
+            folder,
+            "a restore into it broke off before it was whole; run `culld restore` again",
+        ));
     }
     if !sled.is_dir() {
         rename(&incoming.join(OLD_FOLDER), &sled)?;

@@ -56,10 +56,7 @@ impl Watched {
     /// # Errors
     /// Another copy is under way, so much was written meanwhile that it can't keep up, reading failed, or what `take`
     /// answers.
-    pub fn copy(
-        &self,
-        take: &mut dyn FnMut(Vec<Write>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+    pub fn copy(&self, take: &mut dyn FnMut(Vec<Write>) -> Result<(), StoreError>) -> Result<(), StoreError> {
         {
             let mut touched = self.touched();
             if touched.is_some() {
@@ -110,13 +107,13 @@ pub(super) fn copy_all(
     take: &mut dyn FnMut(Vec<Write>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let (mut piece, mut failed) = (Piece::default(), None);
-    store.scan(&[], &mut |key, value| {
-        match piece.push(Write::Put { key: key.to_vec(), value: value.to_vec() }, take) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
+    store.scan(&[], &mut |key, value| match piece
+        .push(Write::Put { key: key.to_vec(), value: value.to_vec() }, take)
+    {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
         }
     })?;
     failed.map_or_else(|| take(piece.writes), Err)

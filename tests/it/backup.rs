@@ -10,7 +10,9 @@ use culld::failpoint;
 use culld::proto;
 use culld::proto::Side;
 use culld::store::backup::{BackupReader, BackupWriter};
-use culld::store::{self, Batch, Keys, MemoryStore, SledOptions, SledStore, Store, StoreError, Watched, Write};
+use culld::store::{
+    self, Batch, Keys, MemoryStore, SledOptions, SledStore, Store, StoreError, Watched, Write,
+};
 use culld::types::ImageId;
 use tonic::Code;
 
@@ -145,7 +147,9 @@ fn a_copy_is_of_one_moment() {
                 turn += 1;
                 let gone = Write::Delete { key: (4000 + turn % 50).to_be_bytes().to_vec() };
                 let made = put(4000 + (turn + 25) % 50, turn);
-                watched.apply(vec![put(0, turn), put(1 + turn % 3998, turn), gone, made, put(3999, turn)]).unwrap();
+                watched
+                    .apply(vec![put(0, turn), put(1 + turn % 3998, turn), gone, made, put(3999, turn)])
+                    .unwrap();
             }
         });
         for _ in 0..20 {

@@ -67,9 +67,12 @@ async fn answers(api: &Api) -> Value {
 async fn check(data: PathBuf, expected: &Value, name: &str) {
     let daemon = TestDaemon::with(|config| config.data = data).await;
     assert_eq!(&answers(&daemon).await, expected, "{name}");
-    let operation = daemon.admin().verify(proto::VerifyRequest {}).await.unwrap().into_inner().operation.unwrap();
+    let operation =
+        daemon.admin().verify(proto::VerifyRequest {}).await.unwrap().into_inner().operation.unwrap();
     match daemon.wait(&operation.name).await.unwrap().result {
-        Some(proto::operation::Result::Verify(report)) => assert_eq!(report.problems, 0, "{name}: {report:?}"),
+        Some(proto::operation::Result::Verify(report)) => {
+            assert_eq!(report.problems, 0, "{name}: {report:?}")
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -114,16 +114,22 @@ fn corpora_are_made_on_demand() {
     {
         write("config", number, text.as_bytes());
     }
-    for (number, text) in
-        ["file,class\na.jpg,cat\n\"b\n.jpg\",dog\n", "\u{feff}class;file\n", "class,weight,file\ncat,1,x\n\n\"\n"]
-            .iter()
-            .enumerate()
+    for (number, text) in [
+        "file,class\na.jpg,cat\n\"b\n.jpg\",dog\n",
+        "\u{feff}class;file\n",
+        "class,weight,file\ncat,1,x\n\n\"\n",
+    ]
+    .iter()
+    .enumerate()
     {
         write("labels", number, text.as_bytes());
     }
     let image = culld::proto::NewImage { key: "a".into(), data: vec![1, 2, 3], ..Default::default() };
     let messages = [
-        prost::Message::encode_to_vec(&culld::proto::AddImageRequest { image: Some(image), ..Default::default() }),
+        prost::Message::encode_to_vec(&culld::proto::AddImageRequest {
+            image: Some(image),
+            ..Default::default()
+        }),
         prost::Message::encode_to_vec(&culld::proto::GetImageRequest {
             collection: "default".into(),
             image_id: "0".repeat(64),

@@ -3,11 +3,11 @@
 
 use std::fmt::Write as _;
 
-use prost::bytes::{Buf as _, BufMut as _};
 use culld::proto;
 use culld::proto::AddStatus;
 use image::{DynamicImage, ImageFormat};
 use prost::Message as _;
+use prost::bytes::{Buf as _, BufMut as _};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -128,7 +128,8 @@ async fn hostile_files_are_outcomes() {
             kinds.insert(number.to_string(), *kind);
             messages.push(image_message(&number.to_string(), mutated(&mut rng, good.clone(), other)));
         }
-        let mut stream = served.api.images().add_images(tokio_stream::iter(messages)).await.unwrap().into_inner();
+        let mut stream =
+            served.api.images().add_images(tokio_stream::iter(messages)).await.unwrap().into_inner();
         let mut answered = 0;
         while let Some(answer) = stream.message().await.unwrap() {
             let outcome = answer.outcome.unwrap();
@@ -149,8 +150,11 @@ async fn hostile_files_are_outcomes() {
         writeln!(table, "| {kind} | {read} | {refused} |").unwrap();
     }
     if let (Some(before), Some(after)) = (before, peak_mib(served.id())) {
-        writeln!(table, "\n{files} files (seed {seed}); the largest memory of the daemon: {before} MiB, then {after} MiB")
-            .unwrap();
+        writeln!(
+            table,
+            "\n{files} files (seed {seed}); the largest memory of the daemon: {before} MiB, then {after} MiB"
+        )
+        .unwrap();
         assert!(after <= before + GROWTH_MIB_MAX, "{before} MiB, then {after} MiB");
     }
     eprintln!("{table}");
@@ -218,7 +222,8 @@ fn message(rng: &mut ChaCha8Rng, depth: u32) -> Vec<u8> {
             }
             1 => {
                 varint(&mut bytes, u64::from(field << 3 | 1));
-                let odd = [f64::NAN, f64::INFINITY, -1.0, 0.0, f64::MIN_POSITIVE, 0.3][rng.random_range(0..6)];
+                let odd =
+                    [f64::NAN, f64::INFINITY, -1.0, 0.0, f64::MIN_POSITIVE, 0.3][rng.random_range(0..6)];
                 bytes.extend(odd.to_le_bytes());
             }
             2 => length_first(&mut bytes, b"default"),

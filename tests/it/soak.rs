@@ -198,13 +198,21 @@ async fn twice_the_load_is_borne() {
         ("length", format!("{seconds} s")),
         ("callers", format!("{CALLERS}, of them a sixth slow readers and a sixth giving up, and one reader")),
         ("sustainable, four callers", format!("{rate:.0} images/s")),
-        ("acknowledged under the load", format!("{:.0} images/s", load(&counts.added) as f64 / seconds as f64)),
+        (
+            "acknowledged under the load",
+            format!("{:.0} images/s", load(&counts.added) as f64 / seconds as f64),
+        ),
         ("refused with a time to retry", load(&counts.refused).to_string()),
         ("given up by their callers", load(&counts.abandoned).to_string()),
         ("resident memory, at the start and at every tenth, MiB", format!("{resident:?}")),
         (
             "reads (GetStats and a page of ListImages): number, p50, p99",
-            format!("{}, {:?}, {:?}", reads.len(), percentile(reads.clone(), 0.5), percentile(reads.clone(), 0.99)),
+            format!(
+                "{}, {:?}, {:?}",
+                reads.len(),
+                percentile(reads.clone(), 0.5),
+                percentile(reads.clone(), 0.99)
+            ),
         ),
         ("idle again after the load's end", format!("{recovery:?}")),
         ("acknowledged images lost, after kill -9", format!("{lost} of {}", acknowledged.len())),

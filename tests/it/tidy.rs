@@ -125,7 +125,16 @@ fn dependencies_point_one_way() {
         (
             "engine",
             &[
-                "types", "file_uri", "failpoint", "product", "decode", "embed", "store", "index", "cluster", "decide",
+                "types",
+                "file_uri",
+                "failpoint",
+                "product",
+                "decode",
+                "embed",
+                "store",
+                "index",
+                "cluster",
+                "decide",
                 "review",
             ],
         ),

@@ -350,12 +350,7 @@ async fn check(api: &Api, model: &mut Model, round: u64) {
 }
 
 /// Runs all callers over one daemon until it is killed; answers whether it ended where it should.
-async fn run_until_killed(
-    mut served: Served,
-    fault: &Fault,
-    notes: &Notes,
-    rng: &mut ChaCha8Rng,
-) -> bool {
+async fn run_until_killed(mut served: Served, fault: &Fault, notes: &Notes, rng: &mut ChaCha8Rng) -> bool {
     let mut callers = tokio::task::JoinSet::new();
     let api = || served.api.clone();
     for _ in 0..3 {
@@ -367,7 +362,8 @@ async fn run_until_killed(
     callers.spawn(others::set_policies(api(), notes.clone()));
     callers.spawn(others::make_collections(api(), notes.clone()));
     callers.spawn(others::back_up(api(), notes.clone()));
-    let waited = if *fault == Fault::Random || fault.needs_a_stop() { rng.random_range(WORDS) } else { PLACE_WORDS };
+    let waited =
+        if *fault == Fault::Random || fault.needs_a_stop() { rng.random_range(WORDS) } else { PLACE_WORDS };
     let words = *notes.words.borrow() + waited;
     let mut said = notes.words.subscribe();
     // The first caller that ends says that the daemon did.

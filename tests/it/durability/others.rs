@@ -99,7 +99,8 @@ pub(super) async fn make_collections(api: Api, notes: Notes) -> Result<(), Statu
         api.collections().create_collection(request).await?;
         notes.others(|others| others.collections.insert(name.clone(), Some(true)));
         notes.word();
-        let images = groups(1..3, 2).into_iter().map(|(key, bytes)| (format!("{name}/{key}"), bytes)).collect();
+        let images =
+            groups(1..3, 2).into_iter().map(|(key, bytes)| (format!("{name}/{key}"), bytes)).collect();
         api.at(&name).add_all(images).await?;
         notes.others(|others| others.collections.insert(name.clone(), None));
         let request = proto::DeleteCollectionRequest { collection: name.clone(), ..Default::default() };
@@ -139,7 +140,9 @@ pub(super) async fn check(api: &Api, others: &mut Others, round: u64) {
         assert!(there.is_none_or(|there| there == found), "round {round}: {name} {there:?}, {found}");
     }
     // Each is spoken of once.
-    for name in std::mem::take(&mut others.collections).into_keys().filter(|name| listed.contains(&name.as_str())) {
+    for name in
+        std::mem::take(&mut others.collections).into_keys().filter(|name| listed.contains(&name.as_str()))
+    {
         let request = proto::DeleteCollectionRequest { collection: name, ..Default::default() };
         api.collections().delete_collection(request).await.unwrap();
     }
@@ -157,9 +160,12 @@ pub(super) async fn check(api: &Api, others: &mut Others, round: u64) {
     let expected = others.policy == 0.0 || radius == others.policy || Some(radius) == asked;
     assert!(expected, "round {round}: a radius of {radius}, neither {} nor {asked:?}", others.policy);
     others.policy = radius;
-    let operation = api.admin().verify(proto::VerifyRequest {}).await.unwrap().into_inner().operation.unwrap();
+    let operation =
+        api.admin().verify(proto::VerifyRequest {}).await.unwrap().into_inner().operation.unwrap();
     match api.wait(&operation.name).await.unwrap().result {
-        Some(proto::operation::Result::Verify(report)) => assert_eq!(report.problems, 0, "round {round}: {report:?}"),
+        Some(proto::operation::Result::Verify(report)) => {
+            assert_eq!(report.problems, 0, "round {round}: {report:?}")
+        }
         other => panic!("{other:?}"),
     }
 }
