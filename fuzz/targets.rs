@@ -120,6 +120,8 @@ pub(crate) fn message(bytes: &[u8]) {
         ListCollectionsRequest,
         ListEventsRequest,
         ListImagesRequest,
+        ListLiveClustersRequest,
+        ListLiveMembersRequest,
         ListMembersRequest,
         ListOperationsRequest,
         NextReviewRequest,

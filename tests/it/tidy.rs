@@ -240,7 +240,8 @@ fn decoders_are_rust_alone() {
         if !seen.insert(next.clone()) {
             continue;
         }
-        let native = next.ends_with("-sys") || ["cc", "cmake", "bindgen", "pkg-config", "nasm-rs"].contains(&&*next);
+        let native =
+            next.ends_with("-sys") || ["cc", "cmake", "bindgen", "pkg-config", "nasm-rs"].contains(&&*next);
         assert!(!native, "{next} builds or links what is no Rust, below a decoder");
         for package in packages.iter().filter(|package| name(package) == next) {
             let needs = package.get("dependencies").and_then(toml::Value::as_array);
