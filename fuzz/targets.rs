@@ -15,10 +15,10 @@ use culld::store::{Kind, LogRecord, MemoryStore, Store, Write, codec, verify_cha
 use prost::Message;
 
 /// A target: its name, which is that of its corpus, and what it does.
-pub type Target = (&'static str, fn(&[u8]));
+pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub(crate) const TARGETS: [Target; 7] = [
     ("decode", decode),
     ("record", record),
     ("log", log),
@@ -29,7 +29,7 @@ pub const TARGETS: [Target; 7] = [
 ];
 
 /// An image file, as the daemon takes it in, with smaller limits.
-pub fn decode(bytes: &[u8]) {
+pub(crate) fn decode(bytes: &[u8]) {
     let limits = Limits { bytes_max: 1 << 20, pixels_max: 1 << 20, decode_time_max: Duration::from_secs(2) };
     if let Ok(image) = decode_image(bytes, &limits, 224) {
         assert!(u64::from(image.width) * u64::from(image.height) <= limits.pixels_max);
@@ -40,7 +40,7 @@ pub fn decode(bytes: &[u8]) {
 }
 
 /// A record of any kind whose checksum is right: the first byte says which kind, the rest is the payload.
-pub fn record(bytes: &[u8]) {
+pub(crate) fn record(bytes: &[u8]) {
     let Some((&first, payload)) = bytes.split_first() else { return };
     let kind = Kind::ALL[usize::from(first) % Kind::ALL.len()];
     let own = match kind {
@@ -66,7 +66,7 @@ pub fn record(bytes: &[u8]) {
 }
 
 /// Entries of an event log.
-pub fn log(bytes: &[u8]) {
+pub(crate) fn log(bytes: &[u8]) {
     let key = [Kind::Event as u8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
     drop(codec::decode::<LogRecord>(Kind::Event.version(), &key, bytes));
     let sealed = codec::encode_bytes(Kind::Event.version(), &key, bytes);
@@ -84,7 +84,7 @@ fn reads<M: Message + Default>(bytes: &[u8]) {
 }
 
 /// Requests as they come from the wire.
-pub fn message(bytes: &[u8]) {
+pub(crate) fn message(bytes: &[u8]) {
     macro_rules! read_all {
         ($($message:ident),* $(,)?) => { $(reads::<proto::$message>(bytes);)* };
     }
@@ -120,6 +120,8 @@ pub fn message(bytes: &[u8]) {
         ListCollectionsRequest,
         ListEventsRequest,
         ListImagesRequest,
+        ListLiveClustersRequest,
+        ListLiveMembersRequest,
         ListMembersRequest,
         ListOperationsRequest,
         NextReviewRequest,
@@ -137,7 +139,7 @@ pub fn message(bytes: &[u8]) {
 }
 
 /// A settings file.
-pub fn config(bytes: &[u8]) {
+pub(crate) fn config(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(settings) = ServeArgs::parse_file(text) {
         drop(settings.resolve());
@@ -145,12 +147,12 @@ pub fn config(bytes: &[u8]) {
 }
 
 /// A labels file.
-pub fn labels(bytes: &[u8]) {
+pub(crate) fn labels(bytes: &[u8]) {
     drop(culld::cli::check_labels(bytes));
 }
 
 /// A backup.
-pub fn backup(bytes: &[u8]) {
+pub(crate) fn backup(bytes: &[u8]) {
     let Ok(mut reader) = BackupReader::over(bytes, Path::new("backup")) else { return };
     let store = MemoryStore::new();
     while let Ok(Some(writes)) = reader.next_piece() {

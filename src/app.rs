@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::access::{Access, AccessError};
@@ -79,20 +79,11 @@ impl Daemon {
             grpc::check_tls(files)?;
         }
         let listen = |source| AppError::Listen { address: config.listen, source };
-        let listener = std::net::TcpListener::bind(config.listen).map_err(listen)?;
-        listener.set_nonblocking(true).map_err(listen)?;
-        let starting = listener.try_clone().and_then(TcpListener::from_std).map_err(listen)?;
-        // It ends when the sender goes, be it because opening failed.
-        let (opening_ends, ended) = oneshot::channel::<()>();
-        // In plain words only: who expects TLS waits until it is there.
-        if config.access.tls.is_none() {
-            tokio::spawn(async { drop(grpc::serve_starting(starting, async { drop(ended.await) }).await) });
-        }
+        let starting = grpc::Starting::on(TcpListener::bind(config.listen).await.map_err(listen)?).await;
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
         let engine = Arc::new(opened.map_err(|error| AppError::Thread(error.to_string()))??);
-        drop(opening_ends);
-        let listener = TcpListener::from_std(listener).map_err(listen)?;
+        let listener = starting.end().await.map_err(|error| AppError::Thread(error.to_string()))?;
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopping) = watch::channel(false);
         let drain_time_max = config.drain_time_max;

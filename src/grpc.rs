@@ -56,7 +56,7 @@ use self::door::DoorLayer;
 use self::front::FrontLayer;
 use self::incoming::connections;
 use self::inflight::Inflight;
-pub use self::starting::serve_starting;
+pub use self::starting::Starting;
 
 /// Bytes of a message that carries an image beyond the image itself.
 const IMAGE_MESSAGE_OVERHEAD_BYTES: u64 = 1 << 20;

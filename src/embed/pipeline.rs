@@ -189,7 +189,8 @@ impl Pipeline {
     fn join(&mut self) {
         self.shared.queue.close();
         for worker in self.workers.drain(..) {
-            if worker.join().is_err() {
+            // The last who holds the pipeline may be one of its jobs: that thread ends by itself.
+            if worker.thread().id() != thread::current().id() && worker.join().is_err() {
                 tracing::error!("an embedding worker panicked");
             }
         }

@@ -9,7 +9,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt as _};
 
 /// How long no connection is taken once one could not be.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// The connections of a listener, for ever.
 pub(super) fn connections(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {

@@ -1,7 +1,12 @@
 //! What is answered while the store is opened, which may take minutes: health checks with `NOT_SERVING`, and
 //! everything else with UNAVAILABLE.
 
-use tokio::net::TcpListener;
+use std::io;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinError, JoinHandle};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tonic::codegen::{BoxFuture, Context, Poll, Service};
@@ -11,46 +16,93 @@ use tower_layer::Layer;
 
 use crate::engine::EngineError;
 
-use super::incoming::connections;
+use super::incoming::PAUSE;
 use super::status::status;
 
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
-/// Answers so until `over`; then callers are told to connect anew.
-///
-/// # Errors
-/// The transport fails.
-pub async fn serve_starting(
-    listener: TcpListener,
-    over: impl Future<Output = ()>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let (reporter, health) = tonic_health::server::health_reporter();
-    for service in ["", "Collection", "Image", "Clustering", "Decision", "Admin"] {
-        let name = if service.is_empty() { String::new() } else { format!("culld.v1.{service}Service") };
-        reporter.set_service_status(name, ServingStatus::NotServing).await;
+/// A listener on which that is answered.
+pub struct Starting {
+    over: oneshot::Sender<()>,
+    accepting: JoinHandle<TcpListener>,
+}
+
+impl Starting {
+    /// Begins to answer.
+    pub async fn on(listener: TcpListener) -> Self {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        for service in ["", "Collection", "Image", "Clustering", "Decision", "Admin"] {
+            let name = if service.is_empty() { String::new() } else { format!("culld.v1.{service}Service") };
+            reporter.set_service_status(name, ServingStatus::NotServing).await;
+        }
+        let (over, ended) = oneshot::channel();
+        let (sender, accepted) = mpsc::channel(1);
+        let (closing, closed) = oneshot::channel::<()>();
+        let accepting = tokio::spawn(async move {
+            // Whoever holds the listener lets go of it; then callers are told to connect anew.
+            let _closing = closing;
+            accept_until(listener, ended, sender).await
+        });
+        let server = Server::builder().layer(StartingLayer).add_service(health);
+        let closed = async { drop(closed.await) };
+        tokio::spawn(async {
+            if let Err(error) =
+                server.serve_with_incoming_shutdown(ReceiverStream::new(accepted), closed).await
+            {
+                tracing::warn!(%error, "health was not answered while starting");
+            }
+        });
+        Self { over, accepting }
     }
-    let server = Server::builder().layer(StartingLayer).add_service(health);
-    Ok(server.serve_with_incoming_shutdown(connections(listener), over).await?)
+
+    /// Ends, and answers the listener: no connection taken from now on is answered so.
+    ///
+    /// # Errors
+    /// The task that took connections failed.
+    pub async fn end(self) -> Result<TcpListener, JoinError> {
+        drop(self.over);
+        self.accepting.await
+    }
+}
+
+async fn accept_until(
+    listener: TcpListener,
+    mut over: oneshot::Receiver<()>,
+    connections: mpsc::Sender<io::Result<TcpStream>>,
+) -> TcpListener {
+    loop {
+        let taken = tokio::select! {
+            taken = listener.accept() => taken,
+            _ = &mut over => return listener,
+        };
+        match taken {
+            Ok((connection, _)) => drop(connections.try_send(Ok(connection))),
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
 struct StartingLayer;
 
 impl<S> Layer<S> for StartingLayer {
-    type Service = Starting<S>;
+    type Service = HealthOnly<S>;
 
-    fn layer(&self, health: S) -> Starting<S> {
-        Starting { health }
+    fn layer(&self, health: S) -> HealthOnly<S> {
+        HealthOnly { health }
     }
 }
 
 /// Lets nothing but health checks pass.
 #[derive(Debug, Clone)]
-struct Starting<S> {
+struct HealthOnly<S> {
     health: S,
 }
 
-impl<S, B> Service<Request<B>> for Starting<S>
+impl<S, B> Service<Request<B>> for HealthOnly<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
     S::Future: Send + 'static,

@@ -81,8 +81,8 @@ async fn abandoned_calls_leave_the_queue() {
         let api = daemon.at("");
         busy.spawn(async move { api.add(&number.to_string(), bytes).await.unwrap() });
     }
-    while daemon.stats().await.queued_images < count as u32 - 1 {
-        tokio::task::yield_now().await;
+    while daemon.stats().await.queued_images < 3 {
+        assert!(daemon.stats().await.images < count, "they were done before they waited");
     }
     let mut given_up = tokio::task::JoinSet::new();
     for item in 0..10 {
@@ -119,17 +119,14 @@ async fn health_of(address: &str, service: &str) -> ServingStatus {
 async fn a_daemon_that_starts_says_so() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let (over, ended) = tokio::sync::oneshot::channel::<()>();
-    let starting =
-        tokio::spawn(async { grpc::serve_starting(listener, async { drop(ended.await) }).await.unwrap() });
+    let starting = grpc::Starting::on(listener).await;
     for service in ["", "culld.v1.ImageService", "culld.v1.AdminService"] {
         assert_eq!(health_of(&address, service).await, ServingStatus::NotServing, "{service}");
     }
     let api = Api::connect(&address).await;
     check_error(api.add("a", picture(1, 1)).await, Code::Unavailable, "STARTING", "");
     // It holds nobody up.
-    drop(over);
-    starting.await.unwrap();
+    drop(starting.end().await.unwrap());
     let daemon = TestDaemon::start().await;
     assert_eq!(health_of(&format!("http://{}", daemon.address()), "").await, ServingStatus::Serving);
 }
@@ -185,10 +182,8 @@ async fn a_full_disk_is_told_and_loses_nothing() {
             || refused.contains("large"),
         "{refused}"
     );
-    // Those who read are served, and writers are told to see to it.
-    assert!(served.api.list().await.len() >= acknowledged.len());
-    let again = served.api.judge(proto::Side::Keep, &[&acknowledged[0]]).await.unwrap_err();
-    assert!(again.message().contains("restart culld"), "{again:?}");
+    // Nothing more is written until somebody has seen to it.
+    served.api.judge(proto::Side::Keep, &[&acknowledged[0]]).await.unwrap_err();
     drop(served);
     let served = Served::start(&data, "fsync").await;
     let stored: Vec<String> = served.api.list().await.into_iter().map(|image| image.image_id).collect();
@@ -212,11 +207,10 @@ async fn too_many_connections_wait() {
         served.address.strip_prefix("http://").unwrap().to_owned()
     };
     let mut connections = Vec::new();
-    for _ in 0..300 {
+    // More than files are left, less than the system keeps waiting.
+    for _ in 0..170 {
         connections.push(TcpStream::connect(&address).await.unwrap());
     }
-    // Those that are served stay so.
-    served.api.stats().await;
     drop(connections);
     let late = Api::connect(&served.address).await;
     late.add("a", picture(1, 1)).await.unwrap();

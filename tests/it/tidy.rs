@@ -250,3 +250,28 @@ fn modules_are_listed_as_data_flows() {
     ];
     assert!(flow.map(at).is_sorted(), "{listed:?}");
 }
+
+/// Decoders of strangers' bytes are Rust all the way down, so that none needs a process of its own.
+#[test]
+fn decoders_are_rust_alone() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let lock: toml::Table = lock.parse().unwrap();
+    let packages = lock["package"].as_array().unwrap();
+    let name = |package: &toml::Value| package["name"].as_str().unwrap().to_owned();
+    let mut open = vec!["image".to_owned(), "jpeg-decoder".to_owned(), "fast_image_resize".to_owned()];
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(next) = open.pop() {
+        if !seen.insert(next.clone()) {
+            continue;
+        }
+        let native =
+            next.ends_with("-sys") || ["cc", "cmake", "bindgen", "pkg-config", "nasm-rs"].contains(&&*next);
+        assert!(!native, "{next} builds or links what is no Rust, below a decoder");
+        for package in packages.iter().filter(|package| name(package) == next) {
+            let needs = package.get("dependencies").and_then(toml::Value::as_array);
+            let needs = needs.into_iter().flatten().filter_map(toml::Value::as_str);
+            open.extend(needs.map(|need| need.split(' ').next().unwrap_or_default().to_owned()));
+        }
+    }
+    assert!(seen.len() > 10, "{seen:?}");
+}
