@@ -50,6 +50,8 @@ pub mod decide;
 
 pub mod review;
 
+pub mod growth;
+
 pub mod engine;
 
 pub mod web;

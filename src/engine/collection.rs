@@ -13,6 +13,7 @@ use crate::decide::fold::{Fold, undone};
 use crate::decide::policy::Policy;
 use crate::decode::Measures;
 use crate::embed::EmbeddingSpace;
+use crate::growth::Growth;
 use crate::index::{HnswValidParams, IndexChoice, SnapshotKey, VectorIndex};
 use crate::types::{Generation, ImageId, PointOffset, Vectors};
 
@@ -65,6 +66,8 @@ pub struct Collection {
     pub(super) review: Review,
     /// The near-duplicates found last; locked while they are looked for.
     pub(super) duplicates: Mutex<Option<FoundDuplicates>>,
+    /// How the counts went over time, as it is saved.
+    pub(super) growth: Mutex<Growth>,
     /// The tick of the last change of a decision.
     pub(super) ticks: watch::Sender<u64>,
     /// Held by the one who saves revisions; taken before the writer's turn.
@@ -128,6 +131,7 @@ impl Collection {
         };
         let [evidence, seen] = evidence_of(&state, &state.labels);
         (state.evidence, state.seen) = (Arc::new(evidence), Arc::new(seen));
+        let growth = super::growth::load(store.growth());
         let collection = Self {
             record,
             store,
@@ -143,6 +147,7 @@ impl Collection {
             keeper: Keeper::default(),
             review,
             duplicates: Mutex::new(None),
+            growth: Mutex::new(growth),
             ticks: watch::Sender::new(0),
             saving: Mutex::default(),
         };
