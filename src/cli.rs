@@ -23,6 +23,7 @@ mod growth;
 mod labels;
 mod local;
 mod log;
+mod map;
 mod neighbours;
 mod next;
 mod operations;
@@ -112,6 +113,7 @@ enum Command {
     Delete(delete::DeleteArgs),
     Neighbours(neighbours::NeighboursArgs),
     Duplicates(duplicates::DuplicatesArgs),
+    Map(map::MapArgs),
     Recluster(recluster::ReclusterArgs),
     Suggest(suggest::SuggestArgs),
     Clusterings(clusterings::ClusteringsArgs),
@@ -205,6 +207,7 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Delete(args) => delete::run(args, client, out).await,
         Command::Neighbours(args) => neighbours::run(args, client, out).await,
         Command::Duplicates(args) => duplicates::run(args, client, out).await,
+        Command::Map(args) => map::run(args, client, out).await,
         Command::Recluster(args) => recluster::run(args, client, out).await,
         Command::Suggest(args) => suggest::run(args, client, out).await,
         Command::Clusterings(args) => clusterings::run(args, client, out).await,

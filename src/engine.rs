@@ -24,6 +24,7 @@ mod judged;
 mod likeness;
 mod live;
 mod lock;
+mod map;
 mod operations;
 mod original;
 mod originals;
@@ -74,6 +75,7 @@ pub use self::filter::{FILTER_IDS_MAX, Filter};
 pub use self::ingest::{AddError, Ingest, IngestTask, check_source};
 pub use self::likeness::Thresholds;
 pub use self::live::{LineageChange, LineageEvent, LiveView};
+pub use self::map::{MapPart, MapPoint};
 pub use self::operations::{
     FailureKind, ImportSummary, Operation, OperationFailure, OperationResult, OperationStatus, Operations,
 };

@@ -25,6 +25,7 @@ use super::evidence::{EvidenceSets, NearRows};
 use super::judged::{assemble, evidence_of, nearest};
 use super::live::{BackOff, Followed, Keeper};
 use super::lock::{lock, now_ms, read, write};
+use super::map::Mapped;
 use super::originals::Departed;
 use super::persist::{Batch, CollectionRecord, CollectionStore, StateRecord};
 use super::requests::RequestKey;
@@ -68,6 +69,8 @@ pub struct Collection {
     pub(super) duplicates: Mutex<Option<FoundDuplicates>>,
     /// How the counts went over time, as it is saved.
     pub(super) growth: Mutex<Growth>,
+    /// Where its images lie on the map; locked while they are laid out.
+    pub(super) mapped: Mutex<Option<Mapped>>,
     /// The tick of the last change of a decision.
     pub(super) ticks: watch::Sender<u64>,
     /// Held by the one who saves revisions; taken before the writer's turn.
@@ -148,6 +151,7 @@ impl Collection {
             review,
             duplicates: Mutex::new(None),
             growth: Mutex::new(growth),
+            mapped: Mutex::new(None),
             ticks: watch::Sender::new(0),
             saving: Mutex::default(),
         };

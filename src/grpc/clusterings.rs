@@ -11,11 +11,11 @@ use crate::engine::{
 };
 use crate::proto;
 use crate::proto::clustering_service_server::ClusteringService;
-use crate::types::ClusterId;
+use crate::types::{ClusterId, PointOffset};
 
 use super::convert;
-use super::page::{PAGE_SIZE_MAX, Page};
-use super::status::{blocking, on_collection, status};
+use super::page::{PAGE_SIZE_MAX, Page, Position};
+use super::status::{blocking, invalid, on_collection, status};
 
 /// The service over an engine.
 pub(super) struct Clusterings(pub(super) Arc<Engine>);
@@ -222,6 +222,29 @@ impl ClusteringService for Clusterings {
         let (points, next_page_token) = page.cut(clustering, all);
         let points = points.into_iter().map(bar).collect();
         Ok(Response::new(proto::GetReachabilityResponse { points, next_page_token }))
+    }
+
+    async fn get_map(
+        &self,
+        request: Request<proto::GetMapRequest>,
+    ) -> Result<Response<proto::GetMapResponse>, Status> {
+        let mut request = request.into_inner();
+        let (size, token) = (std::mem::take(&mut request.page_size), std::mem::take(&mut request.page_token));
+        let afresh = std::mem::take(&mut request.refresh);
+        if afresh && !token.is_empty() {
+            return Err(invalid("refresh", "goes with the first page only"));
+        }
+        let page = Page::with_default("GetMap", &request, size, &token, PAGE_SIZE_MAX)?;
+        let from = page.position.map(|position| (position.generation, position.after as PointOffset));
+        let list = move |collection: Arc<Collection>| collection.map(from, page.size, afresh);
+        let part = on_collection(&self.0, request.collection, list).await?;
+        let next = part.next.map(|next| Position { generation: part.layout, after: u64::from(next) });
+        Ok(Response::new(proto::GetMapResponse {
+            points: part.points.iter().map(convert::map_point).collect(),
+            next_page_token: page.token(next),
+            generation: part.generation.0,
+            images: part.images,
+        }))
     }
 }
 

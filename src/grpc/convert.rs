@@ -19,7 +19,7 @@ use super::status::invalid;
 pub(super) use self::clustering::{cluster, clustering, lineage_event, parameter_card, parameters_from};
 pub(super) use self::collection::{collection, new_collection, policy, policy_from, space};
 pub(super) use self::decision::{
-    basic_decision, evaluation, explanation, full_decision, true_label_from, verdict_from,
+    basic_decision, evaluation, explanation, full_decision, map_point, true_label_from, verdict_from,
 };
 use self::image::{defects, measures};
 pub(super) use self::image::{filter_from, image, outcome, source_from};

@@ -28,6 +28,7 @@ mod fetch;
 mod fold;
 mod large;
 mod live;
+mod map;
 mod pipeline;
 mod requests;
 mod review;

@@ -5,6 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { admin, collections, online, patiently, sleep } from "./api";
 import { Closer } from "./closer/closer";
 import { ClustersView } from "./clusters/view";
+import { MapView } from "./map/view";
 import { Help, helpIsOpen } from "./parts/help";
 import { useKeys } from "./parts/keys";
 import { Notices } from "./parts/notices";
@@ -14,7 +15,7 @@ import { RunView } from "./run/view";
 import { collection, linkTo, place, rename, reviewer, VIEWS } from "./session";
 import type { View } from "./session";
 
-const TITLES: Record<View, string> = { review: "Review", clusters: "Clusters", plots: "Plots", run: "Run" };
+const TITLES: Record<View, string> = { review: "Review", clusters: "Clusters", map: "Map", plots: "Plots", run: "Run" };
 /** How often it is looked whether the daemon is there. */
 const HEARTBEAT_MS = 5_000;
 const COLLECTIONS_MAX = 1000;
@@ -60,6 +61,7 @@ export function App() {
       </p>
       {view === "review" && <ReviewView key={name} />}
       {view === "clusters" && <ClustersView key={name} />}
+      {view === "map" && <MapView key={name} />}
       {view === "plots" && <PlotsView key={name} />}
       {view === "run" && <RunView key={name} />}
       <Closer />

@@ -8,6 +8,7 @@ import "./styles/closer.css";
 import "./styles/clusters.css";
 import "./styles/run.css";
 import "./styles/plots.css";
+import "./styles/map.css";
 
 const root = document.getElementById("app");
 void claimTab().then(() => root && render(<App />, root));

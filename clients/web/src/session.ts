@@ -59,7 +59,7 @@ export async function claimTab(): Promise<void> {
   }
 }
 
-export const VIEWS = ["review", "clusters", "plots", "run"] as const;
+export const VIEWS = ["review", "clusters", "map", "plots", "run"] as const;
 export type View = (typeof VIEWS)[number];
 
 /** Where the page is: a collection, a view, and what of it. */

@@ -345,6 +345,45 @@ async function plots(page, daemon) {
   note("the plots, and a clustering by a cut");
 }
 
+/** The map: pictures that are circled, by mouse or by keyboard, are shown and judged. */
+async function map(page, daemon) {
+  await page.goto(`${daemon.url}/#/default/map`);
+  const frame = page.getByRole("group", { name: /^Map of [\d,]+ pictures: / });
+  await frame.waitFor();
+  const all = Number(/^Map of ([\d,]+)/.exec(await frame.getAttribute("aria-label"))[1].replaceAll(",", ""));
+  assert.equal(all, needed.size, "every picture is on it");
+  const box = await frame.boundingBox();
+  const selected = async () => Number((await page.locator(".selection h2 [role=status]").innerText()).split(" ")[0].replaceAll(",", ""));
+  // Round all of it, with the mouse.
+  const corners = [[8, 8], [box.width - 8, 8], [box.width - 8, box.height - 8], [8, box.height - 8], [8, 12]];
+  await page.mouse.move(box.x + 4, box.y + 4);
+  await page.mouse.down();
+  for (const [x, y] of corners) await page.mouse.move(box.x + x, box.y + y, { steps: 4 });
+  await page.mouse.up();
+  await page.locator(".selection").waitFor();
+  assert.equal(await selected(), all);
+  await page.keyboard.press("Escape");
+  await page.locator(".selection").waitFor({ state: "detached" });
+  // Some of it, by keyboard.
+  await frame.focus();
+  for (let step = 0; step < 4; step += 1) await page.keyboard.press("+");
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("Enter");
+  await page.locator(".selection .member img").first().waitFor();
+  const some = await selected();
+  assert(some > 0 && some < all, `${some} of ${all}`);
+  await page.getByRole("button", { name: "Cluster", exact: true }).click();
+  await shown(page, "map");
+  await page.getByRole("button", { name: "Decision", exact: true }).click();
+  await page.keyboard.press("k");
+  await page.getByText(/decisions? change|No decision changes/).waitFor();
+  await page.keyboard.press("Enter");
+  await page.getByText(/^Kept [\d,]+ pictures?/).waitFor();
+  await page.getByRole("button", { name: "Undo", exact: true }).click();
+  await page.getByText("Taken back.").waitFor();
+  note("the map, and a verdict on what was circled");
+}
+
 /** Names that would be more than names, were they not shown as text. */
 async function names(page, daemon) {
   const hostile = ["<img src=x onerror=alert(1)>.png", "\u202egnp.\u202c‏שלום<script>alert(1)</script>.png"];
@@ -384,6 +423,7 @@ try {
   await evaluates(page, daemon);
   await logs(page, daemon);
   await plots(page, daemon);
+  await map(page, daemon);
   await names(page, daemon);
   await settled(page);
   assert.deepEqual(offences, []);

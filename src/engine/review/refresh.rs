@@ -8,6 +8,7 @@ use crate::engine::error::EngineError;
 use crate::engine::judged::deleted_seen;
 use crate::engine::lock::{lock, read};
 use crate::engine::state::{Snapshot, State, decide_all};
+use crate::review::{Features, Projected};
 use crate::types::{ImageId, PointOffset};
 
 use super::looks::Scorer;
@@ -77,6 +78,17 @@ impl Collection {
             return Ok(outlook_of);
         }
         Err(EngineError::Internal("rows were renumbered again and again while they were scored".to_owned()))
+    }
+
+    /// Shows what the images of a generation look like; `None` where rows were renumbered since.
+    pub(in crate::engine) fn with_looks<T>(
+        &self,
+        snapshot: &Snapshot,
+        look: impl FnOnce(&Arc<Features>, &Projected) -> T,
+    ) -> Option<T> {
+        let mut looks = lock(&self.review.looks);
+        let (features, projected) = looks.of(self, snapshot)?;
+        Some(look(&features, projected))
     }
 
     /// Waits until the classifier has caught up with what was said and stored before the call.

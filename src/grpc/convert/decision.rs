@@ -5,7 +5,7 @@ use tonic::Status;
 use crate::decide::event::Event;
 use crate::decide::{Decision, DecisionKind, Duplicate, Evidence, Reason, Standing};
 use crate::embed::EmbeddingSpace;
-use crate::engine::{Evaluation, Explanation, FullDecision, Named, NewVerdict, Target, TrueLabel};
+use crate::engine::{Evaluation, Explanation, FullDecision, MapPoint, Named, NewVerdict, Target, TrueLabel};
 use crate::grpc::status::invalid;
 use crate::proto;
 use crate::types::{ClusterId, Generation, ImageId, Side};
@@ -50,6 +50,17 @@ fn side_from(side: proto::Side) -> Result<Side, Status> {
         proto::Side::Keep => Ok(Side::Keep),
         proto::Side::Discard => Ok(Side::Discard),
         proto::Side::Unspecified => Err(invalid("side", "must be KEEP or DISCARD")),
+    }
+}
+
+pub(in crate::grpc) fn map_point(point: &MapPoint) -> proto::MapPoint {
+    proto::MapPoint {
+        image_id: point.image.to_string(),
+        x: point.place[0],
+        y: point.place[1],
+        decision: kind(point.decision.kind).into(),
+        provisional_side: side(point.decision.side).into(),
+        cluster_id: point.cluster.map(|cluster| cluster.0),
     }
 }
 

@@ -1,4 +1,4 @@
-// A verdict on clusters: first what it would change, then the verdict.
+// A verdict on clusters or on pictures: first what it would change, then the verdict.
 
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
@@ -14,26 +14,53 @@ import { bytes, count, counted, sideWord } from "../words";
 import { exceptionsOf, NOISE, unmark } from "./groups";
 import type { Group } from "./groups";
 
+/** What a verdict is said of. */
+interface Subject {
+  name: string;
+  size: number;
+  exceptions: readonly string[];
+  target: { case: "cluster"; value: { clusteringId: bigint; generation: bigint; clusterId?: bigint } } | { case: "images"; value: { imageIds: string[] } };
+  /** The cluster whose marks are said with it. */
+  key?: string;
+}
+
 interface Proposal {
   side: Side;
-  groups: Group[];
+  subjects: Subject[];
   onDone: () => void;
 }
 
 /** Clusters that one act may be about. */
 export const CHOSEN_MAX = 100;
+/** Pictures that one act may be about. */
+const IMAGES_MAX = 10_000;
 /** Doubtful pictures that are shown. */
 const DOUBTFUL_SHOWN = 24;
 const NOTE_CHARACTERS_MAX = 1000;
 
 const proposal = signal<Proposal | null>(null);
 
-export function propose(asked: Proposal): void {
-  if (asked.groups.length > CHOSEN_MAX) {
+export function propose({ side, groups, onDone }: { side: Side; groups: Group[]; onDone: () => void }): void {
+  if (groups.length > CHOSEN_MAX) {
     say(`At most ${CHOSEN_MAX} clusters at a time.`);
     return;
   }
-  if (asked.groups.length > 0) proposal.value = asked;
+  if (groups.length > 0) proposal.value = { side, subjects: groups.map(ofGroup), onDone };
+}
+
+/** A verdict on pictures, each of which counts as looked at. */
+export function proposeImages({ side, images, onDone }: { side: Side; images: string[]; onDone: () => void }): void {
+  if (images.length > IMAGES_MAX) {
+    say(`At most ${count(IMAGES_MAX)} pictures at a time.`);
+    return;
+  }
+  const subject: Subject = { name: "what is selected", size: images.length, exceptions: [], target: { case: "images", value: { imageIds: images } } };
+  if (images.length > 0) proposal.value = { side, subjects: [subject], onDone };
+}
+
+function ofGroup({ key, id, clusteringId, generation, size }: Group): Subject {
+  const value = { clusteringId, generation, ...(id === undefined ? {} : { clusterId: id }) };
+  return { name: key === NOISE ? "the noise" : `cluster ${key}`, size, exceptions: [...exceptionsOf(key)], target: { case: "cluster", value }, key };
 }
 
 export function VerdictDialog() {
@@ -63,29 +90,23 @@ function together(previews: PreviewVerdictResponse[]): Outlook {
   };
 }
 
-function verdictOn(group: Group, side: Side) {
-  const cluster = { clusteringId: group.clusteringId, generation: group.generation, ...(group.id === undefined ? {} : { clusterId: group.id }) };
-  return {
-    collection: collection.value,
-    side,
-    target: { case: "cluster" as const, value: cluster },
-    exceptionImageIds: [...exceptionsOf(group.key)],
-  };
+function verdictOn({ target, exceptions }: Subject, side: Side) {
+  return { collection: collection.value, side, target, exceptionImageIds: [...exceptions] };
 }
 
-async function previewAll({ groups, side }: Proposal, signal: AbortSignal): Promise<Outlook> {
+async function previewAll({ subjects, side }: Proposal, signal: AbortSignal): Promise<Outlook> {
   const previews: PreviewVerdictResponse[] = [];
-  for (const group of groups) {
-    const what = { case: "verdict" as const, value: verdictOn(group, side) };
+  for (const subject of subjects) {
+    const what = { case: "verdict" as const, value: verdictOn(subject, side) };
     previews.push(await patiently(() => decisions.previewVerdict({ collection: collection.value, what }), signal));
   }
   return together(previews);
 }
 
-async function giveAll({ groups, side }: Proposal, note: string): Promise<bigint[]> {
+async function giveAll({ subjects, side }: Proposal, note: string): Promise<bigint[]> {
   const given: bigint[] = [];
-  for (const group of groups) {
-    const request = { ...verdictOn(group, side), note, actor: reviewer.value, requestId: requestId() };
+  for (const subject of subjects) {
+    const request = { ...verdictOn(subject, side), note, actor: reviewer.value, requestId: requestId() };
     given.push((await patiently(() => decisions.setVerdict(request))).eventSequence);
   }
   return given;
@@ -109,10 +130,10 @@ function Asking({ proposal: asked }: { proposal: Proposal }) {
   const [failure, setFailure] = useState("");
   const [note, setNote] = useState("");
   const [giving, setGiving] = useState(false);
-  const { side, groups, onDone } = asked;
+  const { side, subjects, onDone } = asked;
   const word = sideWord(side);
-  const images = groups.reduce((sum, one) => sum + one.size, 0);
-  const exceptions = groups.reduce((sum, one) => sum + exceptionsOf(one.key).size, 0);
+  const images = subjects.reduce((sum, one) => sum + one.size, 0);
+  const exceptions = subjects.reduce((sum, one) => sum + one.exceptions.length, 0);
   useEffect(() => {
     const stop = new AbortController();
     previewAll(asked, stop.signal).then(setOutlook, (error: unknown) => !stop.signal.aborted && setFailure(plain(error)));
@@ -123,7 +144,7 @@ function Asking({ proposal: asked }: { proposal: Proposal }) {
     setGiving(true);
     try {
       const events = await giveAll(asked, note);
-      unmark(groups.map((one) => one.key));
+      unmark(subjects.flatMap((one) => one.key ?? []));
       say(`${word === "keep" ? "Kept" : "Discarded"} ${counted(images - exceptions, "picture")}.`, {
         label: "Undo",
         run: () => void takeBack(events, onDone),
@@ -134,7 +155,7 @@ function Asking({ proposal: asked }: { proposal: Proposal }) {
     close();
     onDone();
   };
-  const what = groups.length > 1 ? `${groups.length} clusters` : groups[0]?.key === NOISE ? "the noise" : `cluster ${groups[0]?.key}`;
+  const what = subjects.length > 1 ? `${subjects.length} clusters` : (subjects[0]?.name ?? "");
   return (
     <Dialog label={`${word} ${what}`} class="verdict" onClose={close}>
       <form
@@ -151,7 +172,7 @@ function Asking({ proposal: asked }: { proposal: Proposal }) {
           {exceptions > 0 && `, of which ${counted(exceptions, "exception gets", "exceptions get")} the other side`}.
         </p>
         {failure && <p role="alert">{failure}</p>}
-        {!failure && (outlook ? <Changes outlook={outlook} several={groups.length > 1} /> : <p class="muted">Working out what it would change …</p>)}
+        {!failure && (outlook ? <Changes outlook={outlook} several={subjects.length > 1} /> : <p class="muted">Working out what it would change …</p>)}
         <label class="stack">
           Note, for the log
           <input value={note} maxLength={NOTE_CHARACTERS_MAX} onInput={({ currentTarget }) => setNote(currentTarget.value)} />

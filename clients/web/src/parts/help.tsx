@@ -34,6 +34,17 @@ const KEYS: [string, [string, string][]][] = [
       ["Enter", "on a cluster: open it"],
     ],
   ],
+  [
+    "Map",
+    [
+      ["Arrows", "move"],
+      ["+ −", "closer, farther"],
+      ["0", "all of it"],
+      ["Enter", "select what is in sight"],
+      ["K, D", "keep or discard what is selected"],
+      ["Esc", "select nothing"],
+    ],
+  ],
   ["Everywhere", [["?", "this"]]],
 ];
 
