@@ -12,7 +12,10 @@ import { Daemon, launch, required, settled, visit } from "./harness.mjs";
 
 const OUT = fileURLToPath(new URL("../../../docs/", import.meta.url));
 const EACH = 60;
-const ANSWERS = 7;
+/** Answers before the picture of the review is made. */
+const BEFORE_REVIEW = 2;
+/** What is circled on the map: the middle, and half of its width and height. */
+const CIRCLED = { x: 0.5, y: 0.5, across: 0.18, down: 0.25 };
 const BYTES_MAX = 200_000;
 /** The reviewer needs these kinds. */
 const NEEDED = ["flower", "fish"];
@@ -39,6 +42,24 @@ async function answer(page) {
   await page.waitForFunction(() => !document.querySelector(".board .look[data-seen]"));
 }
 
+/** Waits until something is there, and nothing on its way. */
+async function shows(page, what) {
+  await page.locator(what).first().waitFor();
+  await page.locator('main[aria-busy="true"]').waitFor({ state: "detached" });
+  await page.locator(".notice").first().waitFor({ state: "detached" });
+}
+
+/** Draws a circle on the map, so that pictures are selected. */
+async function circle(page) {
+  const box = await page.locator(".atlas canvas").boundingBox();
+  const at = (turn) => [box.x + box.width * (CIRCLED.x + CIRCLED.across * Math.cos(turn)), box.y + box.height * (CIRCLED.y + CIRCLED.down * Math.sin(turn))];
+  await page.mouse.move(...at(0));
+  await page.mouse.down();
+  for (let step = 1; step <= 40; step += 1) await page.mouse.move(...at((step / 40) * 2 * Math.PI));
+  await page.mouse.up();
+  await page.locator(".selection img").first().waitFor();
+}
+
 mkdirSync(OUT, { recursive: true });
 const folder = required("CULLD_FOLDER");
 const daemon = new Daemon(join(folder, "data"));
@@ -55,15 +76,14 @@ try {
   await page.getByTestId("files").setInputFiles(files.map(({ name }) => join(folder, "pictures", name)));
   await page.getByText(`${files.length} of ${files.length} files`).waitFor({ timeout: 400_000 });
   await page.goto(`${daemon.url}/#/default/review`);
-  for (let given = 0; given < ANSWERS && !(await page.locator(".banner").isVisible()); given += 1) await answer(page);
-  await page.locator(".board .look img").first().waitFor();
-  await page.locator('main[aria-busy="false"]').waitFor();
-  await page.waitForTimeout(1500);
+  for (let given = 0; given < BEFORE_REVIEW; given += 1) await answer(page);
+  await shows(page, ".board .look img");
   await picture(page, "review.jpg");
-  await daemon.json("recluster", "k-means", "--k", "12");
-  await page.goto(`${daemon.url}/#/default/clusters`);
-  await page.locator(".card img").first().waitFor();
-  await picture(page, "clusters.jpg");
+  while (!(await page.locator(".banner").isVisible())) await answer(page);
+  await page.goto(`${daemon.url}/#/default/map`);
+  await shows(page, ".atlas canvas");
+  await circle(page);
+  await picture(page, "map.jpg");
 } finally {
   await browser.close();
   await daemon.kill();

@@ -46,7 +46,7 @@ export function GrowthPanel() {
             <b>{counted(last.images, "picture")}</b>, of which <b>{decidedShare(last)}</b> decided
           </p>
           <Layers points={points} />
-          <ul class="legend">
+          <ul class="layers">
             {LAYERS.map((layer) => (
               <li key={layer.name}>
                 <i class={`layer-${layer.name.toLowerCase()}`} /> {layer.name} <b>{count(layer.of(last))}</b>
