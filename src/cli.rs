@@ -22,6 +22,7 @@ mod evaluate;
 mod explain;
 mod export;
 mod filter;
+mod growth;
 mod labels;
 mod local;
 mod log;
@@ -142,6 +143,7 @@ enum Command {
     Policy(policy::PolicyArgs),
     Operations(operations::OperationsArgs),
     Stats(stats::StatsArgs),
+    Growth(growth::GrowthArgs),
     Verify(verify::VerifyArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
@@ -242,6 +244,7 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Policy(args) => policy::run(args, client, out).await,
         Command::Operations(args) => operations::run(args, client, out).await,
         Command::Stats(_) => stats::run(client, out).await,
+        Command::Growth(_) => growth::run(client, out).await,
         Command::Verify(_) => verify::run(client, out).await,
         Command::Backup(args) => backup::run(args, client, out).await,
         Command::Demo(_)

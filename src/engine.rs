@@ -18,6 +18,7 @@ mod evaluate;
 mod events;
 mod evidence;
 mod filter;
+mod growth;
 mod import;
 mod ingest;
 mod judged;

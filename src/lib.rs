@@ -51,6 +51,7 @@ pub mod decide;
 
 pub mod review;
 
+pub mod growth;
 pub mod map;
 
 pub mod engine;

@@ -78,6 +78,8 @@ const KNOWN: Need = Need { role: None, scope: Scope::Nothing, is_stream: false }
 pub const CALLS: &[(&str, Need)] = &[
     ("AdminService/GetServerInfo", KNOWN),
     ("AdminService/GetStats", of(Role::Read)),
+    ("AdminService/GetGrowth", of(Role::Read)),
+    ("AdminService/Backup", Need { role: Some(Role::Admin), scope: Scope::Everything, is_stream: false }),
     ("AdminService/Verify", Need { role: Some(Role::Admin), scope: Scope::Everything, is_stream: false }),
     ("AdminService/GetOperation", own(Role::Read)),
     ("AdminService/ListOperations", own(Role::Read)),

@@ -22,7 +22,7 @@ pub(super) async fn run(mut client: Client, out: &mut Output) -> Result<Outcome,
     let request = GetStatsRequest { collection: client.collection.clone() };
     let stats = client.admin.get_stats(request).await?.into_inner();
     let space = server.embedding_space.unwrap_or_default();
-    let figures: [(&str, Value); 28] = [
+    let figures: [(&str, Value); 29] = [
         ("version", server.version.into()),
         ("images", stats.images.into()),
         ("sources", stats.sources.into()),
@@ -48,6 +48,7 @@ pub(super) async fn run(mut client: Client, out: &mut Output) -> Result<Outcome,
         ("disk_bytes", stats.disk_bytes.into()),
         ("queued_images", stats.queued_images.into()),
         ("inflight_bytes", stats.inflight_bytes.into()),
+        ("review_ready", stats.review_ready.into()),
         ("embedding_space", space.id.into()),
         ("dimension", space.dimension.into()),
         ("workers", server.workers.into()),

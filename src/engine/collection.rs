@@ -13,6 +13,7 @@ use crate::decide::fold::{Fold, undone};
 use crate::decide::policy::Policy;
 use crate::decode::Measures;
 use crate::embed::EmbeddingSpace;
+use crate::growth::Growth;
 use crate::index::{HnswValidParams, IndexChoice, SnapshotKey, VectorIndex};
 use crate::types::{Generation, ImageId, PointOffset, Vectors};
 
@@ -69,6 +70,8 @@ pub struct Collection {
     pub(super) review: Review,
     /// The near-duplicates found last; locked while they are looked for.
     pub(super) duplicates: Mutex<Option<FoundDuplicates>>,
+    /// How the counts went over time, as it is saved.
+    pub(super) growth: Mutex<Growth>,
     /// Where its images lie on the map; locked while they are laid out.
     pub(super) mapped: Mutex<Option<Mapped>>,
     /// The tick of the last change of a decision.
@@ -134,6 +137,7 @@ impl Collection {
         };
         let [evidence, seen] = evidence_of(&state, &state.labels);
         (state.evidence, state.seen) = (Arc::new(evidence), Arc::new(seen));
+        let growth = super::growth::load(store.growth());
         let collection = Self {
             record,
             store,
@@ -149,6 +153,7 @@ impl Collection {
             keeper: Keeper::default(),
             review,
             duplicates: Mutex::new(None),
+            growth: Mutex::new(growth),
             mapped: Mutex::new(None),
             ticks: watch::Sender::new(0),
             saving: Mutex::default(),

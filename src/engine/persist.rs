@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::decide::event::Event;
 use crate::embed::EmbeddingSpace;
 use crate::failpoint;
+use crate::growth::Growth;
 use crate::store::{
     ChainVerifier, CommitQueue, Durability, Keys, LogRecord, Store, StoreError, Watched, Write, read,
     read_bytes, scan, scan_embeddings,
@@ -212,6 +213,11 @@ impl CollectionStore {
     /// The counters.
     pub(super) fn state(&self) -> Result<Option<StateRecord>, EngineError> {
         Ok(read(self.store(), &Keys::meta(self.number, STATE))?)
+    }
+
+    /// How the counts went over time.
+    pub(super) fn growth(&self) -> Result<Option<Growth>, EngineError> {
+        Ok(read(self.store(), &Keys::growth(self.number))?)
     }
 
     /// The header of an image.

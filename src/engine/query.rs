@@ -84,6 +84,8 @@ pub struct Neighbours {
 /// Counts and sizes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stats {
+    /// Whether it is worked out what the next reviewer is asked.
+    pub review_ready: bool,
     /// Images stored.
     pub images: u64,
     /// Sources noted.
@@ -319,6 +321,7 @@ impl Collection {
 
     /// Counts and sizes of the moment.
     pub fn stats(&self) -> Stats {
+        let review_ready = self.review_is_ready();
         let state = read(&self.state);
         let mut labelled = [0; 2];
         for (_, row) in state.rows.alive() {
@@ -327,6 +330,7 @@ impl Collection {
             }
         }
         Stats {
+            review_ready,
             images: state.rows.count() as u64,
             sources: state.sources,
             generation: state.generation,

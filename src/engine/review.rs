@@ -23,7 +23,7 @@ use crate::types::{Generation, ImageId, Vectors, cosine_distance};
 use self::desk::{Desk, Lease};
 use self::looks::Looks;
 use self::outlook::Question;
-use self::refresh::Refreshed;
+use self::refresh::{Refreshed, Stamp};
 use super::collection::Collection;
 use super::error::EngineError;
 use super::lock::{lock, read};
@@ -50,6 +50,8 @@ pub(super) struct Review {
     looks: Mutex<Looks>,
     /// What to ask next, as last worked out.
     refreshed: Mutex<Option<Refreshed>>,
+    /// What there was when the refresher last looked.
+    looked_at: Mutex<Option<Stamp>>,
     desk: Mutex<Desk>,
     /// Tells the refresher that something was said.
     wake: SyncSender<()>,
@@ -62,6 +64,7 @@ impl Review {
             lease_time,
             looks: Mutex::default(),
             refreshed: Mutex::default(),
+            looked_at: Mutex::default(),
             desk: Mutex::default(),
             wake,
         }

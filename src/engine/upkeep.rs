@@ -36,6 +36,13 @@ pub(super) fn keep_up(collections: &RwLock<BTreeMap<String, Open>>, stop: &Atomi
         }
     }
     for collection in &open {
+        if let Err(error) = collection.note_growth()
+            && !collection.is_closed()
+        {
+            tracing::error!(%error, collection = collection.name(), "the counts were not recorded");
+        }
+    }
+    for collection in &open {
         if let Err(error) = collection.renew_index(stop) {
             tracing::error!(%error, collection = collection.name(), "the index was not renewed");
         }

@@ -9,13 +9,13 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
 use crate::decode::SIDE_MAX;
-use crate::engine::{DUPLICATES_IMAGES_MAX, EngineError, Operation, OperationStatus, RequestKey};
+use crate::engine::{Collection, DUPLICATES_IMAGES_MAX, EngineError, Operation, OperationStatus, RequestKey};
 use crate::proto;
 use crate::proto::admin_service_server::AdminService;
 
 use super::add_stream::UNREAD_OUTCOMES_MAX;
 use super::page::{PAGE_SIZE_MAX, Page, Position};
-use super::status::{blocking, invalid, status};
+use super::status::{blocking, invalid, on_collection, status};
 use super::{Shared, caller, convert, fetch};
 
 /// The longest wait for an operation.
@@ -130,7 +130,19 @@ impl AdminService for Admin {
             disk_bytes,
             queued_images: queued as u32,
             inflight_bytes: self.0.inflight.bytes(),
+            review_ready: stats.review_ready,
         }))
+    }
+
+    async fn get_growth(
+        &self,
+        request: Request<proto::GetGrowthRequest>,
+    ) -> Result<Response<proto::GetGrowthResponse>, Status> {
+        let name = request.into_inner().collection;
+        let growth = |collection: Arc<Collection>| Ok(collection.growth());
+        let points = on_collection(&self.0.engine, name, growth).await?;
+        let points = points.iter().map(convert::growth_point).collect();
+        Ok(Response::new(proto::GetGrowthResponse { points }))
     }
 
     async fn verify(

@@ -10,6 +10,8 @@ mod review;
 use prost_types::Timestamp;
 use tonic::Status;
 
+use crate::growth::GrowthPoint;
+use crate::proto;
 use crate::types::ImageId;
 
 use super::status::invalid;
@@ -27,6 +29,18 @@ pub(super) use self::review::{answer_from, item_ids, next_review, preview, propo
 /// Milliseconds since 1970 UTC as a timestamp.
 pub(super) fn timestamp(ms: i64) -> Timestamp {
     Timestamp { seconds: ms.div_euclid(1000), nanos: (ms.rem_euclid(1000) * 1_000_000) as i32 }
+}
+
+/// The counts of a moment.
+pub(super) fn growth_point(point: &GrowthPoint) -> proto::GrowthPoint {
+    let [decided_keep, decided_discard, in_review] = point.decided;
+    proto::GrowthPoint {
+        time: Some(timestamp(point.at_ms)),
+        images: decided_keep + decided_discard + in_review,
+        decided_keep,
+        decided_discard,
+        in_review,
+    }
 }
 
 /// A timestamp as milliseconds since 1970 UTC.

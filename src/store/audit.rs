@@ -139,7 +139,7 @@ fn kind_of(key: &[u8]) -> Result<Kind, String> {
     let kind = Kind::from_byte(first).ok_or_else(|| format!("no kind of record has the number {first}"))?;
     let own = key.len().checked_sub(PREFIX_BYTES).ok_or("the key is cut off")?;
     let expected = match kind {
-        Kind::Collection => 0,
+        Kind::Collection | Kind::Growth => 0,
         Kind::Policy | Kind::Event | Kind::Clustering | Kind::Operation | Kind::Revisions => 8,
         Kind::Members | Kind::Reachability => 16,
         Kind::Image | Kind::Fingerprint | Kind::Request | Kind::Measures => 32,

@@ -39,11 +39,13 @@ pub enum Kind {
     Measures = 15,
     /// What was told of decisions, and when, in chunks.
     Revisions = 16,
+    /// How a collection's counts went over time.
+    Growth = 17,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Collection,
         Self::Policy,
         Self::Image,
@@ -60,6 +62,7 @@ impl Kind {
         Self::Source,
         Self::Measures,
         Self::Revisions,
+        Self::Growth,
     ];
 
     /// The kind with this first byte, if there is one.
@@ -86,6 +89,7 @@ impl Kind {
             Self::Source => "source",
             Self::Measures => "measures",
             Self::Revisions => "revisions",
+            Self::Growth => "growth",
         }
     }
 
@@ -268,6 +272,11 @@ impl Keys {
     /// All that was told of a collection's decisions.
     pub fn all_revisions(collection: u32) -> Key {
         prefix(Kind::Revisions, collection)
+    }
+
+    /// How a collection's counts went over time.
+    pub fn growth(collection: u32) -> Key {
+        prefix(Kind::Growth, collection)
     }
 
     /// An operation.

@@ -235,6 +235,8 @@ fn a_broken_file_is_an_outcome() {
     assert_eq!(count("failed"), Some(0));
     assert_eq!(summary["causes"]["empty"], 1);
     assert_eq!(daemon.run(["stats"]).code(0).json()["images"], 12);
+    let growth = daemon.run(["growth"]).code(0).json();
+    assert_eq!(growth["points"].as_array().unwrap().last().unwrap()["images"], 12);
 
     let again = daemon.add(&images).code(3).json();
     assert_eq!(again["already_present"], 13);

@@ -121,7 +121,7 @@ impl Drop for Served {
 async fn everything(api: &Api) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut stats = api.stats().await;
     // Deleted images leave rows and pages behind until something sweeps them up, such as a restart.
-    (stats.disk_bytes, stats.vector_bytes) = (0, 0);
+    (stats.disk_bytes, stats.vector_bytes, stats.review_ready) = (0, 0, false);
     let clusters = api.clusters(0).await;
     let operations = api.admin().list_operations(proto::ListOperationsRequest::default()).await.unwrap();
     let policy = api.collections().get_policy(proto::GetPolicyRequest::default()).await.unwrap();

@@ -11,6 +11,7 @@ mod decode;
 mod embed;
 mod store;
 
+mod growth;
 mod index;
 
 mod cluster;

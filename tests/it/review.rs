@@ -12,6 +12,20 @@ use tonic::{Code, Status};
 
 use crate::support::{Api, TestDaemon, check_error, groups, id_of, ids_filter, picture};
 
+/// The first item is worked out before anybody asks for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_item_waits_for_the_reviewer() {
+    let daemon = TestDaemon::start().await;
+    daemon.add_new(groups(0..4, 6)).await;
+    while !daemon.stats().await.review_ready {}
+    let item = daemon.next_item().await;
+    assert!(daemon.stats().await.review_ready, "asking changed nothing");
+    daemon.answer(&item, ReviewAnswer::Keep, &[]).await.unwrap();
+    while !daemon.stats().await.review_ready {}
+    let daemon = daemon.restarted().await;
+    while !daemon.stats().await.review_ready {}
+}
+
 impl Api {
     /// Asks what to judge next.
     pub(crate) async fn next_as(&self, reviewer: &str, held: &[&str]) -> Result<NextReviewResponse, Status> {

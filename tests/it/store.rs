@@ -227,6 +227,7 @@ fn all_of_a_collection_is_under_its_prefixes() {
             Keys::image_at(collection, "a/b.jpg", &id),
             Keys::measures(collection, &id),
             Keys::revisions(collection, 1),
+            Keys::growth(collection),
         ]
     };
     let under =

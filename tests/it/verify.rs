@@ -141,7 +141,8 @@ async fn what_is_missing_or_too_much_is_found() {
     let records = records(&open(&folder));
     let store = memory(&records);
     // What nothing else speaks of can go without a trace.
-    let alone = [Kind::Request, Kind::Operation, Kind::Fingerprint, Kind::Measures, Kind::Revisions];
+    let alone =
+        [Kind::Request, Kind::Operation, Kind::Fingerprint, Kind::Measures, Kind::Revisions, Kind::Growth];
     for (key, value) in samples(&records) {
         delete(&store, key);
         let found = verify(&store);

@@ -326,6 +326,7 @@ async function plots(page, daemon) {
   await page.getByRole("button", { name: "Cluster", exact: true }).click();
   await page.getByText(/by optics/).waitFor();
   await page.goto(`${daemon.url}/#/default/plots`);
+  await page.getByRole("img", { name: /^Pictures over time, .* now/ }).waitFor();
   const cut = page.getByLabel("Where to cut", { exact: false });
   await cut.waitFor();
   const said = page.getByText(/clusters?, .* noise/).first();

@@ -6,6 +6,7 @@ use crate::decide::event::Event;
 use crate::engine::clusterings::{ClusteringHead, MemberRecord, ReachabilityRecord};
 use crate::engine::error::EngineError;
 use crate::engine::requests::{RequestKey, RequestRecord};
+use crate::growth::Growth;
 use crate::store::{Keys, LogRecord, StoreError};
 use crate::types::{Embedding, Generation, ImageId};
 
@@ -26,6 +27,11 @@ impl Batch {
     /// Sets the counters.
     pub(in crate::engine) fn put_state(&mut self, state: &StateRecord) -> Result<(), StoreError> {
         self.inner.put(&Keys::meta(self.number, STATE), state)
+    }
+
+    /// Sets how the counts went over time.
+    pub(in crate::engine) fn put_growth(&mut self, growth: &Growth) -> Result<(), StoreError> {
+        self.inner.put(&Keys::growth(self.number), growth)
     }
 
     /// Sets the header of an image.

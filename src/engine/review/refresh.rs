@@ -133,10 +133,23 @@ impl Collection {
         Ok(Some(self.snapshot()))
     }
 
-    /// Lets the classifier catch up where it is behind and has something to say. While images come and nobody says
-    /// anything it takes its time: they were scored as they came.
+    /// Whether it is worked out what the next reviewer is asked, with all felt that was said and stored: that the
+    /// answer waits for nothing.
+    pub fn review_is_ready(&self) -> bool {
+        let stamp = read(&self.state).stamp();
+        lock(&self.review.refreshed).as_ref().is_some_and(|last| last.stamp == stamp)
+    }
+
+    /// Lets the classifier catch up where it is behind. While images come and nobody says anything it takes its time:
+    /// they were scored as they came. Before anything is said, there is only the first question to be worked out, which
+    /// waits until no more images come.
     pub(super) fn catch_up_review(&self) -> Result<(), EngineError> {
         let stamp = read(&self.state).stamp();
+        let looked_at = lock(&self.review.looked_at).replace(stamp);
+        if self.is_silent() {
+            let is_calm = looked_at == Some(stamp);
+            return if is_calm && !self.review_is_ready() { self.refreshed().map(drop) } else { Ok(()) };
+        }
         let last = lock(&self.review.refreshed).clone();
         let due = match last {
             None => true,

@@ -11,6 +11,7 @@ use crate::engine::error::EngineError;
 use crate::engine::operations::OperationStatus;
 use crate::engine::persist::{CollectionRecord, ImageRecord, RevisionsRecord, StateRecord};
 use crate::engine::requests::RequestRecord;
+use crate::growth::Growth;
 use crate::store::{Damage, Key, Kind, LogRecord, Store, codec};
 
 /// Decodes a record, for what is wrong with it.
@@ -38,6 +39,7 @@ pub(super) fn decode(kind: Kind, key: &[u8], bytes: &[u8]) -> Result<(), Damage>
         Kind::Source => whole::<()>(kind, key, bytes),
         Kind::Measures => whole::<Measures>(kind, key, bytes),
         Kind::Revisions => whole::<RevisionsRecord>(kind, key, bytes),
+        Kind::Growth => whole::<Growth>(kind, key, bytes),
     }
 }
 

@@ -11,6 +11,7 @@ import { collection, linkTo, reviewer } from "../session";
 import { counted, moment } from "../words";
 import { CardPanel } from "./card";
 import { Curve } from "./curve";
+import { GrowthPanel } from "./growth";
 import { ReachabilityPlot } from "./reachability";
 
 const PAGE = 100;
@@ -36,6 +37,7 @@ export function PlotsView() {
     <main class="run">
       <h1 class="sr">Plots</h1>
       <div class="plots">
+        <GrowthPanel />
         <section class="panel" aria-labelledby="clustering-title">
           <h2 id="clustering-title">A clustering</h2>
           {listed.failure && <p role="alert">{listed.failure}</p>}
