@@ -467,6 +467,9 @@ impl Engine {
             if let Err(error) = collection.settle() {
                 tracing::warn!(%error, collection = collection.name(), "the classifier did not catch up");
             }
+            if let Err(error) = collection.note_growth() {
+                tracing::warn!(%error, collection = collection.name(), "the counts were not recorded");
+            }
             if let Err(error) = collection.save_revisions(true) {
                 tracing::warn!(%error, collection = collection.name(), "revisions were not saved");
             }

@@ -12,7 +12,7 @@ use super::error::CliError;
 use super::output::Output;
 use crate::proto::{DecisionKind, GetMapRequest};
 
-/// Write where the pictures lie on a flat map, on which those that are alike lie together
+/// Write where pictures lie on a flat map, like ones together
 ///
 /// The page shows the same map. New pictures take their places among the others.
 ///
