@@ -44,7 +44,7 @@ pub(crate) fn record(bytes: &[u8]) {
     let Some((&first, payload)) = bytes.split_first() else { return };
     let kind = Kind::ALL[usize::from(first) % Kind::ALL.len()];
     let own = match kind {
-        Kind::Collection => 0,
+        Kind::Collection | Kind::Growth => 0,
         Kind::Policy | Kind::Event | Kind::Clustering | Kind::Operation | Kind::Revisions => 8,
         Kind::Members | Kind::Reachability => 16,
         Kind::Image | Kind::Fingerprint | Kind::Request | Kind::Measures => 32,
