@@ -1,6 +1,6 @@
 //! A flat map of all images: pictures that are alike lie together.
 //!
-//! A sample is laid out as UMAP does it (McInnes, Healy and Melville, *UMAP: Uniform Manifold Approximation and
+//! A sample is laid out as UMAP does it (`McInnes`, Healy and Melville, *UMAP: Uniform Manifold Approximation and
 //! Projection for Dimension Reduction*, 2018): neighbours pull each other close and random others push apart, from the
 //! first two principal coordinates on. Every image then lies among the sampled images it is most like, so a place
 //! depends on the sample and on the image alone: whoever comes moves nobody. Pure, and the same for the same sample.

@@ -1,7 +1,7 @@
 //! Writing the whole store to one file while it is in use.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -66,7 +66,7 @@ impl Engine {
 fn write(
     persist: &Persist,
     folder: &Path,
-    path: &PathBuf,
+    path: &Path,
     created_ms: i64,
     operation: &Operation,
 ) -> Result<OperationResult, EngineError> {

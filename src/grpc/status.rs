@@ -73,13 +73,9 @@ pub(super) fn status(error: EngineError) -> Status {
         }
         EngineError::Store(error) => {
             tracing::error!(%error, "the store failed");
-            let (reason, code) = if error.is_full() {
-                ("STORAGE_FULL", Code::ResourceExhausted)
-            } else {
-                ("STORE", Code::Internal)
-            };
-            info(&mut details, reason);
-            code
+            let full = error.is_full();
+            info(&mut details, if full { "STORAGE_FULL" } else { "STORE" });
+            if full { Code::ResourceExhausted } else { Code::Internal }
         }
         EngineError::Internal(error) => {
             tracing::error!(%error, "internal error");

@@ -54,8 +54,8 @@ pub fn compact(
         folder_bytes(&folder.join(SLED_FOLDER)).map_err(|source| StoreError::io("measure", folder, source))
     };
     let bytes_before = bytes()?;
-    let store = SledStore::open_locked(folder, options, Arc::clone(&lock))?;
-    let records = build(folder, options, tell, &mut |take| copy_all(&store, take), &mut |built| {
+    let store = SledStore::open_locked(folder, *options, Arc::clone(&lock))?;
+    let records = build(folder, *options, tell, &mut |take| copy_all(&store, take), &mut |built| {
         if digest(&store)? == digest(built)? {
             Ok(())
         } else {
@@ -102,7 +102,7 @@ pub fn restore(
         }
         Ok(())
     };
-    let records = build(folder, &SledOptions::default(), tell, &mut pieces, check)?;
+    let records = build(folder, SledOptions::default(), tell, &mut pieces, check)?;
     swap(folder)?;
     drop(lock);
     Ok(records)
@@ -113,7 +113,7 @@ type Take<'a> = dyn FnMut(Vec<Write>) -> Result<(), StoreError> + 'a;
 /// Builds a store in `incoming` of what `fill` hands over, has it checked, and closes it; answers its records.
 fn build(
     folder: &Path,
-    options: &SledOptions,
+    options: SledOptions,
     tell: &mut dyn FnMut(u64),
     fill: &mut dyn FnMut(&mut Take<'_>) -> Result<(), StoreError>,
     check: &mut dyn FnMut(&dyn Store) -> Result<(), StoreError>,
@@ -121,7 +121,7 @@ fn build(
     let incoming = folder.join(INCOMING_FOLDER);
     remove(&incoming)?;
     let unfinished = Unfinished(&incoming);
-    let store = SledStore::open(&incoming, options)?;
+    let store = SledStore::open(&incoming, &options)?;
     let (mut records, mut pieces) = (0, 0u64);
     fill(&mut |piece| {
         records += piece.len() as u64;

@@ -123,18 +123,18 @@ impl SledStore {
     /// Another process holds the folder, a newer culld wrote it, it is damaged, or it can't be read or written.
     pub fn open(folder: &Path, options: &SledOptions) -> Result<Self, StoreError> {
         fs::create_dir_all(folder).map_err(|source| StoreError::io("create", folder, source))?;
-        Self::open_locked(folder, options, Arc::new(DirectoryLock::acquire(folder)?))
+        Self::open_locked(folder, *options, Arc::new(DirectoryLock::acquire(folder)?))
     }
 
     /// As [`SledStore::open`], for a folder that is held already.
     pub(super) fn open_locked(
         folder: &Path,
-        options: &SledOptions,
+        options: SledOptions,
         lock: Arc<DirectoryLock>,
     ) -> Result<Self, StoreError> {
         rebuild::recover(folder)?;
         check_format(folder)?;
-        let (first, syncs) = open_guarded(folder, *options)?;
+        let (first, syncs) = open_guarded(folder, options)?;
         let flusher =
             Flusher::start(syncs).map_err(|source| StoreError::io("start a thread for", folder, source))?;
         let handles = Handles { first: Mutex::new(first), spare: Mutex::default() };

@@ -88,7 +88,7 @@ impl Served {
     }
 
     /// Waits for the process to end by itself.
-    pub(crate) async fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         tokio::task::block_in_place(|| self.child.wait().unwrap())
     }
 

@@ -71,7 +71,7 @@ async fn check(data: PathBuf, expected: &Value, name: &str) {
         daemon.admin().verify(proto::VerifyRequest {}).await.unwrap().into_inner().operation.unwrap();
     match daemon.wait(&operation.name).await.unwrap().result {
         Some(proto::operation::Result::Verify(report)) => {
-            assert_eq!(report.problems, 0, "{name}: {report:?}")
+            assert_eq!(report.problems, 0, "{name}: {report:?}");
         }
         other => panic!("{other:?}"),
     }

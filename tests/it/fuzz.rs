@@ -62,16 +62,17 @@ fn every_request_has_its_place_among_the_targets() {
     }
 }
 
+fn write(target: &str, number: usize, bytes: &[u8]) {
+    fs::create_dir_all(corpus(target)).unwrap();
+    fs::write(corpus(target).join(format!("{number:03}")), bytes).unwrap();
+}
+
 /// Makes the corpora anew, when asked to: `CULLD_MAKE_CORPUS=1`.
 #[test]
 fn corpora_are_made_on_demand() {
     if std::env::var_os("CULLD_MAKE_CORPUS").is_none() {
         return;
     }
-    let write = |target: &str, number: usize, bytes: &[u8]| {
-        fs::create_dir_all(corpus(target)).unwrap();
-        fs::write(corpus(target).join(format!("{number:03}")), bytes).unwrap();
-    };
     for (number, (_, bytes)) in seeds().iter().filter(|(_, bytes)| bytes.len() < 8000).enumerate() {
         write("decode", number, bytes);
     }

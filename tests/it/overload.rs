@@ -21,6 +21,9 @@ use crate::durability::{Served, command};
 use crate::support::{Api, TestDaemon, check_error, facts, groups, header, image_message, picture, png};
 
 /// Who sends a few images waits about as long as they take, however many somebody else sends.
+/// Images that come beside a stream of many.
+const FEW: u64 = 20;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_stream_is_not_behind_a_large_one() {
     let daemon = TestDaemon::with(|config| {
@@ -43,7 +46,6 @@ async fn a_small_stream_is_not_behind_a_large_one() {
         large.message().await.unwrap().unwrap();
         answered += 1;
     }
-    const FEW: u64 = 20;
     let few = groups(2..3, FEW);
     let api = daemon.at("");
     let mut small = tokio::spawn(async move { api.add_all(few).await });

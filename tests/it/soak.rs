@@ -148,6 +148,14 @@ async fn sustainable(served: &Served, pictures: &Pictures, seconds: u64) -> f64 
     counts.added.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()
 }
 
+/// Shows the table, and writes it where it is wanted.
+fn told(table: &str) {
+    eprintln!("{table}");
+    if let Some(path) = std::env::var_os("CULLD_TABLE") {
+        std::fs::write(path, table).unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn twice_the_load_is_borne() {
     let seconds = std::env::var("CULLD_SOAK_SECONDS").map_or(SECONDS, |seconds| seconds.parse().unwrap());
@@ -160,7 +168,6 @@ async fn twice_the_load_is_borne() {
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut callers = JoinSet::new();
     for caller in 0..CALLERS {
-        // A connection each, as strangers have.
         let (api, counts) = (Api::connect(&served.address).await, Arc::clone(&counts));
         let (pictures, first) = (Arc::clone(&pictures), caller * 61);
         match caller % 6 {
@@ -217,13 +224,8 @@ async fn twice_the_load_is_borne() {
         ("idle again after the load's end", format!("{recovery:?}")),
         ("acknowledged images lost, after kill -9", format!("{lost} of {}", acknowledged.len())),
     ];
-    for (what, value) in rows {
-        writeln!(table, "| {what} | {value} |").unwrap();
-    }
-    eprintln!("{table}");
-    if let Some(path) = std::env::var_os("CULLD_TABLE") {
-        std::fs::write(path, &table).unwrap();
-    }
+    rows.iter().for_each(|(what, value)| writeln!(table, "| {what} | {value} |").unwrap());
+    told(&table);
     assert_eq!(lost, 0, "{table}");
     assert!(recovery < RECOVERY_MAX, "{table}");
     // Flat: caches fill in the first half.

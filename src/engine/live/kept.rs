@@ -56,8 +56,8 @@ impl Kept {
         (labelled.collect(), self.lineage)
     }
 
-    /// Some of its rows under their new numbers, spread over all.
-    pub(super) fn probes(&self, rows: &[PointOffset]) -> Vec<PointOffset> {
+    /// Some rows, spread over all.
+    pub(super) fn probes(rows: &[PointOffset]) -> Vec<PointOffset> {
         rows.iter().copied().step_by(rows.len().div_ceil(PROBES).max(1)).collect()
     }
 

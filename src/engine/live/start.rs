@@ -125,7 +125,6 @@ impl Collection {
 
     /// What was kept, numbered as the data is. Where an image is gone, whose neighbours nobody can ask any more, or a
     /// probe disagrees, only the clusters' names and their past are of use.
-    #[expect(clippy::type_complexity, reason = "named by the two places that meet it")]
     fn taken_up(
         &self,
         kept: Kept,
@@ -140,7 +139,7 @@ impl Collection {
         let sketches = Sketches::new(&data.vectors);
         let id = |row: PointOffset| data.ids[row as usize];
         let ranges = RowRanges::new(&data.vectors, &sketches, &id);
-        let probes = kept.probes(&rows);
+        let probes = Kept::probes(&rows);
         if let Err(error) = self.pool.install(|| live.probe(&probes, &ranges)) {
             tracing::warn!(error, collection = self.name(), "what was kept of the clustering is wrong");
             return Err(kept.labels());

@@ -30,7 +30,7 @@ impl Fault {
         let places: Vec<String> = places.chain(steps).collect();
         let one = |at: usize| {
             // Two of three at a place: they are many, and each is passed in a moment.
-            if at % 3 == 0 {
+            if at.is_multiple_of(3) {
                 return Self::Random;
             }
             let place = places[(at - at / 3 - 1) % places.len()].clone();

@@ -41,6 +41,10 @@ enum State {
     Deleting,
 }
 
+/// The label that an undo gives back, if any.
+#[derive(Debug, Clone, Copy)]
+struct Before(Option<Side>);
+
 /// What is known of one image.
 #[derive(Debug)]
 struct Known {
@@ -53,7 +57,7 @@ struct Known {
     label: Option<Side>,
     asked_label: Option<Side>,
     /// What the label is once an undo that was asked for is done.
-    asked_undo: Option<Option<Side>>,
+    asked_undo: Option<Before>,
     /// Whether a caller works on it.
     taken: bool,
     embedding: Vec<f32>,
@@ -205,7 +209,7 @@ async fn judge(api: &Api, notes: &Notes, rng: &mut ChaCha8Rng) -> Result<(), Sta
         let known = &mut model.images[number];
         let before = known.label;
         known.label = known.asked_label.take();
-        known.asked_undo = Some(before);
+        known.asked_undo = Some(Before(before));
         before
     });
     let request = proto::UndoEventRequest { event_sequence: verdict.event_sequence, ..Default::default() };
@@ -327,7 +331,8 @@ async fn check(api: &Api, model: &mut Model, round: u64) {
         let decision = &decisions[&known.id];
         let seen = decision.evidence.as_ref().is_some_and(|evidence| evidence.label_seen);
         let label = seen.then(|| decision.provisional_side());
-        let allowed = [known.label, asked_label.or(known.label), asked_undo.unwrap_or(known.label)];
+        let allowed =
+            [known.label, asked_label.or(known.label), asked_undo.map_or(known.label, |before| before.0)];
         model.checks += 1;
         assert!(allowed.contains(&label), "round {round}: {label:?} is none of {allowed:?} of {}", known.id);
         known.label = label;
@@ -376,7 +381,7 @@ async fn run_until_killed(mut served: Served, fault: &Fault, notes: &Notes, rng:
         ended.unwrap().unwrap_err();
     } else if fault.needs_a_stop() {
         served.terminate();
-        reached = served.wait().await.code().is_none();
+        reached = served.wait().code().is_none();
     }
     served.kill();
     // Callers end with an error of the connection; one that panicked found something wrong.

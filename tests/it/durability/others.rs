@@ -164,7 +164,7 @@ pub(super) async fn check(api: &Api, others: &mut Others, round: u64) {
         api.admin().verify(proto::VerifyRequest {}).await.unwrap().into_inner().operation.unwrap();
     match api.wait(&operation.name).await.unwrap().result {
         Some(proto::operation::Result::Verify(report)) => {
-            assert_eq!(report.problems, 0, "round {round}: {report:?}")
+            assert_eq!(report.problems, 0, "round {round}: {report:?}");
         }
         other => panic!("{other:?}"),
     }

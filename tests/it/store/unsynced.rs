@@ -99,9 +99,8 @@ fn lose(rng: &mut ChaCha8Rng, loss: Loss, synced: Map, unsynced: &[Vec<Write>]) 
     for (number, batch) in unsynced.iter().enumerate() {
         match loss {
             Loss::Dropped if number < whole => apply(&mut left, batch),
-            Loss::Dropped => {}
             Loss::Reordered if rng.random() => apply(&mut left, batch),
-            Loss::Reordered => {}
+            Loss::Dropped | Loss::Reordered => {}
             Loss::Torn => {
                 let kept: Vec<Write> = batch.iter().filter(|_| rng.random()).cloned().collect();
                 apply(&mut left, &kept);

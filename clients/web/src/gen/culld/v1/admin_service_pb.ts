@@ -891,8 +891,8 @@ export const AdminService: GenService<{
     output: typeof VerifyResponseSchema;
   },
   /**
-   * Starts writing all collections, as they are at one moment, to a new file in the daemon's backup folder, while calls go
-   * on. FAILED_PRECONDITION (NO_BACKUP_FOLDER) where none is set; one runs at a time, beyond that FAILED_PRECONDITION
+   * Starts writing all collections, as they are at one moment, to a new file in the daemon's backup folder, while calls
+   * go on. FAILED_PRECONDITION (NO_BACKUP_FOLDER) where none is set; one runs at a time, beyond that FAILED_PRECONDITION
    * (OPERATION_RUNNING). A retry with its request_id gets the first operation.
    *
    * @generated from rpc culld.v1.AdminService.Backup
