@@ -1,6 +1,7 @@
 //! `culld backup`, `culld restore` and `culld compact`
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 
 use clap::Args;
 use serde_json::json;
@@ -116,7 +117,7 @@ pub(super) async fn verify(file: PathBuf, out: &mut Output) -> Result<Outcome, C
     let folder = scratch.path().to_path_buf();
     let report = offline(move || {
         store::restore(&file, &folder, false, &mut |_| {}, &mut |_| Ok(()))?;
-        look(&folder)
+        look(&folder, &AtomicU64::new(0))
     })
     .await?;
     show(&report, out)

@@ -1,9 +1,13 @@
 //! `culld verify`
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::client::Client;
 use super::error::CliError;
@@ -14,6 +18,9 @@ use crate::engine::{Progress, VerifyProblem, VerifyReport, verify_store};
 use crate::proto::operation::Result as OperationResult;
 use crate::proto::{self, VerifyRequest};
 use crate::store::{SledOptions, SledStore};
+
+/// How long a look at a store that no daemon has may go on without a step.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Look at every record, and whether all fits together
 ///
@@ -43,24 +50,42 @@ pub(super) async fn run(mut client: Client, out: &mut Output) -> Result<Outcome,
 
 /// Verifies a store that no daemon has.
 pub(super) async fn offline(data: PathBuf, out: &mut Output) -> Result<Outcome, CliError> {
-    let report = tokio::task::spawn_blocking(move || look(&data)).await;
-    // The storage library may give up over damage.
-    let report = report.map_err(|_| CliError::Unreadable)??;
-    show(&report, out)
+    let steps = Arc::new(AtomicU64::new(0));
+    let (tell, mut told) = oneshot::channel();
+    let counted = Arc::clone(&steps);
+    // The storage library may give up over damage, or read it again and again for ever: then nobody waits for it.
+    std::thread::spawn(move || tell.send(look(&data, &counted)));
+    let mut before = 0;
+    loop {
+        if let Ok(ended) = tokio::time::timeout(SILENCE_MAX, &mut told).await {
+            return show(&ended.map_err(|_| CliError::Unreadable)??, out);
+        }
+        let now = steps.load(Ordering::Relaxed);
+        if now == before {
+            return Err(CliError::Unreadable);
+        }
+        before = now;
+    }
 }
 
-pub(super) fn look(data: &Path) -> Result<VerifyReport, CliError> {
+/// Looks at a store; each step is counted.
+pub(super) fn look(data: &Path, steps: &AtomicU64) -> Result<VerifyReport, CliError> {
     if !SledStore::is_at(data) {
         return Err(CliError::Usage(format!("{} holds no store", words::printable(&data.to_string_lossy()))));
     }
     let store = SledStore::open(data, &SledOptions::default())?;
     let bar = progress::counted(0, "Verify");
     let tell = |phase: &str, done: u64, total: u64| {
+        steps.fetch_add(1, Ordering::Relaxed);
         bar.set_message(phase.to_owned());
         progress::set_total(&bar, total);
         bar.set_position(done);
     };
-    let report = verify_store(&store, &Progress { tell: &tell, cancelled: &|| false });
+    let cancelled = || {
+        steps.fetch_add(1, Ordering::Relaxed);
+        false
+    };
+    let report = verify_store(&store, &Progress { tell: &tell, cancelled: &cancelled });
     bar.finish_and_clear();
     report.map_err(CliError::Engine)
 }

@@ -148,12 +148,17 @@ async fn sustainable(served: &Served, pictures: &Pictures, seconds: u64) -> f64 
     counts.added.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64()
 }
 
-/// Shows the table, and writes it where it is wanted.
-fn told(table: &str) {
+/// Shows a table, and writes it where it is wanted.
+fn told(rows: &[(&str, String)]) -> String {
+    let mut table = String::from("| what | |\n|---|---|\n");
+    for (what, value) in rows {
+        writeln!(table, "| {what} | {value} |").unwrap();
+    }
     eprintln!("{table}");
     if let Some(path) = std::env::var_os("CULLD_TABLE") {
-        std::fs::write(path, table).unwrap();
+        std::fs::write(path, &table).unwrap();
     }
+    table
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,8 +205,7 @@ async fn twice_the_load_is_borne() {
     let lost = acknowledged.difference(&stored).count();
     let reads = counts.reads.lock().unwrap().clone();
     let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-    let mut table = String::from("| what | |\n|---|---|\n");
-    let rows = [
+    let table = told(&[
         ("length", format!("{seconds} s")),
         ("callers", format!("{CALLERS}, of them a sixth slow readers and a sixth giving up, and one reader")),
         ("sustainable, four callers", format!("{rate:.0} images/s")),
@@ -223,9 +227,7 @@ async fn twice_the_load_is_borne() {
         ),
         ("idle again after the load's end", format!("{recovery:?}")),
         ("acknowledged images lost, after kill -9", format!("{lost} of {}", acknowledged.len())),
-    ];
-    rows.iter().for_each(|(what, value)| writeln!(table, "| {what} | {value} |").unwrap());
-    told(&table);
+    ]);
     assert_eq!(lost, 0, "{table}");
     assert!(recovery < RECOVERY_MAX, "{table}");
     // Flat: caches fill in the first half.
