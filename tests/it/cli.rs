@@ -485,18 +485,3 @@ fn the_daemon_ends_in_order() {
     assert!(kill.success());
     assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
 }
-
-#[cfg(unix)]
-#[test]
-fn a_reader_that_leaves_is_no_error() {
-    let (_folder, images) = two_colours();
-    let daemon = Daemon::start();
-    daemon.add(&images).code(0);
-    let mut command = culld();
-    command.args(["decisions", "--server", &daemon.server]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-}

@@ -71,3 +71,18 @@ fn the_log_is_a_table_and_a_store_is_verified() {
     let found = daemon.run(["verify"]).code(0).json();
     assert_eq!((&found["problems"], &found["collections"]), (&0.into(), &1.into()));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let (_folder, images) = two_colours();
+    let daemon = Daemon::start();
+    daemon.add(&images).code(0);
+    let mut command = culld();
+    command.args(["decisions", "--server", &daemon.server]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}
