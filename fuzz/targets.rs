@@ -43,19 +43,10 @@ pub(crate) fn decode(bytes: &[u8]) {
 pub(crate) fn record(bytes: &[u8]) {
     let Some((&first, payload)) = bytes.split_first() else { return };
     let kind = Kind::ALL[usize::from(first) % Kind::ALL.len()];
-    let own = match kind {
-        Kind::Collection | Kind::Growth => 0,
-        Kind::Policy | Kind::Event | Kind::Clustering | Kind::Operation | Kind::Revisions => 8,
-        Kind::Members | Kind::Reachability => 16,
-        Kind::Image | Kind::Fingerprint | Kind::Request | Kind::Measures => 32,
-        Kind::Embedding | Kind::Thumbnail => 40,
-        Kind::Source => 64,
-        Kind::Meta => 5,
-    };
     let mut key = vec![kind as u8, 0, 0, 0, 1];
-    key.resize(5 + own, 0);
-    if kind == Kind::Meta {
-        key[5..].copy_from_slice(b"state");
+    match kind.own_key_bytes() {
+        Some(own) => key.resize(key.len() + own, 0),
+        None => key.extend_from_slice(b"state"),
     }
     let value = codec::encode_bytes(kind.version(), &key, payload);
     let store = MemoryStore::new();

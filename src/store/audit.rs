@@ -138,15 +138,7 @@ fn kind_of(key: &[u8]) -> Result<Kind, String> {
     let first = *key.first().ok_or("an empty key")?;
     let kind = Kind::from_byte(first).ok_or_else(|| format!("no kind of record has the number {first}"))?;
     let own = key.len().checked_sub(PREFIX_BYTES).ok_or("the key is cut off")?;
-    let expected = match kind {
-        Kind::Collection | Kind::Growth => 0,
-        Kind::Policy | Kind::Event | Kind::Clustering | Kind::Operation | Kind::Revisions => 8,
-        Kind::Members | Kind::Reachability => 16,
-        Kind::Image | Kind::Fingerprint | Kind::Request | Kind::Measures => 32,
-        Kind::Embedding | Kind::Thumbnail => 40,
-        Kind::Source => 64,
-        Kind::Meta => own.max(1),
-    };
+    let expected = kind.own_key_bytes().unwrap_or_else(|| own.max(1));
     if own == expected {
         Ok(kind)
     } else {

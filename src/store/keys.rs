@@ -93,6 +93,19 @@ impl Kind {
         }
     }
 
+    /// Bytes of its keys behind the prefix; `None`: one or more.
+    pub fn own_key_bytes(self) -> Option<usize> {
+        match self {
+            Self::Collection | Self::Growth => Some(0),
+            Self::Policy | Self::Event | Self::Clustering | Self::Operation | Self::Revisions => Some(8),
+            Self::Members | Self::Reachability => Some(16),
+            Self::Image | Self::Fingerprint | Self::Request | Self::Measures => Some(32),
+            Self::Embedding | Self::Thumbnail => Some(40),
+            Self::Source => Some(64),
+            Self::Meta => None,
+        }
+    }
+
     /// The version byte of records of this kind.
     pub fn version(self) -> u8 {
         match self {

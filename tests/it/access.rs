@@ -13,11 +13,11 @@ use culld::proto;
 use prost::Message as _;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
+use crate::support::raw::Raw;
 use crate::support::{TestDaemon, facts, new_image, picture};
 
 /// A token and its entry.
@@ -55,45 +55,6 @@ pub(crate) async fn closed(tokens: &[&Token], folder: &Path) -> TestDaemon {
     let path = folder.join("tokens.toml");
     write_tokens(&path, tokens);
     TestDaemon::with(|config| config.access.tokens = Some(path)).await
-}
-
-/// Messages as bytes, whatever they are.
-#[derive(Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        bytes::BufMut::put_slice(to, &item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        let length = bytes::Buf::remaining(from);
-        Ok(Some(bytes::Buf::copy_to_bytes(from, length).to_vec()))
-    }
 }
 
 /// A request with who sends it.

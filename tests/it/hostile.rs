@@ -7,14 +7,13 @@ use culld::proto;
 use culld::proto::AddStatus;
 use image::{DynamicImage, ImageFormat};
 use prost::Message as _;
-use prost::bytes::{Buf as _, BufMut as _};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::{Code, Status};
+use tonic::Code;
 
 use crate::decode::{jpeg, png_chunk, scene};
 use crate::durability::{Served, command};
+use crate::support::raw::Raw;
 use crate::support::{encoded, header, image_message};
 
 /// Files, unless `CULLD_HOSTILE_FILES` says how many.
@@ -163,44 +162,6 @@ async fn hostile_files_are_outcomes() {
     }
     served.terminate();
     assert!(served.wait().success());
-}
-
-/// Sends bytes as they are, and takes them so.
-#[derive(Default)]
-struct Raw;
-
-impl Codec for Raw {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl Decoder for Raw {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining()).to_vec()))
-    }
 }
 
 /// A message of fields as the wire has them, some of which any call knows.

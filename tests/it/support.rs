@@ -1,5 +1,7 @@
 //! A daemon for each test, callers of its services, and pictures that fall into groups.
 
+pub(crate) mod raw;
+
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::time::Duration;
