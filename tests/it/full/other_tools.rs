@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use super::is_on;
 use crate::support::{self, TestDaemon, shared_data};
@@ -21,9 +22,11 @@ pub(crate) fn run(command: &mut Command) -> String {
     stdout.into_owned()
 }
 
-/// The interpreter with the pinned packages.
+/// The interpreter with the pinned packages, which is made by the first who asks; the others wait.
 pub(crate) fn python() -> PathBuf {
-    PathBuf::from(run(&mut Command::new(project("tests/python/venv.sh"))).trim())
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    let make = || PathBuf::from(run(&mut Command::new(project("tests/python/venv.sh"))).trim());
+    MADE.get_or_init(make).clone()
 }
 
 #[test]
