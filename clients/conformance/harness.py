@@ -172,7 +172,9 @@ def suite(binary: Path, folder: Path, languages: list[str], only: str | None) ->
             stand.close()
         for line in lines:
             ok = line.get("ok")
-            cells[line["scenario"], language] = f"{line['seconds']:.1f} s" if ok else "skipped" if ok is None else "FAILED"
+            cells[line["scenario"], language] = (
+                f"{line['seconds']:.1f} s" if ok else "skipped" if ok is None else "FAILED"
+            )
             if not ok:
                 problems.append(f"{language}, {line['scenario']}: {line.get('error') or line.get('skipped')}")
         if silent := set(scenarios) - {line["scenario"] for line in lines}:
@@ -246,7 +248,10 @@ def bench(binary: Path, languages: list[str], count: int, share: float | None) -
             rate = added / seconds
             base = base or rate
             memory = "" if peak is None else f", at most {peak:.0f} MiB"
-            print(f"{language:<12} {added} added in {seconds:6.1f} s: {rate:6.0f}/s, {rate / base:4.0%}{memory}", flush=True)
+            print(
+                f"{language:<12} {added} added in {seconds:6.1f} s: {rate:6.0f}/s, {rate / base:4.0%}{memory}",
+                flush=True,
+            )
             good &= added == count and (share is None or rate >= share * base)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -261,7 +266,9 @@ def main() -> int:
     flags.add_argument("--binary", type=Path, default=PROJECT / "target/release/culld", help="the daemon")
     flags.add_argument("--faults", action="store_true", help="run behind a gate that lies")
     flags.add_argument("--bench", type=int, metavar="N", help="add N images through each client")
-    flags.add_argument("--assert-rate", action="store_true", help=f"with --bench: ask for {RATE_SHARE:.0%} of the command line")
+    flags.add_argument(
+        "--assert-rate", action="store_true", help=f"with --bench: ask for {RATE_SHARE:.0%} of the command line"
+    )
     given = flags.parse_args()
     if missing := covered():
         print("no scenario calls", *missing)

@@ -1,6 +1,6 @@
 """Makes the synchronous client from the asynchronous one: the same methods with the same words.
 
-    make_sync.py src/culld/aio.py > src/culld/_sync.py
+make_sync.py src/culld/aio.py > src/culld/_sync.py
 """
 
 import ast

@@ -438,9 +438,7 @@ class Runner:
     def do_watch(self, client: culld.Client, given: JSON) -> JSON:
         changes: list[JSON] = []
         resyncs = 0
-        pending = [
-            api.NewImage(key=image["key"], data=base64.b64decode(image["data"])) for image in given["add"]
-        ]
+        pending = [api.NewImage(key=image["key"], data=base64.b64decode(image["data"])) for image in given["add"]]
         told: set[str] = set()
         news = threading.Condition()
         problems: list[BaseException] = []
@@ -498,9 +496,7 @@ def bench(flags: argparse.Namespace) -> None:
     with culld.connect(flags.address, token=flags.token) as root:
         client = root.create_collection(collection)
         started = time.monotonic()
-        added = sum(
-            outcome.status == api.AddStatus.ADD_STATUS_ADDED for outcome in client.add_images(flags.bench)
-        )
+        added = sum(outcome.status == api.AddStatus.ADD_STATUS_ADDED for outcome in client.add_images(flags.bench))
         seconds = time.monotonic() - started
         client.delete_collection()
     lines = Path("/proc/self/status").read_text("ascii").splitlines()

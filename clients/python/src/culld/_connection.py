@@ -129,9 +129,7 @@ class Connection:
                     begun = True
                     yield message
             except TimeoutError:
-                error: errors.CulldError = errors.Unavailable(
-                    f"nothing was heard for {silence} s", code="UNAVAILABLE"
-                )
+                error: errors.CulldError = errors.Unavailable(f"nothing was heard for {silence} s", code="UNAVAILABLE")
             except grpc.aio.AioRpcError as cause:
                 error = errors.from_rpc(cause)
             finally:

@@ -283,9 +283,7 @@ class AsyncClient:
             items = folder(images) if Path(images).is_dir() else [images]
         else:
             items = images
-        async with aclosing(
-            Adder(self._connection, self.collection, items, tags, progress).outcomes()
-        ) as outcomes:
+        async with aclosing(Adder(self._connection, self.collection, items, tags, progress).outcomes()) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
@@ -303,16 +301,12 @@ class AsyncClient:
         self, filter: api.ImageFilter | None = None, *, with_embeddings: bool = False
     ) -> AsyncGenerator[api.Image]:
         """The images that match, in the order they were added."""
-        request = api.ListImagesRequest(
-            collection=self.collection, filter=filter, with_embeddings=with_embeddings
-        )
+        request = api.ListImagesRequest(collection=self.collection, filter=filter, with_embeddings=with_embeddings)
         return self._pages(self.images_api.ListImages, request, lambda page: page.images)
 
     async def image(self, image_id: str, *, with_embedding: bool = False) -> api.Image:
         """One image."""
-        request = api.GetImageRequest(
-            collection=self.collection, image_id=image_id, with_embedding=with_embedding
-        )
+        request = api.GetImageRequest(collection=self.collection, image_id=image_id, with_embedding=with_embedding)
         return (await self.call(self.images_api.GetImage, request)).image
 
     async def embeddings(self, filter: api.ImageFilter | None = None) -> Embeddings:
@@ -340,8 +334,7 @@ class AsyncClient:
             async for image in self.images(api.ImageFilter(image_ids=ids[start : start + PAGE_SIZE])):
                 names[image.image_id] = image.sources[0].key if image.sources else ""
         pictures = [
-            (picture.image_id, names.get(picture.image_id, ""), picture.jpeg)
-            async for picture in self.thumbnails(ids)
+            (picture.image_id, names.get(picture.image_id, ""), picture.jpeg) async for picture in self.thumbnails(ids)
         ]
         return ContactSheet(title or f"{len(pictures)} pictures", pictures)
 
@@ -369,9 +362,7 @@ class AsyncClient:
         request = api.FindDuplicatesRequest(collection=self.collection, filter=filter)
         return self._pages(self.images_api.FindDuplicates, request, lambda page: page.groups)
 
-    async def delete_images(
-        self, filter: api.ImageFilter, *, validate_only: bool = False
-    ) -> api.DeleteImagesResponse:
+    async def delete_images(self, filter: api.ImageFilter, *, validate_only: bool = False) -> api.DeleteImagesResponse:
         """Deletes sources, and with its last source an image. Not undoable; ``validate_only`` only counts."""
         request = api.DeleteImagesRequest(
             collection=self.collection, filter=filter, validate_only=validate_only, actor=self.actor
@@ -428,9 +419,7 @@ class AsyncClient:
 
     def members(self, cluster_id: int | None = None, clustering_id: int = 0) -> AsyncGenerator[api.Member]:
         """The members of a cluster, nearest to the medoid first; ``None``: the noise."""
-        request = api.ListMembersRequest(
-            collection=self.collection, clustering_id=clustering_id, cluster_id=cluster_id
-        )
+        request = api.ListMembersRequest(collection=self.collection, clustering_id=clustering_id, cluster_id=cluster_id)
         return self._pages(self.clusterings_api.ListMembers, request, lambda page: page.members)
 
     async def operation(self, name: str) -> Operation:
@@ -594,9 +583,11 @@ class AsyncClient:
             costs: Other fields of ``EvaluateRequest``, such as ``judgements=20`` or ``rate_per_hour=100``.
         """
         labels = [
-            api.TrueLabel(image_id=name, needed=value)
-            if by == "image_id"
-            else api.TrueLabel(source_key=name, needed=value)
+            (
+                api.TrueLabel(image_id=name, needed=value)
+                if by == "image_id"
+                else api.TrueLabel(source_key=name, needed=value)
+            )
             for name, value in needed.items()
         ]
         request = api.EvaluateRequest(collection=self.collection, labels=labels, **costs)
@@ -638,21 +629,15 @@ class AsyncClient:
     ) -> api.SetVerdictRequest:
         if (cluster_id is not None) + bool(images) + noise != 1:
             raise ValueError("a verdict is on a cluster_id, on images or on the noise")
-        request = api.SetVerdictRequest(
-            collection=self.collection, side=_side(side), exception_image_ids=exceptions
-        )
+        request = api.SetVerdictRequest(collection=self.collection, side=_side(side), exception_image_ids=exceptions)
         if images:
             request.images.image_ids.extend(images)
         else:
-            target = api.ClusterTarget(
-                clustering_id=clustering_id, cluster_id=cluster_id, generation=generation
-            )
+            target = api.ClusterTarget(clustering_id=clustering_id, cluster_id=cluster_id, generation=generation)
             request.cluster.CopyFrom(target)
         return request
 
-    def _fetched(
-        self, filter: api.ImageFilter | None, full: bool
-    ) -> AsyncGenerator[api.FetchDecisionsResponse]:
+    def _fetched(self, filter: api.ImageFilter | None, full: bool) -> AsyncGenerator[api.FetchDecisionsResponse]:
         request = api.FetchDecisionsRequest(collection=self.collection, filter=filter, view=_view(full))
         return self.stream(self.decisions_api.FetchDecisions, request)
 
@@ -704,8 +689,6 @@ def connect(
         timeout: Seconds for every unary call, retries included; ``None`` for no end. Streams have none.
         retry: What to do about failures that pass.
     """
-    connection = Connection(
-        address, token=token, ca=ca, certificate=certificate, timeout=timeout, retry=retry
-    )
+    connection = Connection(address, token=token, ca=ca, certificate=certificate, timeout=timeout, retry=retry)
     user = actor or os.environ.get("USER") or os.environ.get("LOGNAME") or os.environ.get("USERNAME") or ""
     return AsyncClient(connection, collection, user[:128])
