@@ -101,7 +101,7 @@ class Matchers:
             case "$le":
                 return number(value) <= number(wanted)
             case "$near":
-                return abs(number(value) - wanted[0]) <= wanted[1]
+                return abs(number(value) - float(wanted[0])) <= float(wanted[1])
             case "$length":
                 return not self.differs(wanted, len(value or []))
             case "$each":
