@@ -2,10 +2,10 @@
 # What the Python client has to pass beside the conformance suite: stubs that are not stale, types, the sample's length,
 # and the notebook on pictures that are made here.
 #
-#   check.sh [CULLD_BINARY]
+# The daemon is the one that CULLD_BINARY names.
 set -euo pipefail
 cd "$(dirname "$0")"
-binary=${1:-$PWD/../../target/release/culld}
+binary=${CULLD_BINARY:-$PWD/../../target/release/culld}
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 tools=$(../../tests/python/venv.sh "$PWD/requirements.txt")

@@ -107,16 +107,12 @@ pub async fn add(
         let header = AddImagesRequest { message: Some(Message::Header(header.clone())) };
         // There is room: nothing was sent yet.
         let _ = sender.try_send(header);
-        let end = match open(ReceiverStream::new(requests)).await {
-            Err(status) => End::Failed(status),
-            Ok(answer) => {
-                let mut heard = async |outcome| {
-                    failures = 0;
-                    told(outcome).await
-                };
-                one_stream(answer.into_inner(), sender, &mut source, &mut flight, &mut heard).await
-            }
+        let opening = open(ReceiverStream::new(requests));
+        let mut heard = async |outcome| {
+            failures = 0;
+            told(outcome).await
         };
+        let end = one_stream(opening, sender, &mut source, &mut flight, &mut heard).await;
         let End::Failed(status) = end else { return Ok(()) };
         failures += 1;
         retry.pause(status, failures, None).await?;
@@ -125,19 +121,26 @@ pub async fn add(
 }
 
 async fn one_stream<S: Stream<Item = NewImage> + Unpin>(
-    mut outcomes: Streaming<AddImagesResponse>,
+    opening: impl Future<Output = Result<Response<Streaming<AddImagesResponse>>, Status>>,
     sender: mpsc::Sender<AddImagesRequest>,
     source: &mut Source<S>,
     flight: &mut Flight,
     told: &mut impl AsyncFnMut(AddOutcome) -> ControlFlow<()>,
 ) -> End {
+    // What lies between may say nothing at all before the first outcome: images are sent meanwhile.
+    tokio::pin!(opening);
+    let mut outcomes: Option<Streaming<AddImagesResponse>> = None;
     let mut sender = Some(sender);
     let mut next: Option<NewImage> = None;
     let lost = |words: String| End::Failed(Status::data_loss(words));
     let end = loop {
         let room = next.as_ref().is_some_and(|image| flight.fits(image));
         tokio::select! {
-            answer = outcomes.message() => match answer {
+            opened = &mut opening, if outcomes.is_none() => match opened {
+                Err(status) => break End::Failed(status),
+                Ok(answer) => outcomes = Some(answer.into_inner()),
+            },
+            answer = message(outcomes.as_mut()) => match answer {
                 Err(status) => break End::Failed(status),
                 Ok(None) if flight.count == 0 && sender.is_none() => break End::Done,
                 Ok(None) => break lost(format!("the stream ended without {} outcomes", flight.count)),
@@ -170,6 +173,15 @@ async fn one_stream<S: Stream<Item = NewImage> + Unpin>(
     };
     source.again.extend(next);
     end
+}
+
+async fn message(
+    outcomes: Option<&mut Streaming<AddImagesResponse>>,
+) -> Result<Option<AddImagesResponse>, Status> {
+    match outcomes {
+        Some(outcomes) => outcomes.message().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn reserve(

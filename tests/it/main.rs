@@ -16,6 +16,7 @@ mod index;
 mod cluster;
 
 mod bad_input;
+mod client;
 mod clusterings;
 mod decisions;
 mod decisions_rules;
