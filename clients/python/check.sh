@@ -18,6 +18,7 @@ echo "clients/python: the stubs are as proto/ gives them"
 "$tools" -m mypy
 [ "$(wc -l <samples/watch_folder.py)" -le 30 ]
 
+PYTHONPATH=src "$tools" tests/features.py "$binary"
 ./conformance.sh --prepare
 .venv/bin/python -m pip --disable-pip-version-check install --quiet -r samples/requirements.txt
 .venv/bin/python tests/notebook.py "$binary" samples/study.ipynb

@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::support::{TestDaemon, groups, new_image};
 
 fn connection(daemon: &TestDaemon) -> Connection {
-    Connection::new(Options { address: daemon.address().to_string(), ..Options::default() }).unwrap()
+    Connection::new(Options { address: format!("http://{}", daemon.address()), ..Options::default() }).unwrap()
 }
 
 async fn outcomes(

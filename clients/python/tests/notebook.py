@@ -17,9 +17,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbclient import NotebookClient
-
 GROUPS, ITEMS, BLOCKS, EDGE = 4, 8, 4, 8
 
 
@@ -49,6 +46,10 @@ def text(cell: Any) -> str:
 
 def main(binary: str, notebook: str) -> None:
     """Makes the pictures, starts a daemon, and executes the notebook."""
+    # features.py uses this file's pictures where these are not installed.
+    import nbclient
+    import nbformat
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "images").mkdir()
@@ -72,7 +73,7 @@ def main(binary: str, notebook: str) -> None:
                     "CULLD_GROUPS": str(GROUPS),
                 }
                 cells = nbformat.read(notebook, as_version=4)
-                NotebookClient(cells, timeout=120, kernel_name="python3").execute()
+                nbclient.NotebookClient(cells, timeout=120, kernel_name="python3").execute()
             finally:
                 daemon.send_signal(signal.SIGTERM)
                 daemon.wait()

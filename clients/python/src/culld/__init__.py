@@ -10,7 +10,7 @@
 """
 
 from . import aio, api, errors
-from ._add import Image, folder
+from ._add import Addable, Image, Progress, folder
 from ._pictures import ContactSheet, Embeddings, table
 from ._retry import Retry
 from ._sync import Client, Operation, Review, connect
@@ -18,6 +18,7 @@ from .aio import Change
 from .errors import CulldError
 
 __all__ = [
+    "Addable",
     "Change",
     "Client",
     "ContactSheet",
@@ -25,6 +26,7 @@ __all__ = [
     "Embeddings",
     "Image",
     "Operation",
+    "Progress",
     "Retry",
     "Review",
     "aio",
