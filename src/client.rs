@@ -205,10 +205,20 @@ impl Connection {
                 Ok(answer) => return Ok(answer.into_inner()),
                 Err(status) => {
                     failures += 1;
-                    self.retry.pause(status, failures, deadline).await?;
+                    self.retry.pause(in_time(status, deadline), failures, deadline).await?;
                 }
             }
         }
+    }
+}
+
+/// The transport minds the deadline as well, and calls it a cancellation where it is the first to see that it is over.
+fn in_time(status: Status, deadline: Option<Instant>) -> Status {
+    let over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    if over && status.code() == Code::Cancelled {
+        Status::deadline_exceeded(status.message())
+    } else {
+        status
     }
 }
 

@@ -1,4 +1,7 @@
-"""How the gate can lie. Each fault is one that a daemon, or what lies between, might really have."""
+"""How the gate can lie. Each fault is one that a daemon, or what lies between, might really have.
+
+A unary call that is answered twice is not among them: tonic takes the first answer and looks no further.
+"""
 
 from __future__ import annotations
 
@@ -190,15 +193,6 @@ class LostToken(Fault):
         yield answer
 
 
-class RepeatedAnswer(Fault):
-    """A unary call is answered twice."""
-
-    def answer(self, method: str, answer: Any) -> Iterator[Any]:
-        yield answer
-        if method == "GetImage":
-            yield answer
-
-
 class NoAnswer(Fault):
     """A unary call ends well, with nothing said."""
 
@@ -262,7 +256,6 @@ FAULTS: dict[str, tuple[Callable[[], Fault], list[str]]] = {
     "delayed": (Delayed, ["deadlines"]),
     "wrong-decision": (WrongDecision, ["verdicts", "review"]),
     "lost-token": (LostToken, ["verdicts"]),
-    "repeated-answer": (RepeatedAnswer, ["images"]),
     "no-answer": (NoAnswer, ["images"]),
     "torn-pictures": (TornPictures, ["images"]),
     "lost-request-ids": (LostRequestIds, ["verdicts"]),

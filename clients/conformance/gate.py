@@ -138,18 +138,18 @@ class Gate(grpc.GenericRpcHandler):
             self.refuse(entry, order, context)
         if self.fault is not None:
             first = self.fault.request(path.rpartition("/")[2], first)
-        call = self.upstream.stream_stream(path)(
-            requests if streaming else iter([first]),
+        call: Any = self.upstream.stream_stream(path)(
+            requests if streaming else iter([first]),  # type: ignore[arg-type]
             timeout=left(context),
-            metadata=[("authorization", f"Bearer {self.token}")],
+            metadata=(("authorization", f"Bearer {self.token}"),),
         )
         context.add_callback(call.cancel)
         try:
-            answers = list(call) if fate == "lose" else call
             if fate == "lose":
+                list(call)
                 entry["code"] = "UNAVAILABLE"
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the answer was lost")
-            yield from self.answers(path, answers)
+            yield from self.answers(path, call)
         except grpc.RpcError as error:
             entry["code"] = error.code().name
             self.failed(path, error, context)
@@ -168,7 +168,7 @@ class Gate(grpc.GenericRpcHandler):
         code, words, trailing = error.code(), error.details(), list(error.trailing_metadata() or ())
         if self.fault is not None:
             code, trailing = self.fault.error(path.rpartition("/")[2], code, trailing)
-        context.set_trailing_metadata([(key, value) for key, value in trailing if key == DETAILS])
+        context.set_trailing_metadata(tuple((key, value) for key, value in trailing if key == DETAILS))
         if code == grpc.StatusCode.OK:
             return
         context.abort(code, words)
@@ -183,7 +183,7 @@ class Gate(grpc.GenericRpcHandler):
             detail.Pack(error_details_pb2.RetryInfo(retry_delay=delay))
             code = code_pb2.Code.Value(order.code.name)
             status = status_pb2.Status(code=code, message="refused", details=[detail])
-            context.set_trailing_metadata([(DETAILS, status.SerializeToString())])
+            context.set_trailing_metadata(((DETAILS, status.SerializeToString()),))
         context.abort(order.code, "refused")
 
     def ordered(self, command: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ diff src/culld/_sync.py "$made/src/culld/_sync.py"
 echo "clients/python: the stubs are as proto/ gives them"
 "$tools" -m black --quiet --check --line-length 120 --extend-exclude v1 src samples/*.py tests make_sync.py ../conformance
 "$tools" -m mypy
+MYPYPATH=src:../conformance "$tools" -m mypy ../conformance/*.py
 [ "$(wc -l <samples/watch_folder.py)" -le 30 ]
 
 PYTHONPATH=src "$tools" tests/features.py "$binary"

@@ -12,7 +12,8 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::support::{TestDaemon, groups, new_image};
 
 fn connection(daemon: &TestDaemon) -> Connection {
-    Connection::new(Options { address: format!("http://{}", daemon.address()), ..Options::default() }).unwrap()
+    Connection::new(Options { address: format!("http://{}", daemon.address()), ..Options::default() })
+        .unwrap()
 }
 
 async fn outcomes(
@@ -49,7 +50,11 @@ fn only_what_passes_is_tried_again() {
     let last = seconds(&Status::unavailable("away"), 9).unwrap();
     assert!((5.0..=6.25).contains(&last), "{last}");
     assert_eq!(seconds(&Status::unavailable("away"), 10), None, "ten tries in all");
-    assert_eq!(seconds(&exhausted(Some(Duration::from_secs(30))), 1), Some(30.0), "not before the daemon says");
+    assert_eq!(
+        seconds(&exhausted(Some(Duration::from_secs(30))), 1),
+        Some(30.0),
+        "not before the daemon says"
+    );
     assert_eq!(seconds(&exhausted(None), 1), None, "waiting won't help");
     assert_eq!(seconds(&Status::internal("a bug"), 1), None);
     assert_ne!(request_id(), request_id());
