@@ -97,7 +97,7 @@ pub struct Options {
     pub address: String,
     /// The bearer token that the daemon wants.
     pub token: Option<String>,
-    /// The authority to trust, in PEM.
+    /// The authority to trust with `https://`, in PEM; without it none is trusted.
     pub ca_pem: Option<Vec<u8>>,
     /// What to do about failures that pass.
     pub retry: Retry,
