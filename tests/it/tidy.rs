@@ -17,8 +17,9 @@ struct Source {
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        // What npm puts there is nobody's here.
-        if path.ends_with("node_modules") {
+        // What npm, pip and the clients' builds put there is ignored by git, and nobody's here.
+        let made = ["node_modules", ".venv", ".mypy_cache", "__pycache__", "build", "target"];
+        if made.iter().any(|name| path.ends_with(name)) {
             continue;
         }
         if path.is_dir() {
