@@ -16,8 +16,8 @@
 //!
 //! - `grpc` decides nothing; `decide`, `cluster` and the record codec do no I/O.
 //! - Each outside crate has one home: `image` in `decode`, `ort` in `embed`, `sled` in `store`, `hnsw_rs` in `index`,
-//!   `linfa` in `cluster`, `axum` in `web`, `tonic` and `prost` in `grpc` and the command line's client. A test asserts
-//!   it.
+//!   `linfa` in `cluster`, `axum` in `web`, `tonic` and `prost` in `grpc`, the client and the command line. A test
+//!   asserts it.
 //! - No embedding is stored without its space, and none of two spaces are compared.
 //! - An outcome is sent only after its record is durable.
 //! - Every queue, image, batch, message, cache and wait has a maximum.
@@ -65,6 +65,8 @@ pub mod web;
 pub mod grpc;
 
 pub mod app;
+
+pub mod client;
 
 pub mod cli;
 pub mod plot;

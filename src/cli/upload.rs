@@ -3,25 +3,24 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 
 use super::client::Client;
 use super::error::CliError;
 use super::output::Output;
 use super::walk::{Found, Unreadable, Walk};
 use super::{progress, words};
+use crate::client::{Retry, add};
 use crate::file_uri;
-use crate::proto::add_images_request::Message;
-use crate::proto::{AddImagesHeader, AddImagesRequest, AddImagesResponse, AddOutcome, AddStatus, NewImage};
+use crate::proto::{AddImagesHeader, AddOutcome, AddStatus, NewImage};
 
 /// Images read and not yet sent, at most.
 const WAITING_IMAGES_MAX: usize = 32;
@@ -72,14 +71,13 @@ impl Summary {
         }
     }
 
-    fn note_local(&mut self, refusal: Option<Refusal>, bar: &ProgressBar) {
+    fn note_local(&mut self, refusal: Refusal, bar: &ProgressBar) {
         match refusal {
-            None => return,
-            Some(Refusal::Unreadable(Unreadable { key, source })) => {
+            Refusal::Unreadable(Unreadable { key, source }) => {
                 self.failed += 1;
                 self.note_problem(key, "unreadable", source.to_string());
             }
-            Some(Refusal::TooLarge { key, bytes }) => {
+            Refusal::TooLarge { key, bytes } => {
                 self.rejected += 1;
                 let (bytes, limit) = (words::bytes(bytes), words::bytes(IMAGE_BYTES_MAX));
                 self.note_problem(key, "too-large", format!("{bytes} of at most {limit}"));
@@ -159,12 +157,13 @@ enum Read {
     Refused(Refusal),
 }
 
-/// Adds files as they are found, reading outcomes while sending. Memory is bounded however many and large they are.
+/// Adds files as they are found, reading outcomes while sending; a daemon that restarts meanwhile is waited for. Memory
+/// is bounded however many and large they are.
 ///
 /// `bar` moves by one for each file that has its outcome.
 ///
 /// # Errors
-/// The daemon ends the stream before all outcomes are in.
+/// The daemon ends the stream, or stays away, before all outcomes are in.
 pub(super) async fn add(
     client: &mut Client,
     files: impl Iterator<Item = Result<Found, Unreadable>> + Send + 'static,
@@ -172,24 +171,29 @@ pub(super) async fn add(
     bar: &ProgressBar,
 ) -> Result<Summary, CliError> {
     let (images, waiting) = mpsc::channel::<(NewImage, OwnedSemaphorePermit)>(WAITING_IMAGES_MAX);
-    let (refusals, refused) = mpsc::channel::<Refusal>(WAITING_IMAGES_MAX);
+    let (refusals, mut refused) = mpsc::channel::<Refusal>(WAITING_IMAGES_MAX);
     let memory = Arc::new(Semaphore::new(WAITING_KIB_MAX as usize));
     tokio::task::spawn_blocking(move || read_all(files, &memory, &images, &refusals));
 
     let header = AddImagesHeader { collection: client.collection.clone(), tags };
-    let request = |message| AddImagesRequest { message: Some(message) };
-    let sent = Arc::new(AtomicU64::new(0));
-    let counter = Arc::clone(&sent);
-    let requests = tokio_stream::once(request(Message::Header(header))).chain(
-        ReceiverStream::new(waiting).map(move |(image, _memory)| {
-            counter.fetch_add(1, Ordering::Relaxed);
-            request(Message::Image(image))
-        }),
-    );
-    let outcomes = client.images.add_images(requests).await?.into_inner();
-
-    let mut summary = Summary::default();
-    match gather(outcomes, refused, &sent, &mut summary, bar).await {
+    let images = ReceiverStream::new(waiting).map(|(image, _memory)| image);
+    let summary = Mutex::new(Summary::default());
+    let told = async |outcome: AddOutcome| {
+        summary.lock().unwrap_or_else(PoisonError::into_inner).note(outcome);
+        bar.inc(1);
+        ControlFlow::Continue(())
+    };
+    let local = async {
+        while let Some(refusal) = refused.recv().await {
+            summary.lock().unwrap_or_else(PoisonError::into_inner).note_local(refusal, bar);
+        }
+    };
+    let open = async |requests| client.images.add_images(requests).await;
+    let adding = add::add(Retry::default(), header, images, open, told);
+    // The reader ends with whoever takes its images.
+    let (added, ()) = tokio::join!(adding, local);
+    let summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match added.map_err(CliError::Call) {
         Ok(()) => Ok(summary),
         // Nothing was begun, and trying again won't help.
         Err(cause) if cause.is_refusal() => Err(cause),
@@ -197,40 +201,6 @@ pub(super) async fn add(
             let stored = summary.added + summary.already_present;
             Err(CliError::Interrupted { stored, cause: Box::new(cause) })
         }
-    }
-}
-
-/// Reads what becomes of the images sent, and of the files that were not, until there is no more.
-async fn gather(
-    mut outcomes: Streaming<AddImagesResponse>,
-    mut refused: mpsc::Receiver<Refusal>,
-    sent: &AtomicU64,
-    summary: &mut Summary,
-    bar: &ProgressBar,
-) -> Result<(), CliError> {
-    let mut answered = 0;
-    let mut all_refused = false;
-    loop {
-        tokio::select! {
-            outcome = outcomes.message() => {
-                let Some(response) = outcome? else { break };
-                summary.note(response.outcome.ok_or(CliError::Answer("an outcome"))?);
-                answered += 1;
-                bar.inc(1);
-            }
-            refusal = refused.recv(), if !all_refused => {
-                all_refused = refusal.is_none();
-                summary.note_local(refusal, bar);
-            }
-        }
-    }
-    while let Some(refusal) = refused.recv().await {
-        summary.note_local(Some(refusal), bar);
-    }
-    if answered == sent.load(Ordering::Relaxed) {
-        Ok(())
-    } else {
-        Err(CliError::Answer("the outcomes of some images"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The full lane: what needs more than Rust, or minutes. `tests/run full` runs it; alone, its tests say that they are
 //! skipped.
 
+mod clients;
 pub(crate) mod other_tools;
 mod page;
 mod real_data;

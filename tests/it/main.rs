@@ -19,6 +19,7 @@ mod cluster;
 mod access;
 mod backup;
 mod bad_input;
+mod client;
 mod clusterings;
 mod decisions;
 mod decisions_rules;

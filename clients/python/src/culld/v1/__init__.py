@@ -1,0 +1,1 @@
+"""The messages and stubs of culld.v1, made by generate.sh."""
