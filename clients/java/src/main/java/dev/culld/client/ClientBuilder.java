@@ -11,6 +11,7 @@ import io.grpc.TlsChannelCredentials;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -21,6 +22,7 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /** How to make a {@link CulldClient}. Everything has a default. */
 public final class ClientBuilder {
@@ -34,6 +36,7 @@ public final class ClientBuilder {
   private Duration deadline = Duration.ofMinutes(5);
   private RetryPolicy retry = RetryPolicy.DEFAULT;
   private Supplier<String> token = () -> "";
+  private boolean insecureToken;
   private Path authorities;
   private Path clientCertificate;
   private Path clientKey;
@@ -79,7 +82,7 @@ public final class ClientBuilder {
   }
 
   /**
-   * The bearer token to send with each call. Default none. Over {@code http} anybody on the way can read it.
+   * The bearer token to send with each call. Default none. Over {@code http} it is sent to this machine only.
    *
    * @param token the token
    * @return this
@@ -98,6 +101,53 @@ public final class ClientBuilder {
   public ClientBuilder token(Supplier<String> token) {
     this.token = Objects.requireNonNull(token, "token");
     return this;
+  }
+
+  /**
+   * Sends the token over {@code http} to other machines as well, where something else keeps it from being read.
+   *
+   * @return this
+   */
+  public ClientBuilder insecureToken() {
+    this.insecureToken = true;
+    return this;
+  }
+
+  /**
+   * Takes what environment variables say, where they say something: {@code CULLD_SERVER}, {@code CULLD_COLLECTION}, {@code
+   * CULLD_TOKEN} or {@code CULLD_TOKEN_FILE} (read anew with each call), {@code CULLD_CA}, {@code CULLD_CLIENT_CERT} and
+   * {@code CULLD_CLIENT_KEY}.
+   *
+   * @return this
+   */
+  public ClientBuilder environment() {
+    return environment(System::getenv);
+  }
+
+  ClientBuilder environment(UnaryOperator<String> variables) {
+    ifSaid(variables.apply("CULLD_SERVER"), this::address);
+    ifSaid(variables.apply("CULLD_COLLECTION"), this::collection);
+    ifSaid(variables.apply("CULLD_TOKEN_FILE"), file -> token(() -> read(Path.of(file))));
+    ifSaid(variables.apply("CULLD_TOKEN"), this::token);
+    ifSaid(variables.apply("CULLD_CA"), file -> trust(Path.of(file)));
+    ifSaid(
+        variables.apply("CULLD_CLIENT_CERT"),
+        file -> clientCertificate(Path.of(file), Path.of(variables.apply("CULLD_CLIENT_KEY"))));
+    return this;
+  }
+
+  private static void ifSaid(String value, Consumer<String> set) {
+    if (value != null && !value.isEmpty()) {
+      set.accept(value);
+    }
+  }
+
+  private static String read(Path file) {
+    try {
+      return Files.readString(file).strip();
+    } catch (IOException failed) {
+      throw new UncheckedIOException(failed);
+    }
   }
 
   /**
@@ -220,7 +270,7 @@ public final class ClientBuilder {
     ManagedChannel managed = builder.build();
     var settings = new Wire.Settings(collection, actor, deadline, null, retry, token);
     var intercepted = ClientInterceptors.interceptForward(managed, interceptors);
-    return new CulldClient(new Wire(managed, intercepted, timer(), settings));
+    return new CulldClient(new Wire(managed, intercepted, timer(), secure || insecureToken || isHere(uri.getHost()), settings));
   }
 
   private ChannelCredentials credentials(boolean secure) {
@@ -248,6 +298,10 @@ public final class ClientBuilder {
       throw new IllegalArgumentException("not an address such as http://127.0.0.1:7357: " + address);
     }
     return uri;
+  }
+
+  private static boolean isHere(String host) {
+    return host.equals("localhost") || host.equals("[::1]") || host.startsWith("127.");
   }
 
   private static ScheduledExecutorService timer() {

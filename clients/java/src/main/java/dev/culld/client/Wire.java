@@ -29,11 +29,20 @@ import java.util.function.Supplier;
  * @param managed the connection
  * @param channel the same with the caller's interceptors
  * @param timer where waits before retries end
+ * @param maySendToken whether nobody on the way can read a token, or the caller does not mind
  * @param settings what is said of each call
  */
-record Wire(ManagedChannel managed, Channel channel, ScheduledExecutorService timer, Settings settings) {
+record Wire(
+    ManagedChannel managed,
+    Channel channel,
+    ScheduledExecutorService timer,
+    boolean maySendToken,
+    Settings settings) {
   private static final Metadata.Key<String> AUTHORIZATION =
       Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+
+  private static final String NOT_SENT =
+      "a token is not sent without TLS to another machine: use https, or allow it by insecureToken()";
 
   /**
    * What is said of each call.
@@ -54,7 +63,7 @@ record Wire(ManagedChannel managed, Channel channel, ScheduledExecutorService ti
       Supplier<String> token) {}
 
   Wire with(Settings changed) {
-    return new Wire(managed, channel, timer, changed);
+    return new Wire(managed, channel, timer, maySendToken, changed);
   }
 
   /** Makes a call, and waits for its answer. */
@@ -84,6 +93,9 @@ record Wire(ManagedChannel managed, Channel channel, ScheduledExecutorService ti
 
   /** A call that was not started. */
   <Q, A> ClientCall<Q, A> newCall(MethodDescriptor<Q, A> method, Deadline deadline) {
+    if (!maySendToken && !settings.token().get().isEmpty()) {
+      throw CulldException.of(Status.UNAUTHENTICATED.withDescription(NOT_SENT), null, null);
+    }
     CallOptions options = CallOptions.DEFAULT.withCallCredentials(new Bearer(settings.token()));
     return channel.newCall(method, deadline == null ? options : options.withDeadline(deadline));
   }
