@@ -13,7 +13,6 @@ sample=consumer/src/main/java/sample/WatchFolder.java
 [ "$(wc -l <"$sample")" -le 30 ]
 folder=$(mktemp -d)
 running=()
-# shellcheck disable=SC2317 # The trap calls it.
 end() {
     [ ${#running[@]} = 0 ] || kill "${running[@]}" 2>/dev/null || true
     wait
@@ -41,6 +40,7 @@ picture() { # NAME LETTER: a BMP of 16 x 16 pixels of one tone
     } >"$folder/pictures/$1"
 }
 picture one.bmp a
+: >"$folder/decisions"
 LC_ALL=C.UTF-8 java -cp "consumer/target/consumer.jar:consumer/target/lib/*" sample.WatchFolder \
     "$(cat "$folder/address")" "$folder/pictures" >"$folder/decisions" &
 running+=($!)

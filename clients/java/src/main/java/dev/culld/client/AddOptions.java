@@ -22,6 +22,10 @@ public record AddOptions(List<String> tags, int imagesMax, long bytesMax, Consum
   /**
    * Checks the values.
    *
+   * @param tags see above
+   * @param imagesMax see above
+   * @param bytesMax see above
+   * @param progress see above
    * @throws IllegalArgumentException one is out of its range
    */
   public AddOptions {

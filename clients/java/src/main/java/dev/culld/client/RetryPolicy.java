@@ -26,6 +26,11 @@ public record RetryPolicy(int attempts, Duration initialDelay, Duration maxDelay
   /**
    * Checks the values.
    *
+   * @param attempts see above
+   * @param initialDelay see above
+   * @param maxDelay see above
+   * @param multiplier see above
+   * @param jitter see above
    * @throws IllegalArgumentException one is out of its range
    */
   public RetryPolicy {
