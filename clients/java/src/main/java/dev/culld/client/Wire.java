@@ -120,7 +120,7 @@ record Wire(
     } catch (ExecutionException failed) {
       CulldException error = CulldException.of(failed.getCause());
       // It came about on a thread that says nothing to the caller; its cause keeps that trace.
-      error.setStackTrace(Thread.currentThread().getStackTrace());
+      error.setStackTrace(new Throwable().getStackTrace());
       throw error;
     }
   }
