@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
@@ -97,8 +97,10 @@ pub struct Options {
     pub address: String,
     /// The bearer token that the daemon wants.
     pub token: Option<String>,
-    /// The authority to trust with `https://`, in PEM; without it none is trusted.
+    /// The authorities to trust with `https://`, in PEM; without them those that the system trusts.
     pub ca_pem: Option<Vec<u8>>,
+    /// The certificate to come in with, with its chain, and its private key, both in PEM.
+    pub certificate_pem: Option<(Vec<u8>, Vec<u8>)>,
     /// What to do about failures that pass.
     pub retry: Retry,
     /// For every unary call, retries included; `None` for no end.
@@ -108,6 +110,17 @@ pub struct Options {
 /// Puts the token into every call.
 #[derive(Debug, Clone)]
 pub struct Token(Option<MetadataValue<Ascii>>);
+
+impl Token {
+    fn new(options: &Options) -> Result<Self, ConnectError> {
+        let Some(token) = &options.token else { return Ok(Self(None)) };
+        let mut value =
+            MetadataValue::try_from(format!("Bearer {token}")).map_err(|_| ConnectError::Token)?;
+        // So that no layer in between writes it to a log.
+        value.set_sensitive(true);
+        Ok(Self(Some(value)))
+    }
+}
 
 impl Interceptor for Token {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -133,8 +146,16 @@ pub enum ConnectError {
         source: tonic::transport::Error,
     },
     /// The token has characters that no header may have.
-    #[error("the token has characters that can't be sent")]
+    #[error("the token has characters that no token has")]
     Token,
+    /// Nobody answers there, or not as it has to be.
+    #[error("{address} can't be reached: {source}")]
+    Unreachable {
+        /// The address.
+        address: String,
+        /// What happened.
+        source: tonic::transport::Error,
+    },
 }
 
 /// A connection to a daemon; cheap to clone. It connects with the first call, and again when it has to.
@@ -146,25 +167,27 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection as the options say.
+    /// A connection as the options say, which is made with the first call.
     ///
     /// # Errors
-    /// The address, the certificate or the token can't be used.
-    pub fn new(options: Options) -> Result<Self, ConnectError> {
-        let named = |source| ConnectError::Address { address: options.address.clone(), source };
-        let mut endpoint = Endpoint::from_shared(options.address.clone()).map_err(named)?;
-        if options.address.starts_with("https://") {
-            let mut tls = ClientTlsConfig::new();
-            if let Some(pem) = &options.ca_pem {
-                tls = tls.ca_certificate(Certificate::from_pem(pem));
-            }
-            endpoint = endpoint.tls_config(tls).map_err(named)?;
-        }
-        let token = options.token.as_ref().map(|token| format!("Bearer {token}").parse()).transpose();
-        let token = Token(token.map_err(|_| ConnectError::Token)?);
-        let channel = endpoint.connect_timeout(CONNECT_TIME_MAX).connect_lazy();
+    /// The address, a certificate or the token can't be used.
+    pub fn new(options: &Options) -> Result<Self, ConnectError> {
+        Ok(Self::over(endpoint(options)?.connect_lazy(), Token::new(options)?, options))
+    }
+
+    /// A connection as the options say, once it is made.
+    ///
+    /// # Errors
+    /// As for [`Connection::new`], or the daemon can't be reached within 5 s.
+    pub async fn connect(options: &Options) -> Result<Self, ConnectError> {
+        let (endpoint, token) = (endpoint(options)?, Token::new(options)?);
+        let unreachable = |source| ConnectError::Unreachable { address: options.address.clone(), source };
+        Ok(Self::over(endpoint.connect().await.map_err(unreachable)?, token, options))
+    }
+
+    fn over(channel: Channel, token: Token, options: &Options) -> Self {
         let wire = InterceptedService::new(channel, token);
-        Ok(Self { wire, retry: options.retry, timeout: options.timeout })
+        Self { wire, retry: options.retry, timeout: options.timeout }
     }
 
     /// What calls go over, for clients that are made elsewhere.
@@ -210,6 +233,23 @@ impl Connection {
             }
         }
     }
+}
+
+/// Where to connect, and how.
+fn endpoint(options: &Options) -> Result<Endpoint, ConnectError> {
+    let named = |source| ConnectError::Address { address: options.address.clone(), source };
+    let mut endpoint = Endpoint::from_shared(options.address.clone()).map_err(named)?;
+    if options.address.starts_with("https://") {
+        let mut tls = match &options.ca_pem {
+            Some(pem) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        if let Some((certificate, key)) = &options.certificate_pem {
+            tls = tls.identity(Identity::from_pem(certificate, key));
+        }
+        endpoint = endpoint.tls_config(tls).map_err(named)?;
+    }
+    Ok(endpoint.connect_timeout(CONNECT_TIME_MAX))
 }
 
 /// The transport minds the deadline as well, and calls it a cancellation where it is the first to see that it is over.

@@ -38,10 +38,11 @@ RATE_SHARE = 0.8
 class Daemon:
     """A daemon in a folder of its own, at one address through restarts."""
 
-    def __init__(self, binary: Path, folder: Path, allowed: Path) -> None:
+    def __init__(self, binary: Path, folder: Path, allowed: Path, *settings: str) -> None:
         self.command = [
             str(binary), "serve", "--json", "--data", str(folder), "--allowed-root", str(allowed),
-            "--image-mib-max", "1", "--durability", "process", "--drain-seconds-max", "2", "--listen",
+            "--image-mib-max", "1", "--durability", "process", "--drain-seconds-max", "2",
+            "--backup-folder", str(folder.with_name(folder.name + "-backups")), *settings, "--listen",
         ]  # fmt: skip
         self.log = (folder.parent / "daemon.log").open("ab")
         self.address = self.start("127.0.0.1:0")
@@ -53,7 +54,7 @@ class Daemon:
             assert self.process.stdout is not None
             for line in self.process.stdout:
                 if line.startswith(b"{"):
-                    return str(json.loads(line)["address"]).removeprefix("http://")
+                    return str(json.loads(line)["address"]).partition("://")[2]
             # The address may be held for a moment by what was killed.
             self.process.wait()
             time.sleep(0.1)
@@ -84,6 +85,30 @@ class Stand:
         chain = b"".join(blob.bytes() for blob in server.cert_chain_pems)
         keys = server.private_key_pem.bytes(), chain
         self.gate = Gate(self.daemon.address, TOKEN, keys, self.daemon.restart)
+        self.secure(binary, keys, authority.issue_cert("somebody@culld.example"))
+
+    def secure(self, binary: Path, server: tuple[bytes, bytes], caller: trustme.LeafCert) -> None:
+        """Starts a daemon of its own that wants a certificate and a token."""
+        made = subprocess.run(
+            [binary, "token", "new", "a judge", "--role", "judge", "--role", "add", "--at", "default", "--json"],
+            capture_output=True,
+            check=True,
+        )
+        token = json.loads(made.stdout)
+        self.secured_token: str = token["token"]
+        files = {name: self.folder / name for name in ("server.pem", "server.key", "caller.pem", "caller.key", "tokens")}
+        files["server.key"].write_bytes(server[0])
+        files["server.pem"].write_bytes(server[1])
+        files["caller.key"].write_bytes(caller.private_key_pem.bytes())
+        files["caller.pem"].write_bytes(b"".join(blob.bytes() for blob in caller.cert_chain_pems))
+        files["tokens"].touch(mode=0o600)
+        files["tokens"].write_text(token["entry"])
+        self.caller = files["caller.pem"], files["caller.key"]
+        self.secured = Daemon(
+            binary, self.folder / "secured", self.pictures,
+            "--tls-cert", str(files["server.pem"]), "--tls-key", str(files["server.key"]),
+            "--tls-client-ca", str(self.ca), "--tokens", str(files["tokens"]),
+        )  # fmt: skip
 
     def flags(self, *, behind_gate: bool = False) -> list[str]:
         """What a runner is told."""
@@ -93,13 +118,15 @@ class Stand:
             "--scenarios", str(HERE / "scenarios"), "--pictures", str(self.pictures),
             "--address", gate if behind_gate else f"http://{self.daemon.address}", "--gate", gate,
             "--tls", f"https://localhost:{self.gate.tls_port}", "--ca", str(self.ca), "--token", TOKEN,
-            "--control", control,
+            "--secured", f"https://{self.secured.address}", "--secured-token", self.secured_token,
+            "--cert", str(self.caller[0]), "--key", str(self.caller[1]), "--control", control,
         ]  # fmt: skip
 
     def close(self) -> None:
         """Ends everything."""
         self.gate.stop()
         self.daemon.stop(kill=True)
+        self.secured.stop(kill=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

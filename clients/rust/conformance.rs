@@ -43,6 +43,14 @@ struct Flags {
     #[arg(long)]
     ca: Option<PathBuf>,
     #[arg(long)]
+    secured: Option<String>,
+    #[arg(long)]
+    secured_token: Option<String>,
+    #[arg(long)]
+    cert: Option<PathBuf>,
+    #[arg(long)]
+    key: Option<PathBuf>,
+    #[arg(long)]
     token: Option<String>,
     #[arg(long)]
     control: Option<String>,
@@ -128,24 +136,33 @@ impl Runner {
     fn connection(&mut self, step: &Value) -> Result<Connection, Failure> {
         let through = step["through"].as_str().unwrap_or_default().to_owned();
         let token = step["token"].as_str().map(str::to_owned);
-        let token = token.or_else(|| self.flags.token.clone()).unwrap_or_default();
+        let of_flags = if through == "secured" { &self.flags.secured_token } else { &self.flags.token };
+        let token = token.or_else(|| of_flags.clone()).unwrap_or_default();
         let known = (through, token);
         if let Some(connection) = self.connections.get(&known) {
             return Ok(connection.clone());
         }
-        let (address, ca) = match &*known.0 {
-            "gate" => (self.flags.gate.clone(), None),
-            "tls" => (self.flags.tls.clone(), self.flags.ca.clone()),
-            _ => (Some(self.flags.address.clone()), None),
+        let flags = &self.flags;
+        let (address, ca, own) = match &*known.0 {
+            "gate" => (flags.gate.clone(), None, None),
+            "tls" => (flags.tls.clone(), flags.ca.clone(), None),
+            "secured" => {
+                (flags.secured.clone(), flags.ca.clone(), flags.cert.as_ref().zip(flags.key.as_ref()))
+            }
+            _ => (Some(flags.address.clone()), None, None),
+        };
+        let read_both = |(cert, key): (&PathBuf, &PathBuf)| -> std::io::Result<_> {
+            Ok((std::fs::read(cert)?, std::fs::read(key)?))
         };
         let options = Options {
             address: address.unwrap_or_default(),
             token: Some(known.1.clone()).filter(|token| !token.is_empty()),
             ca_pem: other(ca.map(std::fs::read).transpose())?,
+            certificate_pem: other(own.map(read_both).transpose())?,
             timeout: Some(Duration::from_secs(330)),
             ..Options::default()
         };
-        let connection = other(Connection::new(options))?;
+        let connection = other(Connection::new(&options))?;
         self.connections.insert(known, connection.clone());
         Ok(connection)
     }
@@ -154,6 +171,7 @@ impl Runner {
         let has = |need: &str| match need {
             "gate" => self.flags.gate.is_some(),
             "tls" => self.flags.tls.is_some(),
+            "secured" => self.flags.secured.is_some(),
             "token" => self.flags.token.is_some(),
             "control" => self.flags.control.is_some(),
             _ => false,

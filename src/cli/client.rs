@@ -1,14 +1,11 @@
 //! The connection to a daemon, with what every command needs of it: paging, names of images, waiting.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Endpoint;
-
-use super::credentials::{Credentials, Wire};
+use super::credentials::Credentials;
 use super::error::CliError;
 use super::{progress, words};
+use crate::client::{ConnectError, Connection, Wire};
 use crate::proto::admin_service_client::AdminServiceClient;
 use crate::proto::clustering_service_client::ClusteringServiceClient;
 use crate::proto::collection_service_client::CollectionServiceClient;
@@ -22,10 +19,6 @@ use crate::proto::{
     WaitOperationRequest, WatchOperationRequest,
 };
 
-/// Bytes of the largest message either way: an image of 64 MiB and what goes with it.
-const MESSAGE_BYTES_MAX: usize = 80 << 20;
-/// Longest wait for a connection.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// Entries of a page: the most that the daemon gives.
 pub(super) const PAGE_SIZE: u32 = 1000;
 /// Thumbnails asked for at a time: the most that the daemon gives.
@@ -96,40 +89,17 @@ impl Client {
         collection: &str,
         credentials: &Credentials,
     ) -> Result<Self, CliError> {
-        let server = credentials.address(server);
-        let mut endpoint = Endpoint::from_shared(server.clone())
-            .map_err(|error| CliError::Usage(format!("--server {server} is no address: {error}")))?
-            .connect_timeout(CONNECT_TIME_MAX);
-        if server.starts_with("https://") {
-            let unusable = |error| CliError::Usage(format!("TLS can't be spoken: {}", root_cause(&error)));
-            endpoint = endpoint.tls_config(credentials.tls()?).map_err(unusable)?;
-        }
-        let bearer = credentials.bearer()?;
-        let channel = endpoint
-            .connect()
-            .await
-            .map_err(|error| CliError::Unreachable { server, cause: root_cause(&error) })?;
-        Ok(Self::over(&InterceptedService::new(channel, bearer), collection))
-    }
-
-    fn over(channel: &Wire, collection: &str) -> Self {
-        macro_rules! service {
-            ($client:ident) => {
-                $client::new(channel.clone())
-                    .max_decoding_message_size(MESSAGE_BYTES_MAX)
-                    .max_encoding_message_size(MESSAGE_BYTES_MAX)
-            };
-        }
+        let connection = Connection::connect(&credentials.options(server)?).await.map_err(unconnected)?;
         let user = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok());
-        Self {
-            admin: service!(AdminServiceClient),
-            clusterings: service!(ClusteringServiceClient),
-            collections: service!(CollectionServiceClient),
-            decisions: service!(DecisionServiceClient),
-            images: service!(ImageServiceClient),
+        Ok(Self {
+            admin: connection.admin(),
+            clusterings: connection.clusterings(),
+            collections: connection.collections(),
+            decisions: connection.decisions(),
+            images: connection.images(),
             collection: collection.to_string(),
             actor: user.unwrap_or_default().chars().take(ACTOR_CHARACTERS_MAX).collect(),
-        }
+        })
     }
 
     /// The images that match, a page at a time.
@@ -340,6 +310,21 @@ impl Client {
 /// The key of an image's first source; its id where it has none.
 pub(super) fn first_key(image: &Image) -> String {
     image.sources.first().map_or_else(|| image.image_id.clone(), |source| source.key.clone())
+}
+
+fn unconnected(error: ConnectError) -> CliError {
+    match error {
+        ConnectError::Address { address, source } if address.starts_with("https://") => {
+            CliError::Usage(format!("--server {address} can't be used: {}", root_cause(&source)))
+        }
+        ConnectError::Address { address, source } => {
+            CliError::Usage(format!("--server {address} is no address: {source}"))
+        }
+        ConnectError::Token => CliError::Usage(error.to_string()),
+        ConnectError::Unreachable { address: server, source } => {
+            CliError::Unreachable { server, cause: root_cause(&source) }
+        }
+    }
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {

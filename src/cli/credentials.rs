@@ -3,16 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
-use tonic::{Request, Status};
 
 use super::error::CliError;
-
-/// A connection that says who calls.
-pub(super) type Wire = InterceptedService<Channel, Bearer>;
+use crate::client::Options;
 
 /// Who runs a command, and how the daemon is known.
 #[derive(Debug, Clone, Default, Args)]
@@ -34,53 +27,41 @@ pub(super) struct Credentials {
     client_key: Option<PathBuf>,
 }
 
-/// Adds the token to every call.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Bearer(Option<MetadataValue<Ascii>>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
-            request.metadata_mut().insert("authorization", value.clone());
-        }
-        Ok(request)
-    }
-}
-
 impl Credentials {
+    /// How to connect to an address.
+    pub(super) fn options(&self, server: &str) -> Result<Options, CliError> {
+        let certificate_pem = match (&self.client_cert, &self.client_key) {
+            (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),
+            (None, None) => None,
+            _ => return Err(CliError::Usage("--client-cert and --client-key go together".to_owned())),
+        };
+        Ok(Options {
+            address: self.address(server),
+            token: self.token()?,
+            ca_pem: self.ca.as_ref().map(read).transpose()?,
+            certificate_pem,
+            ..Options::default()
+        })
+    }
+
     /// An address with its scheme: what is to be known by a certificate speaks TLS.
-    pub(super) fn address(&self, server: &str) -> String {
+    fn address(&self, server: &str) -> String {
         let scheme = if self.ca.is_some() || self.client_cert.is_some() { "https" } else { "http" };
         if server.contains("://") { server.to_owned() } else { format!("{scheme}://{server}") }
     }
 
-    /// What is added to every call.
-    pub(super) fn bearer(&self) -> Result<Bearer, CliError> {
-        let token = match (&self.token, &self.token_file) {
-            (Some(token), _) => token.clone(),
-            (None, Some(path)) => std::fs::read_to_string(path).map_err(CliError::file("read", path))?,
-            (None, None) => return Ok(Bearer(None)),
-        };
-        let value = MetadataValue::try_from(format!("Bearer {}", token.trim()));
-        let mut value =
-            value.map_err(|_| CliError::Usage("the token has characters that no token has".to_owned()))?;
-        // So that no layer in between writes it to a log.
-        value.set_sensitive(true);
-        Ok(Bearer(Some(value)))
-    }
-
-    /// TLS, for an address that speaks it.
-    pub(super) fn tls(&self) -> Result<ClientTlsConfig, CliError> {
-        let read = |path: &PathBuf| std::fs::read(path).map_err(CliError::file("read", path));
-        let mut tls = match &self.ca {
-            Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
-            None => ClientTlsConfig::new().with_native_roots(),
-        };
-        match (&self.client_cert, &self.client_key) {
-            (Some(cert), Some(key)) => tls = tls.identity(Identity::from_pem(read(cert)?, read(key)?)),
-            (None, None) => {}
-            _ => return Err(CliError::Usage("--client-cert and --client-key go together".to_owned())),
+    fn token(&self) -> Result<Option<String>, CliError> {
+        match (&self.token, &self.token_file) {
+            (Some(token), _) => Ok(Some(token.trim().to_owned())),
+            (None, Some(path)) => {
+                let token = std::fs::read_to_string(path).map_err(CliError::file("read", path))?;
+                Ok(Some(token.trim().to_owned()))
+            }
+            (None, None) => Ok(None),
         }
-        Ok(tls)
     }
+}
+
+fn read(path: &PathBuf) -> Result<Vec<u8>, CliError> {
+    std::fs::read(path).map_err(CliError::file("read", path))
 }

@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::support::{TestDaemon, groups, new_image};
 
 fn connection(daemon: &TestDaemon) -> Connection {
-    Connection::new(Options { address: format!("http://{}", daemon.address()), ..Options::default() })
+    Connection::new(&Options { address: format!("http://{}", daemon.address()), ..Options::default() })
         .unwrap()
 }
 
@@ -67,8 +67,8 @@ fn a_connection_needs_an_address_and_a_token_that_can_be_sent() {
         token: token.map(str::to_owned),
         ..Options::default()
     };
-    assert!(Connection::new(options("", None)).is_err());
-    assert!(Connection::new(options("http://127.0.0.1:1", Some("two\nlines"))).is_err());
+    assert!(Connection::new(&options("", None)).is_err());
+    assert!(Connection::new(&options("http://127.0.0.1:1", Some("two\nlines"))).is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +109,7 @@ async fn a_call_ends_with_its_deadline() {
     // Takes connections and says nothing.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let connection = Connection::new(Options { address, ..Options::default() }).unwrap();
+    let connection = Connection::new(&Options { address, ..Options::default() }).unwrap();
     let mut admin = connection.admin();
     let call = async |request| admin.get_server_info(request).await;
     let timeout = Some(Duration::from_millis(50));

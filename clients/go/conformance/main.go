@@ -36,7 +36,7 @@ type runner struct {
 
 func main() {
 	r := &runner{flags: map[string]*string{}, clients: map[string]*culld.Client{}}
-	for _, name := range []string{"scenarios", "pictures", "address", "gate", "tls", "ca", "token", "control", "only", "bench"} {
+	for _, name := range []string{"scenarios", "pictures", "address", "gate", "tls", "ca", "secured", "secured-token", "cert", "key", "token", "control", "only", "bench"} {
 		r.flags[name] = flag.String(name, "", "see clients/conformance/README.md")
 	}
 	flag.Parse()
@@ -297,7 +297,7 @@ func (r *runner) filledText(text string) (any, error) {
 	return replaced, missing
 }
 
-// client is the one for an address ("gate", "tls"; empty: the daemon's own) and a token (nil: that of the flags).
+// client is the one for an address ("gate", "tls", "secured"; empty: the daemon's own) and a token (nil: that of the flags).
 func (r *runner) client(through string, token any) (*culld.Client, error) {
 	if through == "" {
 		through = "address"
@@ -307,14 +307,20 @@ func (r *runner) client(through string, token any) (*culld.Client, error) {
 		return nil, fmt.Errorf("no --%s", through)
 	}
 	shown := *r.flags["token"]
+	if through == "secured" {
+		shown = *r.flags["secured-token"]
+	}
 	if given, isText := token.(string); isText {
 		shown = given
 	}
 	name := address + " " + shown
 	if r.clients[name] == nil {
 		options := []culld.Option{culld.WithToken(shown)}
-		if through == "tls" {
+		switch through {
+		case "tls":
 			options = append(options, culld.WithTLSFiles(*r.flags["ca"], "", ""))
+		case "secured":
+			options = append(options, culld.WithTLSFiles(*r.flags["ca"], *r.flags["cert"], *r.flags["key"]))
 		}
 		client, err := culld.Connect(address, options...)
 		if err != nil {

@@ -428,7 +428,10 @@ type GetStatsResponse struct {
 	// Its clusters then.
 	LiveClusters uint32 `protobuf:"varint,23,opt,name=live_clusters,json=liveClusters,proto3" json:"live_clusters,omitempty"`
 	// Its noise then.
-	LiveNoise     uint64 `protobuf:"varint,24,opt,name=live_noise,json=liveNoise,proto3" json:"live_noise,omitempty"`
+	LiveNoise uint64 `protobuf:"varint,24,opt,name=live_noise,json=liveNoise,proto3" json:"live_noise,omitempty"`
+	// Whether it is worked out what NextReview answers, so that it answers at once. So it is soon after nothing is added
+	// and judged any more.
+	ReviewReady   bool `protobuf:"varint,25,opt,name=review_ready,json=reviewReady,proto3" json:"review_ready,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -631,6 +634,188 @@ func (x *GetStatsResponse) GetLiveNoise() uint64 {
 	return 0
 }
 
+func (x *GetStatsResponse) GetReviewReady() bool {
+	if x != nil {
+		return x.ReviewReady
+	}
+	return false
+}
+
+// Asks how the counts went.
+type GetGrowthRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The collection; empty means "default".
+	Collection    string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGrowthRequest) Reset() {
+	*x = GetGrowthRequest{}
+	mi := &file_culld_v1_admin_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGrowthRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGrowthRequest) ProtoMessage() {}
+
+func (x *GetGrowthRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_admin_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGrowthRequest.ProtoReflect.Descriptor instead.
+func (*GetGrowthRequest) Descriptor() ([]byte, []int) {
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetGrowthRequest) GetCollection() string {
+	if x != nil {
+		return x.Collection
+	}
+	return ""
+}
+
+// Answers GetGrowth.
+type GetGrowthResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Oldest first, at most 513: each holds until the next, and the last is of the moment. They are 10 seconds apart or
+	// more, and the longer the history gets, the farther.
+	Points        []*GrowthPoint `protobuf:"bytes,1,rep,name=points,proto3" json:"points,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetGrowthResponse) Reset() {
+	*x = GetGrowthResponse{}
+	mi := &file_culld_v1_admin_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetGrowthResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetGrowthResponse) ProtoMessage() {}
+
+func (x *GetGrowthResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_admin_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetGrowthResponse.ProtoReflect.Descriptor instead.
+func (*GetGrowthResponse) Descriptor() ([]byte, []int) {
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetGrowthResponse) GetPoints() []*GrowthPoint {
+	if x != nil {
+		return x.Points
+	}
+	return nil
+}
+
+// The counts of a moment.
+type GrowthPoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When, UTC.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// Images stored.
+	Images uint64 `protobuf:"varint,2,opt,name=images,proto3" json:"images,omitempty"`
+	// Of these decided KEEP.
+	DecidedKeep uint64 `protobuf:"varint,3,opt,name=decided_keep,json=decidedKeep,proto3" json:"decided_keep,omitempty"`
+	// Decided DISCARD.
+	DecidedDiscard uint64 `protobuf:"varint,4,opt,name=decided_discard,json=decidedDiscard,proto3" json:"decided_discard,omitempty"`
+	// Left for REVIEW.
+	InReview      uint64 `protobuf:"varint,5,opt,name=in_review,json=inReview,proto3" json:"in_review,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GrowthPoint) Reset() {
+	*x = GrowthPoint{}
+	mi := &file_culld_v1_admin_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GrowthPoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GrowthPoint) ProtoMessage() {}
+
+func (x *GrowthPoint) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_admin_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GrowthPoint.ProtoReflect.Descriptor instead.
+func (*GrowthPoint) Descriptor() ([]byte, []int) {
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *GrowthPoint) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *GrowthPoint) GetImages() uint64 {
+	if x != nil {
+		return x.Images
+	}
+	return 0
+}
+
+func (x *GrowthPoint) GetDecidedKeep() uint64 {
+	if x != nil {
+		return x.DecidedKeep
+	}
+	return 0
+}
+
+func (x *GrowthPoint) GetDecidedDiscard() uint64 {
+	if x != nil {
+		return x.DecidedDiscard
+	}
+	return 0
+}
+
+func (x *GrowthPoint) GetInReview() uint64 {
+	if x != nil {
+		return x.InReview
+	}
+	return 0
+}
+
 // Asks for an operation.
 type GetOperationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -642,7 +827,7 @@ type GetOperationRequest struct {
 
 func (x *GetOperationRequest) Reset() {
 	*x = GetOperationRequest{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[5]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +839,7 @@ func (x *GetOperationRequest) String() string {
 func (*GetOperationRequest) ProtoMessage() {}
 
 func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[5]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +852,7 @@ func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationRequest.ProtoReflect.Descriptor instead.
 func (*GetOperationRequest) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{5}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetOperationRequest) GetName() string {
@@ -688,7 +873,7 @@ type GetOperationResponse struct {
 
 func (x *GetOperationResponse) Reset() {
 	*x = GetOperationResponse{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[6]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +885,7 @@ func (x *GetOperationResponse) String() string {
 func (*GetOperationResponse) ProtoMessage() {}
 
 func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[6]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +898,7 @@ func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationResponse.ProtoReflect.Descriptor instead.
 func (*GetOperationResponse) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{6}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetOperationResponse) GetOperation() *Operation {
@@ -738,7 +923,7 @@ type ListOperationsRequest struct {
 
 func (x *ListOperationsRequest) Reset() {
 	*x = ListOperationsRequest{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[7]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +935,7 @@ func (x *ListOperationsRequest) String() string {
 func (*ListOperationsRequest) ProtoMessage() {}
 
 func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[7]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +948,7 @@ func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperationsRequest) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{7}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListOperationsRequest) GetCollection() string {
@@ -800,7 +985,7 @@ type ListOperationsResponse struct {
 
 func (x *ListOperationsResponse) Reset() {
 	*x = ListOperationsResponse{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[8]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +997,7 @@ func (x *ListOperationsResponse) String() string {
 func (*ListOperationsResponse) ProtoMessage() {}
 
 func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[8]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +1010,7 @@ func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperationsResponse) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{8}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListOperationsResponse) GetOperations() []*Operation {
@@ -853,7 +1038,7 @@ type CancelOperationRequest struct {
 
 func (x *CancelOperationRequest) Reset() {
 	*x = CancelOperationRequest{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[9]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -865,7 +1050,7 @@ func (x *CancelOperationRequest) String() string {
 func (*CancelOperationRequest) ProtoMessage() {}
 
 func (x *CancelOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[9]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -878,7 +1063,7 @@ func (x *CancelOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOperationRequest.ProtoReflect.Descriptor instead.
 func (*CancelOperationRequest) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{9}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CancelOperationRequest) GetName() string {
@@ -899,7 +1084,7 @@ type CancelOperationResponse struct {
 
 func (x *CancelOperationResponse) Reset() {
 	*x = CancelOperationResponse{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[10]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +1096,7 @@ func (x *CancelOperationResponse) String() string {
 func (*CancelOperationResponse) ProtoMessage() {}
 
 func (x *CancelOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[10]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1109,7 @@ func (x *CancelOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOperationResponse.ProtoReflect.Descriptor instead.
 func (*CancelOperationResponse) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{10}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CancelOperationResponse) GetOperation() *Operation {
@@ -947,7 +1132,7 @@ type WaitOperationRequest struct {
 
 func (x *WaitOperationRequest) Reset() {
 	*x = WaitOperationRequest{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[11]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1144,7 @@ func (x *WaitOperationRequest) String() string {
 func (*WaitOperationRequest) ProtoMessage() {}
 
 func (x *WaitOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[11]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1157,7 @@ func (x *WaitOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitOperationRequest.ProtoReflect.Descriptor instead.
 func (*WaitOperationRequest) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{11}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WaitOperationRequest) GetName() string {
@@ -1000,7 +1185,7 @@ type WaitOperationResponse struct {
 
 func (x *WaitOperationResponse) Reset() {
 	*x = WaitOperationResponse{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[12]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1197,7 @@ func (x *WaitOperationResponse) String() string {
 func (*WaitOperationResponse) ProtoMessage() {}
 
 func (x *WaitOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[12]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1210,7 @@ func (x *WaitOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitOperationResponse.ProtoReflect.Descriptor instead.
 func (*WaitOperationResponse) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{12}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WaitOperationResponse) GetOperation() *Operation {
@@ -1046,7 +1231,7 @@ type WatchOperationRequest struct {
 
 func (x *WatchOperationRequest) Reset() {
 	*x = WatchOperationRequest{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[13]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1243,7 @@ func (x *WatchOperationRequest) String() string {
 func (*WatchOperationRequest) ProtoMessage() {}
 
 func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[13]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1256,7 @@ func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationRequest.ProtoReflect.Descriptor instead.
 func (*WatchOperationRequest) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{13}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchOperationRequest) GetName() string {
@@ -1092,7 +1277,7 @@ type WatchOperationResponse struct {
 
 func (x *WatchOperationResponse) Reset() {
 	*x = WatchOperationResponse{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[14]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1289,7 @@ func (x *WatchOperationResponse) String() string {
 func (*WatchOperationResponse) ProtoMessage() {}
 
 func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[14]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1302,7 @@ func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationResponse.ProtoReflect.Descriptor instead.
 func (*WatchOperationResponse) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{14}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchOperationResponse) GetOperation() *Operation {
@@ -1136,7 +1321,7 @@ type VerifyRequest struct {
 
 func (x *VerifyRequest) Reset() {
 	*x = VerifyRequest{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[15]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1333,7 @@ func (x *VerifyRequest) String() string {
 func (*VerifyRequest) ProtoMessage() {}
 
 func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[15]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1346,109 @@ func (x *VerifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRequest) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{15}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{18}
+}
+
+// Asks for a backup.
+type BackupRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file's name: 1 to 64 characters of a-z, A-Z, 0-9, '-', '_' and '.', not starting with '.'; empty takes "culld-",
+	// the time in UTC and ".backup". ALREADY_EXISTS where there is such a file.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// For retries, kept 24 hours; at most 128 characters.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_culld_v1_admin_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_admin_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *BackupRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *BackupRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// Answers Backup.
+type BackupResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its result is a report.
+	Operation     *Operation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupResponse) Reset() {
+	*x = BackupResponse{}
+	mi := &file_culld_v1_admin_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupResponse) ProtoMessage() {}
+
+func (x *BackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_admin_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupResponse.ProtoReflect.Descriptor instead.
+func (*BackupResponse) Descriptor() ([]byte, []int) {
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *BackupResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
 }
 
 // Answers Verify.
@@ -1175,7 +1462,7 @@ type VerifyResponse struct {
 
 func (x *VerifyResponse) Reset() {
 	*x = VerifyResponse{}
-	mi := &file_culld_v1_admin_service_proto_msgTypes[16]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1474,7 @@ func (x *VerifyResponse) String() string {
 func (*VerifyResponse) ProtoMessage() {}
 
 func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_admin_service_proto_msgTypes[16]
+	mi := &file_culld_v1_admin_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1487,7 @@ func (x *VerifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyResponse.ProtoReflect.Descriptor instead.
 func (*VerifyResponse) Descriptor() ([]byte, []int) {
-	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{16}
+	return file_culld_v1_admin_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *VerifyResponse) GetOperation() *Operation {
@@ -1247,7 +1534,7 @@ const file_culld_v1_admin_service_proto_rawDesc = "" +
 	"\x0fGetStatsRequest\x12\x1e\n" +
 	"\n" +
 	"collection\x18\x01 \x01(\tR\n" +
-	"collection\"\xc6\x06\n" +
+	"collection\"\xe9\x06\n" +
 	"\x10GetStatsResponse\x12\x16\n" +
 	"\x06images\x18\x01 \x01(\x04R\x06images\x12\x18\n" +
 	"\asources\x18\x02 \x01(\x04R\asources\x12\x1e\n" +
@@ -1279,7 +1566,20 @@ const file_culld_v1_admin_service_proto_rawDesc = "" +
 	"\x0flive_generation\x18\x16 \x01(\x04R\x0eliveGeneration\x12#\n" +
 	"\rlive_clusters\x18\x17 \x01(\rR\fliveClusters\x12\x1d\n" +
 	"\n" +
-	"live_noise\x18\x18 \x01(\x04R\tliveNoise\")\n" +
+	"live_noise\x18\x18 \x01(\x04R\tliveNoise\x12!\n" +
+	"\freview_ready\x18\x19 \x01(\bR\vreviewReady\"2\n" +
+	"\x10GetGrowthRequest\x12\x1e\n" +
+	"\n" +
+	"collection\x18\x01 \x01(\tR\n" +
+	"collection\"B\n" +
+	"\x11GetGrowthResponse\x12-\n" +
+	"\x06points\x18\x01 \x03(\v2\x15.culld.v1.GrowthPointR\x06points\"\xbe\x01\n" +
+	"\vGrowthPoint\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
+	"\x06images\x18\x02 \x01(\x04R\x06images\x12!\n" +
+	"\fdecided_keep\x18\x03 \x01(\x04R\vdecidedKeep\x12'\n" +
+	"\x0fdecided_discard\x18\x04 \x01(\x04R\x0edecidedDiscard\x12\x1b\n" +
+	"\tin_review\x18\x05 \x01(\x04R\binReview\")\n" +
 	"\x13GetOperationRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"I\n" +
 	"\x14GetOperationResponse\x121\n" +
@@ -1309,13 +1609,21 @@ const file_culld_v1_admin_service_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"K\n" +
 	"\x16WatchOperationResponse\x121\n" +
 	"\toperation\x18\x01 \x01(\v2\x13.culld.v1.OperationR\toperation\"\x0f\n" +
-	"\rVerifyRequest\"C\n" +
+	"\rVerifyRequest\"B\n" +
+	"\rBackupRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\"C\n" +
+	"\x0eBackupResponse\x121\n" +
+	"\toperation\x18\x01 \x01(\v2\x13.culld.v1.OperationR\toperation\"C\n" +
 	"\x0eVerifyResponse\x121\n" +
-	"\toperation\x18\x01 \x01(\v2\x13.culld.v1.OperationR\toperation2\x85\x05\n" +
+	"\toperation\x18\x01 \x01(\v2\x13.culld.v1.OperationR\toperation2\x88\x06\n" +
 	"\fAdminService\x12P\n" +
 	"\rGetServerInfo\x12\x1e.culld.v1.GetServerInfoRequest\x1a\x1f.culld.v1.GetServerInfoResponse\x12A\n" +
-	"\bGetStats\x12\x19.culld.v1.GetStatsRequest\x1a\x1a.culld.v1.GetStatsResponse\x12;\n" +
-	"\x06Verify\x12\x17.culld.v1.VerifyRequest\x1a\x18.culld.v1.VerifyResponse\x12M\n" +
+	"\bGetStats\x12\x19.culld.v1.GetStatsRequest\x1a\x1a.culld.v1.GetStatsResponse\x12D\n" +
+	"\tGetGrowth\x12\x1a.culld.v1.GetGrowthRequest\x1a\x1b.culld.v1.GetGrowthResponse\x12;\n" +
+	"\x06Verify\x12\x17.culld.v1.VerifyRequest\x1a\x18.culld.v1.VerifyResponse\x12;\n" +
+	"\x06Backup\x12\x17.culld.v1.BackupRequest\x1a\x18.culld.v1.BackupResponse\x12M\n" +
 	"\fGetOperation\x12\x1d.culld.v1.GetOperationRequest\x1a\x1e.culld.v1.GetOperationResponse\x12S\n" +
 	"\x0eListOperations\x12\x1f.culld.v1.ListOperationsRequest\x1a .culld.v1.ListOperationsResponse\x12V\n" +
 	"\x0fCancelOperation\x12 .culld.v1.CancelOperationRequest\x1a!.culld.v1.CancelOperationResponse\x12P\n" +
@@ -1335,62 +1643,74 @@ func file_culld_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_culld_v1_admin_service_proto_rawDescData
 }
 
-var file_culld_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_culld_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_culld_v1_admin_service_proto_goTypes = []any{
 	(*GetServerInfoRequest)(nil),    // 0: culld.v1.GetServerInfoRequest
 	(*ServerLimits)(nil),            // 1: culld.v1.ServerLimits
 	(*GetServerInfoResponse)(nil),   // 2: culld.v1.GetServerInfoResponse
 	(*GetStatsRequest)(nil),         // 3: culld.v1.GetStatsRequest
 	(*GetStatsResponse)(nil),        // 4: culld.v1.GetStatsResponse
-	(*GetOperationRequest)(nil),     // 5: culld.v1.GetOperationRequest
-	(*GetOperationResponse)(nil),    // 6: culld.v1.GetOperationResponse
-	(*ListOperationsRequest)(nil),   // 7: culld.v1.ListOperationsRequest
-	(*ListOperationsResponse)(nil),  // 8: culld.v1.ListOperationsResponse
-	(*CancelOperationRequest)(nil),  // 9: culld.v1.CancelOperationRequest
-	(*CancelOperationResponse)(nil), // 10: culld.v1.CancelOperationResponse
-	(*WaitOperationRequest)(nil),    // 11: culld.v1.WaitOperationRequest
-	(*WaitOperationResponse)(nil),   // 12: culld.v1.WaitOperationResponse
-	(*WatchOperationRequest)(nil),   // 13: culld.v1.WatchOperationRequest
-	(*WatchOperationResponse)(nil),  // 14: culld.v1.WatchOperationResponse
-	(*VerifyRequest)(nil),           // 15: culld.v1.VerifyRequest
-	(*VerifyResponse)(nil),          // 16: culld.v1.VerifyResponse
-	(*EmbeddingSpace)(nil),          // 17: culld.v1.EmbeddingSpace
-	(*timestamppb.Timestamp)(nil),   // 18: google.protobuf.Timestamp
-	(*Operation)(nil),               // 19: culld.v1.Operation
-	(*durationpb.Duration)(nil),     // 20: google.protobuf.Duration
+	(*GetGrowthRequest)(nil),        // 5: culld.v1.GetGrowthRequest
+	(*GetGrowthResponse)(nil),       // 6: culld.v1.GetGrowthResponse
+	(*GrowthPoint)(nil),             // 7: culld.v1.GrowthPoint
+	(*GetOperationRequest)(nil),     // 8: culld.v1.GetOperationRequest
+	(*GetOperationResponse)(nil),    // 9: culld.v1.GetOperationResponse
+	(*ListOperationsRequest)(nil),   // 10: culld.v1.ListOperationsRequest
+	(*ListOperationsResponse)(nil),  // 11: culld.v1.ListOperationsResponse
+	(*CancelOperationRequest)(nil),  // 12: culld.v1.CancelOperationRequest
+	(*CancelOperationResponse)(nil), // 13: culld.v1.CancelOperationResponse
+	(*WaitOperationRequest)(nil),    // 14: culld.v1.WaitOperationRequest
+	(*WaitOperationResponse)(nil),   // 15: culld.v1.WaitOperationResponse
+	(*WatchOperationRequest)(nil),   // 16: culld.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil),  // 17: culld.v1.WatchOperationResponse
+	(*VerifyRequest)(nil),           // 18: culld.v1.VerifyRequest
+	(*BackupRequest)(nil),           // 19: culld.v1.BackupRequest
+	(*BackupResponse)(nil),          // 20: culld.v1.BackupResponse
+	(*VerifyResponse)(nil),          // 21: culld.v1.VerifyResponse
+	(*EmbeddingSpace)(nil),          // 22: culld.v1.EmbeddingSpace
+	(*timestamppb.Timestamp)(nil),   // 23: google.protobuf.Timestamp
+	(*Operation)(nil),               // 24: culld.v1.Operation
+	(*durationpb.Duration)(nil),     // 25: google.protobuf.Duration
 }
 var file_culld_v1_admin_service_proto_depIdxs = []int32{
 	1,  // 0: culld.v1.GetServerInfoResponse.limits:type_name -> culld.v1.ServerLimits
-	17, // 1: culld.v1.GetServerInfoResponse.embedding_space:type_name -> culld.v1.EmbeddingSpace
-	18, // 2: culld.v1.GetServerInfoResponse.start_time:type_name -> google.protobuf.Timestamp
-	19, // 3: culld.v1.GetOperationResponse.operation:type_name -> culld.v1.Operation
-	19, // 4: culld.v1.ListOperationsResponse.operations:type_name -> culld.v1.Operation
-	19, // 5: culld.v1.CancelOperationResponse.operation:type_name -> culld.v1.Operation
-	20, // 6: culld.v1.WaitOperationRequest.timeout:type_name -> google.protobuf.Duration
-	19, // 7: culld.v1.WaitOperationResponse.operation:type_name -> culld.v1.Operation
-	19, // 8: culld.v1.WatchOperationResponse.operation:type_name -> culld.v1.Operation
-	19, // 9: culld.v1.VerifyResponse.operation:type_name -> culld.v1.Operation
-	0,  // 10: culld.v1.AdminService.GetServerInfo:input_type -> culld.v1.GetServerInfoRequest
-	3,  // 11: culld.v1.AdminService.GetStats:input_type -> culld.v1.GetStatsRequest
-	15, // 12: culld.v1.AdminService.Verify:input_type -> culld.v1.VerifyRequest
-	5,  // 13: culld.v1.AdminService.GetOperation:input_type -> culld.v1.GetOperationRequest
-	7,  // 14: culld.v1.AdminService.ListOperations:input_type -> culld.v1.ListOperationsRequest
-	9,  // 15: culld.v1.AdminService.CancelOperation:input_type -> culld.v1.CancelOperationRequest
-	11, // 16: culld.v1.AdminService.WaitOperation:input_type -> culld.v1.WaitOperationRequest
-	13, // 17: culld.v1.AdminService.WatchOperation:input_type -> culld.v1.WatchOperationRequest
-	2,  // 18: culld.v1.AdminService.GetServerInfo:output_type -> culld.v1.GetServerInfoResponse
-	4,  // 19: culld.v1.AdminService.GetStats:output_type -> culld.v1.GetStatsResponse
-	16, // 20: culld.v1.AdminService.Verify:output_type -> culld.v1.VerifyResponse
-	6,  // 21: culld.v1.AdminService.GetOperation:output_type -> culld.v1.GetOperationResponse
-	8,  // 22: culld.v1.AdminService.ListOperations:output_type -> culld.v1.ListOperationsResponse
-	10, // 23: culld.v1.AdminService.CancelOperation:output_type -> culld.v1.CancelOperationResponse
-	12, // 24: culld.v1.AdminService.WaitOperation:output_type -> culld.v1.WaitOperationResponse
-	14, // 25: culld.v1.AdminService.WatchOperation:output_type -> culld.v1.WatchOperationResponse
-	18, // [18:26] is the sub-list for method output_type
-	10, // [10:18] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	22, // 1: culld.v1.GetServerInfoResponse.embedding_space:type_name -> culld.v1.EmbeddingSpace
+	23, // 2: culld.v1.GetServerInfoResponse.start_time:type_name -> google.protobuf.Timestamp
+	7,  // 3: culld.v1.GetGrowthResponse.points:type_name -> culld.v1.GrowthPoint
+	23, // 4: culld.v1.GrowthPoint.time:type_name -> google.protobuf.Timestamp
+	24, // 5: culld.v1.GetOperationResponse.operation:type_name -> culld.v1.Operation
+	24, // 6: culld.v1.ListOperationsResponse.operations:type_name -> culld.v1.Operation
+	24, // 7: culld.v1.CancelOperationResponse.operation:type_name -> culld.v1.Operation
+	25, // 8: culld.v1.WaitOperationRequest.timeout:type_name -> google.protobuf.Duration
+	24, // 9: culld.v1.WaitOperationResponse.operation:type_name -> culld.v1.Operation
+	24, // 10: culld.v1.WatchOperationResponse.operation:type_name -> culld.v1.Operation
+	24, // 11: culld.v1.BackupResponse.operation:type_name -> culld.v1.Operation
+	24, // 12: culld.v1.VerifyResponse.operation:type_name -> culld.v1.Operation
+	0,  // 13: culld.v1.AdminService.GetServerInfo:input_type -> culld.v1.GetServerInfoRequest
+	3,  // 14: culld.v1.AdminService.GetStats:input_type -> culld.v1.GetStatsRequest
+	5,  // 15: culld.v1.AdminService.GetGrowth:input_type -> culld.v1.GetGrowthRequest
+	18, // 16: culld.v1.AdminService.Verify:input_type -> culld.v1.VerifyRequest
+	19, // 17: culld.v1.AdminService.Backup:input_type -> culld.v1.BackupRequest
+	8,  // 18: culld.v1.AdminService.GetOperation:input_type -> culld.v1.GetOperationRequest
+	10, // 19: culld.v1.AdminService.ListOperations:input_type -> culld.v1.ListOperationsRequest
+	12, // 20: culld.v1.AdminService.CancelOperation:input_type -> culld.v1.CancelOperationRequest
+	14, // 21: culld.v1.AdminService.WaitOperation:input_type -> culld.v1.WaitOperationRequest
+	16, // 22: culld.v1.AdminService.WatchOperation:input_type -> culld.v1.WatchOperationRequest
+	2,  // 23: culld.v1.AdminService.GetServerInfo:output_type -> culld.v1.GetServerInfoResponse
+	4,  // 24: culld.v1.AdminService.GetStats:output_type -> culld.v1.GetStatsResponse
+	6,  // 25: culld.v1.AdminService.GetGrowth:output_type -> culld.v1.GetGrowthResponse
+	21, // 26: culld.v1.AdminService.Verify:output_type -> culld.v1.VerifyResponse
+	20, // 27: culld.v1.AdminService.Backup:output_type -> culld.v1.BackupResponse
+	9,  // 28: culld.v1.AdminService.GetOperation:output_type -> culld.v1.GetOperationResponse
+	11, // 29: culld.v1.AdminService.ListOperations:output_type -> culld.v1.ListOperationsResponse
+	13, // 30: culld.v1.AdminService.CancelOperation:output_type -> culld.v1.CancelOperationResponse
+	15, // 31: culld.v1.AdminService.WaitOperation:output_type -> culld.v1.WaitOperationResponse
+	17, // 32: culld.v1.AdminService.WatchOperation:output_type -> culld.v1.WatchOperationResponse
+	23, // [23:33] is the sub-list for method output_type
+	13, // [13:23] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_culld_v1_admin_service_proto_init() }
@@ -1406,7 +1726,7 @@ func file_culld_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_culld_v1_admin_service_proto_rawDesc), len(file_culld_v1_admin_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,7 +21,9 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	AdminService_GetServerInfo_FullMethodName   = "/culld.v1.AdminService/GetServerInfo"
 	AdminService_GetStats_FullMethodName        = "/culld.v1.AdminService/GetStats"
+	AdminService_GetGrowth_FullMethodName       = "/culld.v1.AdminService/GetGrowth"
 	AdminService_Verify_FullMethodName          = "/culld.v1.AdminService/Verify"
+	AdminService_Backup_FullMethodName          = "/culld.v1.AdminService/Backup"
 	AdminService_GetOperation_FullMethodName    = "/culld.v1.AdminService/GetOperation"
 	AdminService_ListOperations_FullMethodName  = "/culld.v1.AdminService/ListOperations"
 	AdminService_CancelOperation_FullMethodName = "/culld.v1.AdminService/CancelOperation"
@@ -39,10 +41,16 @@ type AdminServiceClient interface {
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
 	// Answers counts and sizes of a collection.
 	GetStats(ctx context.Context, in *GetStatsRequest, opts ...grpc.CallOption) (*GetStatsResponse, error)
+	// Answers how the counts of a collection went over time.
+	GetGrowth(ctx context.Context, in *GetGrowthRequest, opts ...grpc.CallOption) (*GetGrowthResponse, error)
 	// Starts looking at every record of the store, by itself and together with those it belongs to, and at what is held in
 	// memory against what it is derived from. Changes nothing. An operation that ends well where there are problems, too:
 	// its report has them. One runs at a time, beyond that FAILED_PRECONDITION (OPERATION_RUNNING).
 	Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (*VerifyResponse, error)
+	// Starts writing all collections, as they are at one moment, to a new file in the daemon's backup folder, while calls
+	// go on. FAILED_PRECONDITION (NO_BACKUP_FOLDER) where none is set; one runs at a time, beyond that FAILED_PRECONDITION
+	// (OPERATION_RUNNING). A retry with its request_id gets the first operation.
+	Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (*BackupResponse, error)
 	// Answers one operation. NOT_FOUND once it was forgotten: the last 1,000 are kept.
 	GetOperation(ctx context.Context, in *GetOperationRequest, opts ...grpc.CallOption) (*GetOperationResponse, error)
 	// Lists operations, newest first. NOT_FOUND for a collection that is not there; those of deleted ones are listed with
@@ -84,10 +92,30 @@ func (c *adminServiceClient) GetStats(ctx context.Context, in *GetStatsRequest, 
 	return out, nil
 }
 
+func (c *adminServiceClient) GetGrowth(ctx context.Context, in *GetGrowthRequest, opts ...grpc.CallOption) (*GetGrowthResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetGrowthResponse)
+	err := c.cc.Invoke(ctx, AdminService_GetGrowth_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) Verify(ctx context.Context, in *VerifyRequest, opts ...grpc.CallOption) (*VerifyResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(VerifyResponse)
 	err := c.cc.Invoke(ctx, AdminService_Verify_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) Backup(ctx context.Context, in *BackupRequest, opts ...grpc.CallOption) (*BackupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BackupResponse)
+	err := c.cc.Invoke(ctx, AdminService_Backup_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -163,10 +191,16 @@ type AdminServiceServer interface {
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
 	// Answers counts and sizes of a collection.
 	GetStats(context.Context, *GetStatsRequest) (*GetStatsResponse, error)
+	// Answers how the counts of a collection went over time.
+	GetGrowth(context.Context, *GetGrowthRequest) (*GetGrowthResponse, error)
 	// Starts looking at every record of the store, by itself and together with those it belongs to, and at what is held in
 	// memory against what it is derived from. Changes nothing. An operation that ends well where there are problems, too:
 	// its report has them. One runs at a time, beyond that FAILED_PRECONDITION (OPERATION_RUNNING).
 	Verify(context.Context, *VerifyRequest) (*VerifyResponse, error)
+	// Starts writing all collections, as they are at one moment, to a new file in the daemon's backup folder, while calls
+	// go on. FAILED_PRECONDITION (NO_BACKUP_FOLDER) where none is set; one runs at a time, beyond that FAILED_PRECONDITION
+	// (OPERATION_RUNNING). A retry with its request_id gets the first operation.
+	Backup(context.Context, *BackupRequest) (*BackupResponse, error)
 	// Answers one operation. NOT_FOUND once it was forgotten: the last 1,000 are kept.
 	GetOperation(context.Context, *GetOperationRequest) (*GetOperationResponse, error)
 	// Lists operations, newest first. NOT_FOUND for a collection that is not there; those of deleted ones are listed with
@@ -194,8 +228,14 @@ func (UnimplementedAdminServiceServer) GetServerInfo(context.Context, *GetServer
 func (UnimplementedAdminServiceServer) GetStats(context.Context, *GetStatsRequest) (*GetStatsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetStats not implemented")
 }
+func (UnimplementedAdminServiceServer) GetGrowth(context.Context, *GetGrowthRequest) (*GetGrowthResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetGrowth not implemented")
+}
 func (UnimplementedAdminServiceServer) Verify(context.Context, *VerifyRequest) (*VerifyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Verify not implemented")
+}
+func (UnimplementedAdminServiceServer) Backup(context.Context, *BackupRequest) (*BackupResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Backup not implemented")
 }
 func (UnimplementedAdminServiceServer) GetOperation(context.Context, *GetOperationRequest) (*GetOperationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOperation not implemented")
@@ -269,6 +309,24 @@ func _AdminService_GetStats_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_GetGrowth_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetGrowthRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetGrowth(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetGrowth_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetGrowth(ctx, req.(*GetGrowthRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_Verify_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(VerifyRequest)
 	if err := dec(in); err != nil {
@@ -283,6 +341,24 @@ func _AdminService_Verify_Handler(srv interface{}, ctx context.Context, dec func
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(AdminServiceServer).Verify(ctx, req.(*VerifyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_Backup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BackupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).Backup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_Backup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).Backup(ctx, req.(*BackupRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -386,8 +462,16 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AdminService_GetStats_Handler,
 		},
 		{
+			MethodName: "GetGrowth",
+			Handler:    _AdminService_GetGrowth_Handler,
+		},
+		{
 			MethodName: "Verify",
 			Handler:    _AdminService_Verify_Handler,
+		},
+		{
+			MethodName: "Backup",
+			Handler:    _AdminService_Backup_Handler,
 		},
 		{
 			MethodName: "GetOperation",

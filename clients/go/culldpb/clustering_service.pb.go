@@ -1440,11 +1440,249 @@ func (x *GetReachabilityResponse) GetNextPageToken() string {
 	return ""
 }
 
+// Asks for the map.
+type GetMapRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The collection; empty means "default".
+	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	// Lay the images out anew; only without page_token.
+	Refresh bool `protobuf:"varint,2,opt,name=refresh,proto3" json:"refresh,omitempty"`
+	// At most so many points, 1 to 1,000; 0 means 1,000.
+	PageSize uint32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the answer before; empty starts at the beginning. FAILED_PRECONDITION (GENERATION_MISMATCH) where the images
+	// were laid out anew since; images that come meanwhile are answered at the end.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMapRequest) Reset() {
+	*x = GetMapRequest{}
+	mi := &file_culld_v1_clustering_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMapRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMapRequest) ProtoMessage() {}
+
+func (x *GetMapRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_clustering_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMapRequest.ProtoReflect.Descriptor instead.
+func (*GetMapRequest) Descriptor() ([]byte, []int) {
+	return file_culld_v1_clustering_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetMapRequest) GetCollection() string {
+	if x != nil {
+		return x.Collection
+	}
+	return ""
+}
+
+func (x *GetMapRequest) GetRefresh() bool {
+	if x != nil {
+		return x.Refresh
+	}
+	return false
+}
+
+func (x *GetMapRequest) GetPageSize() uint32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *GetMapRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// Answers GetMap.
+type GetMapResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order the images were added.
+	Points []*MapPoint `protobuf:"bytes,1,rep,name=points,proto3" json:"points,omitempty"`
+	// For the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The generation of the decisions and clusters.
+	Generation uint64 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Images in the collection.
+	Images        uint64 `protobuf:"varint,4,opt,name=images,proto3" json:"images,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMapResponse) Reset() {
+	*x = GetMapResponse{}
+	mi := &file_culld_v1_clustering_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMapResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMapResponse) ProtoMessage() {}
+
+func (x *GetMapResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_clustering_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMapResponse.ProtoReflect.Descriptor instead.
+func (*GetMapResponse) Descriptor() ([]byte, []int) {
+	return file_culld_v1_clustering_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GetMapResponse) GetPoints() []*MapPoint {
+	if x != nil {
+		return x.Points
+	}
+	return nil
+}
+
+func (x *GetMapResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *GetMapResponse) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *GetMapResponse) GetImages() uint64 {
+	if x != nil {
+		return x.Images
+	}
+	return 0
+}
+
+// An image on the map.
+type MapPoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which image.
+	ImageId string `protobuf:"bytes,1,opt,name=image_id,json=imageId,proto3" json:"image_id,omitempty"`
+	// From left to right, [-1, 1].
+	X float32 `protobuf:"fixed32,2,opt,name=x,proto3" json:"x,omitempty"`
+	// From bottom to top, [-1, 1].
+	Y float32 `protobuf:"fixed32,3,opt,name=y,proto3" json:"y,omitempty"`
+	// Its decision.
+	Decision DecisionKind `protobuf:"varint,4,opt,name=decision,proto3,enum=culld.v1.DecisionKind" json:"decision,omitempty"`
+	// Its side, which KEEP and DISCARD equal.
+	ProvisionalSide Side `protobuf:"varint,5,opt,name=provisional_side,json=provisionalSide,proto3,enum=culld.v1.Side" json:"provisional_side,omitempty"`
+	// Its cluster in the active clustering; absent in noise, and where it is in none yet.
+	ClusterId     *uint64 `protobuf:"varint,6,opt,name=cluster_id,json=clusterId,proto3,oneof" json:"cluster_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MapPoint) Reset() {
+	*x = MapPoint{}
+	mi := &file_culld_v1_clustering_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MapPoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MapPoint) ProtoMessage() {}
+
+func (x *MapPoint) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_clustering_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MapPoint.ProtoReflect.Descriptor instead.
+func (*MapPoint) Descriptor() ([]byte, []int) {
+	return file_culld_v1_clustering_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *MapPoint) GetImageId() string {
+	if x != nil {
+		return x.ImageId
+	}
+	return ""
+}
+
+func (x *MapPoint) GetX() float32 {
+	if x != nil {
+		return x.X
+	}
+	return 0
+}
+
+func (x *MapPoint) GetY() float32 {
+	if x != nil {
+		return x.Y
+	}
+	return 0
+}
+
+func (x *MapPoint) GetDecision() DecisionKind {
+	if x != nil {
+		return x.Decision
+	}
+	return DecisionKind_DECISION_KIND_UNSPECIFIED
+}
+
+func (x *MapPoint) GetProvisionalSide() Side {
+	if x != nil {
+		return x.ProvisionalSide
+	}
+	return Side_SIDE_UNSPECIFIED
+}
+
+func (x *MapPoint) GetClusterId() uint64 {
+	if x != nil && x.ClusterId != nil {
+		return *x.ClusterId
+	}
+	return 0
+}
+
 var File_culld_v1_clustering_service_proto protoreflect.FileDescriptor
 
 const file_culld_v1_clustering_service_proto_rawDesc = "" +
 	"\n" +
-	"!culld/v1/clustering_service.proto\x12\bculld.v1\x1a\x19culld/v1/clustering.proto\x1a\x18culld/v1/operation.proto\"\xe8\x01\n" +
+	"!culld/v1/clustering_service.proto\x12\bculld.v1\x1a\x19culld/v1/clustering.proto\x1a\x17culld/v1/decision.proto\x1a\x18culld/v1/operation.proto\"\xe8\x01\n" +
 	"\x10ReclusterRequest\x12\x1e\n" +
 	"\n" +
 	"collection\x18\x01 \x01(\tR\n" +
@@ -1581,7 +1819,31 @@ const file_culld_v1_clustering_service_proto_rawDesc = "" +
 	"page_token\x18\x04 \x01(\tR\tpageToken\"v\n" +
 	"\x17GetReachabilityResponse\x123\n" +
 	"\x06points\x18\x01 \x03(\v2\x1b.culld.v1.ReachabilityPointR\x06points\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken2\xb1\a\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x85\x01\n" +
+	"\rGetMapRequest\x12\x1e\n" +
+	"\n" +
+	"collection\x18\x01 \x01(\tR\n" +
+	"collection\x12\x18\n" +
+	"\arefresh\x18\x02 \x01(\bR\arefresh\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\rR\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"\x9c\x01\n" +
+	"\x0eGetMapResponse\x12*\n" +
+	"\x06points\x18\x01 \x03(\v2\x12.culld.v1.MapPointR\x06points\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x03 \x01(\x04R\n" +
+	"generation\x12\x16\n" +
+	"\x06images\x18\x04 \x01(\x04R\x06images\"\xe3\x01\n" +
+	"\bMapPoint\x12\x19\n" +
+	"\bimage_id\x18\x01 \x01(\tR\aimageId\x12\f\n" +
+	"\x01x\x18\x02 \x01(\x02R\x01x\x12\f\n" +
+	"\x01y\x18\x03 \x01(\x02R\x01y\x122\n" +
+	"\bdecision\x18\x04 \x01(\x0e2\x16.culld.v1.DecisionKindR\bdecision\x129\n" +
+	"\x10provisional_side\x18\x05 \x01(\x0e2\x0e.culld.v1.SideR\x0fprovisionalSide\x12\"\n" +
+	"\n" +
+	"cluster_id\x18\x06 \x01(\x04H\x00R\tclusterId\x88\x01\x01B\r\n" +
+	"\v_cluster_id2\xee\a\n" +
 	"\x11ClusteringService\x12D\n" +
 	"\tRecluster\x12\x1a.culld.v1.ReclusterRequest\x1a\x1b.culld.v1.ReclusterResponse\x12\\\n" +
 	"\x11SuggestParameters\x12\".culld.v1.SuggestParametersRequest\x1a#.culld.v1.SuggestParametersResponse\x12V\n" +
@@ -1594,7 +1856,8 @@ const file_culld_v1_clustering_service_proto_rawDesc = "" +
 	"\vListMembers\x12\x1c.culld.v1.ListMembersRequest\x1a\x1d.culld.v1.ListMembersResponse\x12Y\n" +
 	"\x10ListLiveClusters\x12!.culld.v1.ListLiveClustersRequest\x1a\".culld.v1.ListLiveClustersResponse\x12V\n" +
 	"\x0fListLiveMembers\x12 .culld.v1.ListLiveMembersRequest\x1a!.culld.v1.ListLiveMembersResponse\x12V\n" +
-	"\x0fGetReachability\x12 .culld.v1.GetReachabilityRequest\x1a!.culld.v1.GetReachabilityResponseB\x83\x01\n" +
+	"\x0fGetReachability\x12 .culld.v1.GetReachabilityRequest\x1a!.culld.v1.GetReachabilityResponse\x12;\n" +
+	"\x06GetMap\x12\x17.culld.v1.GetMapRequest\x1a\x18.culld.v1.GetMapResponseB\x83\x01\n" +
 	"\fcom.culld.v1B\x16ClusteringServiceProtoP\x01Z\x1aculld.dev/go/culld/culldpb\xa2\x02\x03CXX\xaa\x02\bCulld.V1\xca\x02\bCulld\\V1\xe2\x02\x14Culld\\V1\\GPBMetadata\xea\x02\tCulld::V1b\x06proto3"
 
 var (
@@ -1609,7 +1872,7 @@ func file_culld_v1_clustering_service_proto_rawDescGZIP() []byte {
 	return file_culld_v1_clustering_service_proto_rawDescData
 }
 
-var file_culld_v1_clustering_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_culld_v1_clustering_service_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_culld_v1_clustering_service_proto_goTypes = []any{
 	(*ReclusterRequest)(nil),           // 0: culld.v1.ReclusterRequest
 	(*ReclusterResponse)(nil),          // 1: culld.v1.ReclusterResponse
@@ -1633,56 +1896,66 @@ var file_culld_v1_clustering_service_proto_goTypes = []any{
 	(*ListLiveMembersResponse)(nil),    // 19: culld.v1.ListLiveMembersResponse
 	(*GetReachabilityRequest)(nil),     // 20: culld.v1.GetReachabilityRequest
 	(*GetReachabilityResponse)(nil),    // 21: culld.v1.GetReachabilityResponse
-	(*Parameters)(nil),                 // 22: culld.v1.Parameters
-	(*Operation)(nil),                  // 23: culld.v1.Operation
-	(*ParameterCard)(nil),              // 24: culld.v1.ParameterCard
-	(*Clustering)(nil),                 // 25: culld.v1.Clustering
-	(*Cluster)(nil),                    // 26: culld.v1.Cluster
-	(*Member)(nil),                     // 27: culld.v1.Member
-	(*LiveCluster)(nil),                // 28: culld.v1.LiveCluster
-	(*LineageEvent)(nil),               // 29: culld.v1.LineageEvent
-	(*ReachabilityPoint)(nil),          // 30: culld.v1.ReachabilityPoint
+	(*GetMapRequest)(nil),              // 22: culld.v1.GetMapRequest
+	(*GetMapResponse)(nil),             // 23: culld.v1.GetMapResponse
+	(*MapPoint)(nil),                   // 24: culld.v1.MapPoint
+	(*Parameters)(nil),                 // 25: culld.v1.Parameters
+	(*Operation)(nil),                  // 26: culld.v1.Operation
+	(*ParameterCard)(nil),              // 27: culld.v1.ParameterCard
+	(*Clustering)(nil),                 // 28: culld.v1.Clustering
+	(*Cluster)(nil),                    // 29: culld.v1.Cluster
+	(*Member)(nil),                     // 30: culld.v1.Member
+	(*LiveCluster)(nil),                // 31: culld.v1.LiveCluster
+	(*LineageEvent)(nil),               // 32: culld.v1.LineageEvent
+	(*ReachabilityPoint)(nil),          // 33: culld.v1.ReachabilityPoint
+	(DecisionKind)(0),                  // 34: culld.v1.DecisionKind
+	(Side)(0),                          // 35: culld.v1.Side
 }
 var file_culld_v1_clustering_service_proto_depIdxs = []int32{
-	22, // 0: culld.v1.ReclusterRequest.parameters:type_name -> culld.v1.Parameters
-	23, // 1: culld.v1.ReclusterResponse.operation:type_name -> culld.v1.Operation
-	24, // 2: culld.v1.SuggestParametersResponse.card:type_name -> culld.v1.ParameterCard
-	25, // 3: culld.v1.ListClusteringsResponse.clusterings:type_name -> culld.v1.Clustering
-	25, // 4: culld.v1.GetClusteringResponse.clustering:type_name -> culld.v1.Clustering
-	25, // 5: culld.v1.ActivateClusteringResponse.clustering:type_name -> culld.v1.Clustering
-	26, // 6: culld.v1.ListClustersResponse.clusters:type_name -> culld.v1.Cluster
-	26, // 7: culld.v1.GetClusterResponse.cluster:type_name -> culld.v1.Cluster
-	27, // 8: culld.v1.ListMembersResponse.members:type_name -> culld.v1.Member
-	28, // 9: culld.v1.ListLiveClustersResponse.clusters:type_name -> culld.v1.LiveCluster
-	29, // 10: culld.v1.ListLiveClustersResponse.lineage:type_name -> culld.v1.LineageEvent
-	30, // 11: culld.v1.GetReachabilityResponse.points:type_name -> culld.v1.ReachabilityPoint
-	0,  // 12: culld.v1.ClusteringService.Recluster:input_type -> culld.v1.ReclusterRequest
-	2,  // 13: culld.v1.ClusteringService.SuggestParameters:input_type -> culld.v1.SuggestParametersRequest
-	4,  // 14: culld.v1.ClusteringService.ListClusterings:input_type -> culld.v1.ListClusteringsRequest
-	6,  // 15: culld.v1.ClusteringService.GetClustering:input_type -> culld.v1.GetClusteringRequest
-	8,  // 16: culld.v1.ClusteringService.ActivateClustering:input_type -> culld.v1.ActivateClusteringRequest
-	10, // 17: culld.v1.ClusteringService.ListClusters:input_type -> culld.v1.ListClustersRequest
-	12, // 18: culld.v1.ClusteringService.GetCluster:input_type -> culld.v1.GetClusterRequest
-	14, // 19: culld.v1.ClusteringService.ListMembers:input_type -> culld.v1.ListMembersRequest
-	16, // 20: culld.v1.ClusteringService.ListLiveClusters:input_type -> culld.v1.ListLiveClustersRequest
-	18, // 21: culld.v1.ClusteringService.ListLiveMembers:input_type -> culld.v1.ListLiveMembersRequest
-	20, // 22: culld.v1.ClusteringService.GetReachability:input_type -> culld.v1.GetReachabilityRequest
-	1,  // 23: culld.v1.ClusteringService.Recluster:output_type -> culld.v1.ReclusterResponse
-	3,  // 24: culld.v1.ClusteringService.SuggestParameters:output_type -> culld.v1.SuggestParametersResponse
-	5,  // 25: culld.v1.ClusteringService.ListClusterings:output_type -> culld.v1.ListClusteringsResponse
-	7,  // 26: culld.v1.ClusteringService.GetClustering:output_type -> culld.v1.GetClusteringResponse
-	9,  // 27: culld.v1.ClusteringService.ActivateClustering:output_type -> culld.v1.ActivateClusteringResponse
-	11, // 28: culld.v1.ClusteringService.ListClusters:output_type -> culld.v1.ListClustersResponse
-	13, // 29: culld.v1.ClusteringService.GetCluster:output_type -> culld.v1.GetClusterResponse
-	15, // 30: culld.v1.ClusteringService.ListMembers:output_type -> culld.v1.ListMembersResponse
-	17, // 31: culld.v1.ClusteringService.ListLiveClusters:output_type -> culld.v1.ListLiveClustersResponse
-	19, // 32: culld.v1.ClusteringService.ListLiveMembers:output_type -> culld.v1.ListLiveMembersResponse
-	21, // 33: culld.v1.ClusteringService.GetReachability:output_type -> culld.v1.GetReachabilityResponse
-	23, // [23:34] is the sub-list for method output_type
-	12, // [12:23] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	25, // 0: culld.v1.ReclusterRequest.parameters:type_name -> culld.v1.Parameters
+	26, // 1: culld.v1.ReclusterResponse.operation:type_name -> culld.v1.Operation
+	27, // 2: culld.v1.SuggestParametersResponse.card:type_name -> culld.v1.ParameterCard
+	28, // 3: culld.v1.ListClusteringsResponse.clusterings:type_name -> culld.v1.Clustering
+	28, // 4: culld.v1.GetClusteringResponse.clustering:type_name -> culld.v1.Clustering
+	28, // 5: culld.v1.ActivateClusteringResponse.clustering:type_name -> culld.v1.Clustering
+	29, // 6: culld.v1.ListClustersResponse.clusters:type_name -> culld.v1.Cluster
+	29, // 7: culld.v1.GetClusterResponse.cluster:type_name -> culld.v1.Cluster
+	30, // 8: culld.v1.ListMembersResponse.members:type_name -> culld.v1.Member
+	31, // 9: culld.v1.ListLiveClustersResponse.clusters:type_name -> culld.v1.LiveCluster
+	32, // 10: culld.v1.ListLiveClustersResponse.lineage:type_name -> culld.v1.LineageEvent
+	33, // 11: culld.v1.GetReachabilityResponse.points:type_name -> culld.v1.ReachabilityPoint
+	24, // 12: culld.v1.GetMapResponse.points:type_name -> culld.v1.MapPoint
+	34, // 13: culld.v1.MapPoint.decision:type_name -> culld.v1.DecisionKind
+	35, // 14: culld.v1.MapPoint.provisional_side:type_name -> culld.v1.Side
+	0,  // 15: culld.v1.ClusteringService.Recluster:input_type -> culld.v1.ReclusterRequest
+	2,  // 16: culld.v1.ClusteringService.SuggestParameters:input_type -> culld.v1.SuggestParametersRequest
+	4,  // 17: culld.v1.ClusteringService.ListClusterings:input_type -> culld.v1.ListClusteringsRequest
+	6,  // 18: culld.v1.ClusteringService.GetClustering:input_type -> culld.v1.GetClusteringRequest
+	8,  // 19: culld.v1.ClusteringService.ActivateClustering:input_type -> culld.v1.ActivateClusteringRequest
+	10, // 20: culld.v1.ClusteringService.ListClusters:input_type -> culld.v1.ListClustersRequest
+	12, // 21: culld.v1.ClusteringService.GetCluster:input_type -> culld.v1.GetClusterRequest
+	14, // 22: culld.v1.ClusteringService.ListMembers:input_type -> culld.v1.ListMembersRequest
+	16, // 23: culld.v1.ClusteringService.ListLiveClusters:input_type -> culld.v1.ListLiveClustersRequest
+	18, // 24: culld.v1.ClusteringService.ListLiveMembers:input_type -> culld.v1.ListLiveMembersRequest
+	20, // 25: culld.v1.ClusteringService.GetReachability:input_type -> culld.v1.GetReachabilityRequest
+	22, // 26: culld.v1.ClusteringService.GetMap:input_type -> culld.v1.GetMapRequest
+	1,  // 27: culld.v1.ClusteringService.Recluster:output_type -> culld.v1.ReclusterResponse
+	3,  // 28: culld.v1.ClusteringService.SuggestParameters:output_type -> culld.v1.SuggestParametersResponse
+	5,  // 29: culld.v1.ClusteringService.ListClusterings:output_type -> culld.v1.ListClusteringsResponse
+	7,  // 30: culld.v1.ClusteringService.GetClustering:output_type -> culld.v1.GetClusteringResponse
+	9,  // 31: culld.v1.ClusteringService.ActivateClustering:output_type -> culld.v1.ActivateClusteringResponse
+	11, // 32: culld.v1.ClusteringService.ListClusters:output_type -> culld.v1.ListClustersResponse
+	13, // 33: culld.v1.ClusteringService.GetCluster:output_type -> culld.v1.GetClusterResponse
+	15, // 34: culld.v1.ClusteringService.ListMembers:output_type -> culld.v1.ListMembersResponse
+	17, // 35: culld.v1.ClusteringService.ListLiveClusters:output_type -> culld.v1.ListLiveClustersResponse
+	19, // 36: culld.v1.ClusteringService.ListLiveMembers:output_type -> culld.v1.ListLiveMembersResponse
+	21, // 37: culld.v1.ClusteringService.GetReachability:output_type -> culld.v1.GetReachabilityResponse
+	23, // 38: culld.v1.ClusteringService.GetMap:output_type -> culld.v1.GetMapResponse
+	27, // [27:39] is the sub-list for method output_type
+	15, // [15:27] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_culld_v1_clustering_service_proto_init() }
@@ -1691,17 +1964,19 @@ func file_culld_v1_clustering_service_proto_init() {
 		return
 	}
 	file_culld_v1_clustering_proto_init()
+	file_culld_v1_decision_proto_init()
 	file_culld_v1_operation_proto_init()
 	file_culld_v1_clustering_service_proto_msgTypes[2].OneofWrappers = []any{}
 	file_culld_v1_clustering_service_proto_msgTypes[14].OneofWrappers = []any{}
 	file_culld_v1_clustering_service_proto_msgTypes[18].OneofWrappers = []any{}
+	file_culld_v1_clustering_service_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_culld_v1_clustering_service_proto_rawDesc), len(file_culld_v1_clustering_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,7 @@ const (
 	ClusteringService_ListLiveClusters_FullMethodName   = "/culld.v1.ClusteringService/ListLiveClusters"
 	ClusteringService_ListLiveMembers_FullMethodName    = "/culld.v1.ClusteringService/ListLiveMembers"
 	ClusteringService_GetReachability_FullMethodName    = "/culld.v1.ClusteringService/GetReachability"
+	ClusteringService_GetMap_FullMethodName             = "/culld.v1.ClusteringService/GetMap"
 )
 
 // ClusteringServiceClient is the client API for ClusteringService service.
@@ -66,6 +67,10 @@ type ClusteringServiceClient interface {
 	ListLiveMembers(ctx context.Context, in *ListLiveMembersRequest, opts ...grpc.CallOption) (*ListLiveMembersResponse, error)
 	// Answers the reachability plot of an OPTICS clustering, in cluster order.
 	GetReachability(ctx context.Context, in *GetReachabilityRequest, opts ...grpc.CallOption) (*GetReachabilityResponse, error)
+	// Answers where the images lie on a flat map, on which pictures that are alike lie together, in the order they were
+	// added. New images take their places among the others, which stay where they are until there are twice or half as
+	// many.
+	GetMap(ctx context.Context, in *GetMapRequest, opts ...grpc.CallOption) (*GetMapResponse, error)
 }
 
 type clusteringServiceClient struct {
@@ -186,6 +191,16 @@ func (c *clusteringServiceClient) GetReachability(ctx context.Context, in *GetRe
 	return out, nil
 }
 
+func (c *clusteringServiceClient) GetMap(ctx context.Context, in *GetMapRequest, opts ...grpc.CallOption) (*GetMapResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetMapResponse)
+	err := c.cc.Invoke(ctx, ClusteringService_GetMap_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ClusteringServiceServer is the server API for ClusteringService service.
 // All implementations must embed UnimplementedClusteringServiceServer
 // for forward compatibility.
@@ -220,6 +235,10 @@ type ClusteringServiceServer interface {
 	ListLiveMembers(context.Context, *ListLiveMembersRequest) (*ListLiveMembersResponse, error)
 	// Answers the reachability plot of an OPTICS clustering, in cluster order.
 	GetReachability(context.Context, *GetReachabilityRequest) (*GetReachabilityResponse, error)
+	// Answers where the images lie on a flat map, on which pictures that are alike lie together, in the order they were
+	// added. New images take their places among the others, which stay where they are until there are twice or half as
+	// many.
+	GetMap(context.Context, *GetMapRequest) (*GetMapResponse, error)
 	mustEmbedUnimplementedClusteringServiceServer()
 }
 
@@ -262,6 +281,9 @@ func (UnimplementedClusteringServiceServer) ListLiveMembers(context.Context, *Li
 }
 func (UnimplementedClusteringServiceServer) GetReachability(context.Context, *GetReachabilityRequest) (*GetReachabilityResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetReachability not implemented")
+}
+func (UnimplementedClusteringServiceServer) GetMap(context.Context, *GetMapRequest) (*GetMapResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetMap not implemented")
 }
 func (UnimplementedClusteringServiceServer) mustEmbedUnimplementedClusteringServiceServer() {}
 func (UnimplementedClusteringServiceServer) testEmbeddedByValue()                           {}
@@ -482,6 +504,24 @@ func _ClusteringService_GetReachability_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClusteringService_GetMap_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetMapRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusteringServiceServer).GetMap(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusteringService_GetMap_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusteringServiceServer).GetMap(ctx, req.(*GetMapRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ClusteringService_ServiceDesc is the grpc.ServiceDesc for ClusteringService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -532,6 +572,10 @@ var ClusteringService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetReachability",
 			Handler:    _ClusteringService_GetReachability_Handler,
+		},
+		{
+			MethodName: "GetMap",
+			Handler:    _ClusteringService_GetMap_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -51,6 +51,7 @@ type Operation struct {
 	//	*Operation_Clustering
 	//	*Operation_Import
 	//	*Operation_Verify
+	//	*Operation_Backup
 	Result        isOperation_Result `protobuf_oneof:"result"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -192,6 +193,15 @@ func (x *Operation) GetVerify() *VerifyReport {
 	return nil
 }
 
+func (x *Operation) GetBackup() *BackupReport {
+	if x != nil {
+		if x, ok := x.Result.(*Operation_Backup); ok {
+			return x.Backup
+		}
+	}
+	return nil
+}
+
 type isOperation_Result interface {
 	isOperation_Result()
 }
@@ -216,6 +226,11 @@ type Operation_Verify struct {
 	Verify *VerifyReport `protobuf:"bytes,13,opt,name=verify,proto3,oneof"`
 }
 
+type Operation_Backup struct {
+	// Backup: what was written.
+	Backup *BackupReport `protobuf:"bytes,14,opt,name=backup,proto3,oneof"`
+}
+
 func (*Operation_Error) isOperation_Result() {}
 
 func (*Operation_Clustering) isOperation_Result() {}
@@ -223,6 +238,8 @@ func (*Operation_Clustering) isOperation_Result() {}
 func (*Operation_Import) isOperation_Result() {}
 
 func (*Operation_Verify) isOperation_Result() {}
+
+func (*Operation_Backup) isOperation_Result() {}
 
 // Why an operation failed.
 type OperationError struct {
@@ -434,6 +451,70 @@ func (x *ImportProblem) GetDetail() string {
 	return ""
 }
 
+// A backup that was written.
+type BackupReport struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file, on the daemon's machine.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Its bytes.
+	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Records in it.
+	Records       uint64 `protobuf:"varint,3,opt,name=records,proto3" json:"records,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BackupReport) Reset() {
+	*x = BackupReport{}
+	mi := &file_culld_v1_operation_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupReport) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupReport) ProtoMessage() {}
+
+func (x *BackupReport) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_operation_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupReport.ProtoReflect.Descriptor instead.
+func (*BackupReport) Descriptor() ([]byte, []int) {
+	return file_culld_v1_operation_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *BackupReport) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *BackupReport) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *BackupReport) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
 // What was looked at, and what was found.
 type VerifyReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -453,7 +534,7 @@ type VerifyReport struct {
 
 func (x *VerifyReport) Reset() {
 	*x = VerifyReport{}
-	mi := &file_culld_v1_operation_proto_msgTypes[4]
+	mi := &file_culld_v1_operation_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -465,7 +546,7 @@ func (x *VerifyReport) String() string {
 func (*VerifyReport) ProtoMessage() {}
 
 func (x *VerifyReport) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_operation_proto_msgTypes[4]
+	mi := &file_culld_v1_operation_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -478,7 +559,7 @@ func (x *VerifyReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyReport.ProtoReflect.Descriptor instead.
 func (*VerifyReport) Descriptor() ([]byte, []int) {
-	return file_culld_v1_operation_proto_rawDescGZIP(), []int{4}
+	return file_culld_v1_operation_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *VerifyReport) GetRecords() []*RecordCount {
@@ -529,7 +610,7 @@ type RecordCount struct {
 
 func (x *RecordCount) Reset() {
 	*x = RecordCount{}
-	mi := &file_culld_v1_operation_proto_msgTypes[5]
+	mi := &file_culld_v1_operation_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +622,7 @@ func (x *RecordCount) String() string {
 func (*RecordCount) ProtoMessage() {}
 
 func (x *RecordCount) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_operation_proto_msgTypes[5]
+	mi := &file_culld_v1_operation_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +635,7 @@ func (x *RecordCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordCount.ProtoReflect.Descriptor instead.
 func (*RecordCount) Descriptor() ([]byte, []int) {
-	return file_culld_v1_operation_proto_rawDescGZIP(), []int{5}
+	return file_culld_v1_operation_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RecordCount) GetKind() string {
@@ -588,7 +669,7 @@ type VerifyProblem struct {
 
 func (x *VerifyProblem) Reset() {
 	*x = VerifyProblem{}
-	mi := &file_culld_v1_operation_proto_msgTypes[6]
+	mi := &file_culld_v1_operation_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -600,7 +681,7 @@ func (x *VerifyProblem) String() string {
 func (*VerifyProblem) ProtoMessage() {}
 
 func (x *VerifyProblem) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_operation_proto_msgTypes[6]
+	mi := &file_culld_v1_operation_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -613,7 +694,7 @@ func (x *VerifyProblem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyProblem.ProtoReflect.Descriptor instead.
 func (*VerifyProblem) Descriptor() ([]byte, []int) {
-	return file_culld_v1_operation_proto_rawDescGZIP(), []int{6}
+	return file_culld_v1_operation_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *VerifyProblem) GetCollection() string {
@@ -648,7 +729,7 @@ var File_culld_v1_operation_proto protoreflect.FileDescriptor
 
 const file_culld_v1_operation_proto_rawDesc = "" +
 	"\n" +
-	"\x18culld/v1/operation.proto\x12\bculld.v1\x1a\x19culld/v1/clustering.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x04\n" +
+	"\x18culld/v1/operation.proto\x12\bculld.v1\x1a\x19culld/v1/clustering.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbb\x04\n" +
 	"\tOperation\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1e\n" +
 	"\n" +
@@ -669,7 +750,8 @@ const file_culld_v1_operation_proto_rawDesc = "" +
 	"clustering\x18\v \x01(\v2\x14.culld.v1.ClusteringH\x00R\n" +
 	"clustering\x120\n" +
 	"\x06import\x18\f \x01(\v2\x16.culld.v1.ImportResultH\x00R\x06import\x120\n" +
-	"\x06verify\x18\r \x01(\v2\x16.culld.v1.VerifyReportH\x00R\x06verifyB\b\n" +
+	"\x06verify\x18\r \x01(\v2\x16.culld.v1.VerifyReportH\x00R\x06verify\x120\n" +
+	"\x06backup\x18\x0e \x01(\v2\x16.culld.v1.BackupReportH\x00R\x06backupB\b\n" +
 	"\x06result\"V\n" +
 	"\x0eOperationError\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
@@ -684,7 +766,11 @@ const file_culld_v1_operation_proto_rawDesc = "" +
 	"\bproblems\x18\x06 \x03(\v2\x17.culld.v1.ImportProblemR\bproblems\";\n" +
 	"\rImportProblem\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detail\"\xc8\x01\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\"R\n" +
+	"\fBackupReport\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x18\n" +
+	"\arecords\x18\x03 \x01(\x04R\arecords\"\xc8\x01\n" +
 	"\fVerifyReport\x12/\n" +
 	"\arecords\x18\x01 \x03(\v2\x15.culld.v1.RecordCountR\arecords\x12 \n" +
 	"\vcollections\x18\x02 \x01(\x04R\vcollections\x12\x1a\n" +
@@ -715,33 +801,35 @@ func file_culld_v1_operation_proto_rawDescGZIP() []byte {
 	return file_culld_v1_operation_proto_rawDescData
 }
 
-var file_culld_v1_operation_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_culld_v1_operation_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_culld_v1_operation_proto_goTypes = []any{
 	(*Operation)(nil),             // 0: culld.v1.Operation
 	(*OperationError)(nil),        // 1: culld.v1.OperationError
 	(*ImportResult)(nil),          // 2: culld.v1.ImportResult
 	(*ImportProblem)(nil),         // 3: culld.v1.ImportProblem
-	(*VerifyReport)(nil),          // 4: culld.v1.VerifyReport
-	(*RecordCount)(nil),           // 5: culld.v1.RecordCount
-	(*VerifyProblem)(nil),         // 6: culld.v1.VerifyProblem
-	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
-	(*Clustering)(nil),            // 8: culld.v1.Clustering
+	(*BackupReport)(nil),          // 4: culld.v1.BackupReport
+	(*VerifyReport)(nil),          // 5: culld.v1.VerifyReport
+	(*RecordCount)(nil),           // 6: culld.v1.RecordCount
+	(*VerifyProblem)(nil),         // 7: culld.v1.VerifyProblem
+	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(*Clustering)(nil),            // 9: culld.v1.Clustering
 }
 var file_culld_v1_operation_proto_depIdxs = []int32{
-	7, // 0: culld.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
-	7, // 1: culld.v1.Operation.end_time:type_name -> google.protobuf.Timestamp
-	1, // 2: culld.v1.Operation.error:type_name -> culld.v1.OperationError
-	8, // 3: culld.v1.Operation.clustering:type_name -> culld.v1.Clustering
-	2, // 4: culld.v1.Operation.import:type_name -> culld.v1.ImportResult
-	4, // 5: culld.v1.Operation.verify:type_name -> culld.v1.VerifyReport
-	3, // 6: culld.v1.ImportResult.problems:type_name -> culld.v1.ImportProblem
-	5, // 7: culld.v1.VerifyReport.records:type_name -> culld.v1.RecordCount
-	6, // 8: culld.v1.VerifyReport.listed:type_name -> culld.v1.VerifyProblem
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	8,  // 0: culld.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	8,  // 1: culld.v1.Operation.end_time:type_name -> google.protobuf.Timestamp
+	1,  // 2: culld.v1.Operation.error:type_name -> culld.v1.OperationError
+	9,  // 3: culld.v1.Operation.clustering:type_name -> culld.v1.Clustering
+	2,  // 4: culld.v1.Operation.import:type_name -> culld.v1.ImportResult
+	5,  // 5: culld.v1.Operation.verify:type_name -> culld.v1.VerifyReport
+	4,  // 6: culld.v1.Operation.backup:type_name -> culld.v1.BackupReport
+	3,  // 7: culld.v1.ImportResult.problems:type_name -> culld.v1.ImportProblem
+	6,  // 8: culld.v1.VerifyReport.records:type_name -> culld.v1.RecordCount
+	7,  // 9: culld.v1.VerifyReport.listed:type_name -> culld.v1.VerifyProblem
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_culld_v1_operation_proto_init() }
@@ -755,6 +843,7 @@ func file_culld_v1_operation_proto_init() {
 		(*Operation_Clustering)(nil),
 		(*Operation_Import)(nil),
 		(*Operation_Verify)(nil),
+		(*Operation_Backup)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -762,7 +851,7 @@ func file_culld_v1_operation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_culld_v1_operation_proto_rawDesc), len(file_culld_v1_operation_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

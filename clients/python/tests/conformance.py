@@ -194,13 +194,22 @@ class Runner:
                 return self.flags.gate, None
             case "tls":
                 return self.flags.tls, self.flags.ca
+            case "secured":
+                return self.flags.secured, self.flags.ca
         return self.flags.address, None
 
     def client(self, step: JSON, collection: str = "") -> culld.Client:
-        through, token = step.get("through", ""), step.get("token", self.flags.token or "")
+        through = step.get("through", "")
+        shown = self.flags.secured_token if through == "secured" else self.flags.token
+        token = step.get("token", shown or "")
         if (through, token) not in self.clients:
             address, ca = self.address(through)
-            self.clients[through, token] = culld.connect(address, token=token or None, ca=ca, actor="conformance")
+            own = None
+            if through == "secured":
+                own = (Path(self.flags.key).read_bytes(), Path(self.flags.cert).read_bytes())
+            self.clients[through, token] = culld.connect(
+                address, token=token or None, ca=ca, certificate=own, actor="conformance"
+            )
         return self.clients[through, token].at(collection)
 
     # One scenario
@@ -506,8 +515,12 @@ def bench(flags: argparse.Namespace) -> None:
 
 def main() -> int:
     flags = argparse.ArgumentParser()
-    for name in ("scenarios", "pictures", "address", "gate", "tls", "ca", "token", "control", "only", "bench"):
+    flags.add_argument("--scenarios")
+    flags.add_argument("--pictures")
+    for name in ("address", "gate", "tls", "ca", "secured", "secured-token", "cert", "key", "token", "control"):
         flags.add_argument(f"--{name}")
+    flags.add_argument("--only")
+    flags.add_argument("--bench")
     given = flags.parse_args()
     if given.bench:
         bench(given)

@@ -67,7 +67,7 @@ async fn stream(
 pub(crate) async fn bench(flags: &Flags, folder: &Path) -> Result<Value, Box<dyn Error>> {
     let options =
         Options { address: flags.address.clone(), token: flags.token.clone(), ..Options::default() };
-    let connection = Connection::new(options)?;
+    let connection = Connection::new(&options)?;
     let collection = format!("bench-{}", &request_id()[..8]);
     let request = proto::CreateCollectionRequest { collection: collection.clone(), request_id: request_id() };
     connection.collections().create_collection(request).await?;

@@ -14,7 +14,7 @@ import { at, mismatch } from "./matchers.mjs";
 const REPEAT_MS = 30_000;
 const text = { type: "string" };
 const flags = parseArgs({
-  options: { scenarios: text, pictures: text, address: text, gate: text, tls: text, ca: text, token: text, control: text, only: text, bench: text },
+  options: { scenarios: text, pictures: text, address: text, gate: text, tls: text, ca: text, secured: text, "secured-token": text, cert: text, key: text, token: text, control: text, only: text, bench: text },
 }).values;
 
 const SERVICES = {
@@ -26,12 +26,18 @@ const SERVICES = {
 };
 
 const clients = new Map();
-async function clientFor(through = "address", token = flags.token) {
+async function tlsFor(through) {
+  if (through !== "tls" && through !== "secured") return undefined;
+  const ca = await readFile(flags.ca);
+  return through === "tls" ? { ca } : { ca, cert: await readFile(flags.cert), key: await readFile(flags.key) };
+}
+
+async function clientFor(through = "address", token = through === "secured" ? flags["secured-token"] : flags.token) {
   const address = flags[through];
   if (address === undefined) throw new Error(`no --${through}`);
   const name = `${address} ${token}`;
   if (!clients.has(name)) {
-    const tls = through === "tls" ? { ca: await readFile(flags.ca) } : undefined;
+    const tls = await tlsFor(through);
     clients.set(name, Culld.connect({ address, token: token ?? "", ...(tls && { tls }) }));
   }
   return clients.get(name);

@@ -28,7 +28,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ulld/v1/admin_service.proto\x12\x08\x63ulld.v1\x1a\x19\x63ulld/v1/collection.proto\x1a\x18\x63ulld/v1/operation.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xed\x02\n\x0cServerLimits\x12\x17\n\x0fimage_bytes_max\x18\x01 \x01(\x04\x12\x18\n\x10image_pixels_max\x18\x02 \x01(\x04\x12\x1a\n\x12\x64\x65\x63ode_seconds_max\x18\x03 \x01(\x01\x12\x1a\n\x12inflight_bytes_max\x18\x04 \x01(\x04\x12\x1b\n\x13unread_outcomes_max\x18\x05 \x01(\r\x12\x15\n\rpage_size_max\x18\x06 \x01(\r\x12\x17\n\x0f\x63ollections_max\x18\x07 \x01(\r\x12\x18\n\x10\x63lusterings_kept\x18\x08 \x01(\r\x12\x19\n\x11image_side_px_max\x18\t \x01(\r\x12\x19\n\x11\x66\x65tch_streams_max\x18\n \x01(\r\x12\x1b\n\x13request_seconds_max\x18\x0b \x01(\x01\x12\x1d\n\x15\x64uplicates_images_max\x18\x0c \x01(\r\x12\x19\n\x11watch_streams_max\x18\r \x01(\r\"\x90\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12&\n\x06limits\x18\x02 \x01(\x0b\x32\x16.culld.v1.ServerLimits\x12\x31\n\x0f\x65mbedding_space\x18\x03 \x01(\x0b\x32\x18.culld.v1.EmbeddingSpace\x12\r\n\x05index\x18\x04 \x01(\t\x12\x12\n\ndurability\x18\x05 \x01(\t\x12\x15\n\rallowed_roots\x18\x06 \x03(\t\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x66\x65\x61tures\x18\x08 \x03(\t\x12\x0f\n\x07workers\x18\t \x01(\r\"%\n\x0fGetStatsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\x94\x04\n\x10GetStatsResponse\x12\x0e\n\x06images\x18\x01 \x01(\x04\x12\x0f\n\x07sources\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x15\n\rlabelled_keep\x18\x04 \x01(\x04\x12\x18\n\x10labelled_discard\x18\x05 \x01(\x04\x12\x14\n\x0c\x64\x65\x63ided_keep\x18\x06 \x01(\x04\x12\x17\n\x0f\x64\x65\x63ided_discard\x18\x07 \x01(\x04\x12\x11\n\tin_review\x18\x08 \x01(\x04\x12\x12\n\njudgements\x18\t \x01(\x04\x12\x15\n\rbulk_verdicts\x18\n \x01(\x04\x12\x0e\n\x06\x65vents\x18\x0b \x01(\x04\x12\x13\n\x0b\x63lusterings\x18\x0c \x01(\r\x12\x1c\n\x14\x61\x63tive_clustering_id\x18\r \x01(\x04\x12\x1d\n\x15\x63lustering_generation\x18\x0e \x01(\x04\x12\x10\n\x08\x63lusters\x18\x0f \x01(\r\x12\r\n\x05noise\x18\x10 \x01(\x04\x12\r\n\x05index\x18\x11 \x01(\t\x12\x14\n\x0cvector_bytes\x18\x12 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x13 \x01(\x04\x12\x15\n\rqueued_images\x18\x14 \x01(\r\x12\x16\n\x0einflight_bytes\x18\x15 \x01(\x04\x12\x17\n\x0flive_generation\x18\x16 \x01(\x04\x12\x15\n\rlive_clusters\x18\x17 \x01(\r\x12\x12\n\nlive_noise\x18\x18 \x01(\x04\"#\n\x13GetOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x14GetOperationResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation\"R\n\x15ListOperationsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x16ListOperationsResponse\x12\'\n\noperations\x18\x01 \x03(\x0b\x32\x13.culld.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16\x43\x61ncelOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"A\n\x17\x43\x61ncelOperationResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation\"P\n\x14WaitOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x15WaitOperationResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation\"%\n\x15WatchOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x16WatchOperationResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation\"\x0f\n\rVerifyRequest\"8\n\x0eVerifyResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation2\x85\x05\n\x0c\x41\x64minService\x12P\n\rGetServerInfo\x12\x1e.culld.v1.GetServerInfoRequest\x1a\x1f.culld.v1.GetServerInfoResponse\x12\x41\n\x08GetStats\x12\x19.culld.v1.GetStatsRequest\x1a\x1a.culld.v1.GetStatsResponse\x12;\n\x06Verify\x12\x17.culld.v1.VerifyRequest\x1a\x18.culld.v1.VerifyResponse\x12M\n\x0cGetOperation\x12\x1d.culld.v1.GetOperationRequest\x1a\x1e.culld.v1.GetOperationResponse\x12S\n\x0eListOperations\x12\x1f.culld.v1.ListOperationsRequest\x1a .culld.v1.ListOperationsResponse\x12V\n\x0f\x43\x61ncelOperation\x12 .culld.v1.CancelOperationRequest\x1a!.culld.v1.CancelOperationResponse\x12P\n\rWaitOperation\x12\x1e.culld.v1.WaitOperationRequest\x1a\x1f.culld.v1.WaitOperationResponse\x12U\n\x0eWatchOperation\x12\x1f.culld.v1.WatchOperationRequest\x1a .culld.v1.WatchOperationResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63ulld/v1/admin_service.proto\x12\x08\x63ulld.v1\x1a\x19\x63ulld/v1/collection.proto\x1a\x18\x63ulld/v1/operation.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x16\n\x14GetServerInfoRequest\"\xed\x02\n\x0cServerLimits\x12\x17\n\x0fimage_bytes_max\x18\x01 \x01(\x04\x12\x18\n\x10image_pixels_max\x18\x02 \x01(\x04\x12\x1a\n\x12\x64\x65\x63ode_seconds_max\x18\x03 \x01(\x01\x12\x1a\n\x12inflight_bytes_max\x18\x04 \x01(\x04\x12\x1b\n\x13unread_outcomes_max\x18\x05 \x01(\r\x12\x15\n\rpage_size_max\x18\x06 \x01(\r\x12\x17\n\x0f\x63ollections_max\x18\x07 \x01(\r\x12\x18\n\x10\x63lusterings_kept\x18\x08 \x01(\r\x12\x19\n\x11image_side_px_max\x18\t \x01(\r\x12\x19\n\x11\x66\x65tch_streams_max\x18\n \x01(\r\x12\x1b\n\x13request_seconds_max\x18\x0b \x01(\x01\x12\x1d\n\x15\x64uplicates_images_max\x18\x0c \x01(\r\x12\x19\n\x11watch_streams_max\x18\r \x01(\r\"\x90\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12&\n\x06limits\x18\x02 \x01(\x0b\x32\x16.culld.v1.ServerLimits\x12\x31\n\x0f\x65mbedding_space\x18\x03 \x01(\x0b\x32\x18.culld.v1.EmbeddingSpace\x12\r\n\x05index\x18\x04 \x01(\t\x12\x12\n\ndurability\x18\x05 \x01(\t\x12\x15\n\rallowed_roots\x18\x06 \x03(\t\x12.\n\nstart_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x66\x65\x61tures\x18\x08 \x03(\t\x12\x0f\n\x07workers\x18\t \x01(\r\"%\n\x0fGetStatsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"\xaa\x04\n\x10GetStatsResponse\x12\x0e\n\x06images\x18\x01 \x01(\x04\x12\x0f\n\x07sources\x18\x02 \x01(\x04\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x15\n\rlabelled_keep\x18\x04 \x01(\x04\x12\x18\n\x10labelled_discard\x18\x05 \x01(\x04\x12\x14\n\x0c\x64\x65\x63ided_keep\x18\x06 \x01(\x04\x12\x17\n\x0f\x64\x65\x63ided_discard\x18\x07 \x01(\x04\x12\x11\n\tin_review\x18\x08 \x01(\x04\x12\x12\n\njudgements\x18\t \x01(\x04\x12\x15\n\rbulk_verdicts\x18\n \x01(\x04\x12\x0e\n\x06\x65vents\x18\x0b \x01(\x04\x12\x13\n\x0b\x63lusterings\x18\x0c \x01(\r\x12\x1c\n\x14\x61\x63tive_clustering_id\x18\r \x01(\x04\x12\x1d\n\x15\x63lustering_generation\x18\x0e \x01(\x04\x12\x10\n\x08\x63lusters\x18\x0f \x01(\r\x12\r\n\x05noise\x18\x10 \x01(\x04\x12\r\n\x05index\x18\x11 \x01(\t\x12\x14\n\x0cvector_bytes\x18\x12 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x13 \x01(\x04\x12\x15\n\rqueued_images\x18\x14 \x01(\r\x12\x16\n\x0einflight_bytes\x18\x15 \x01(\x04\x12\x17\n\x0flive_generation\x18\x16 \x01(\x04\x12\x15\n\rlive_clusters\x18\x17 \x01(\r\x12\x12\n\nlive_noise\x18\x18 \x01(\x04\x12\x14\n\x0creview_ready\x18\x19 \x01(\x08\"&\n\x10GetGrowthRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\":\n\x11GetGrowthResponse\x12%\n\x06points\x18\x01 \x03(\x0b\x32\x15.culld.v1.GrowthPoint\"\x89\x01\n\x0bGrowthPoint\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06images\x18\x02 \x01(\x04\x12\x14\n\x0c\x64\x65\x63ided_keep\x18\x03 \x01(\x04\x12\x17\n\x0f\x64\x65\x63ided_discard\x18\x04 \x01(\x04\x12\x11\n\tin_review\x18\x05 \x01(\x04\"#\n\x13GetOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\">\n\x14GetOperationResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation\"R\n\x15ListOperationsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Z\n\x16ListOperationsResponse\x12\'\n\noperations\x18\x01 \x03(\x0b\x32\x13.culld.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16\x43\x61ncelOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"A\n\x17\x43\x61ncelOperationResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation\"P\n\x14WaitOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x07timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x15WaitOperationResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation\"%\n\x15WatchOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x16WatchOperationResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation\"\x0f\n\rVerifyRequest\"1\n\rBackupRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"8\n\x0e\x42\x61\x63kupResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation\"8\n\x0eVerifyResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation2\x88\x06\n\x0c\x41\x64minService\x12P\n\rGetServerInfo\x12\x1e.culld.v1.GetServerInfoRequest\x1a\x1f.culld.v1.GetServerInfoResponse\x12\x41\n\x08GetStats\x12\x19.culld.v1.GetStatsRequest\x1a\x1a.culld.v1.GetStatsResponse\x12\x44\n\tGetGrowth\x12\x1a.culld.v1.GetGrowthRequest\x1a\x1b.culld.v1.GetGrowthResponse\x12;\n\x06Verify\x12\x17.culld.v1.VerifyRequest\x1a\x18.culld.v1.VerifyResponse\x12;\n\x06\x42\x61\x63kup\x12\x17.culld.v1.BackupRequest\x1a\x18.culld.v1.BackupResponse\x12M\n\x0cGetOperation\x12\x1d.culld.v1.GetOperationRequest\x1a\x1e.culld.v1.GetOperationResponse\x12S\n\x0eListOperations\x12\x1f.culld.v1.ListOperationsRequest\x1a .culld.v1.ListOperationsResponse\x12V\n\x0f\x43\x61ncelOperation\x12 .culld.v1.CancelOperationRequest\x1a!.culld.v1.CancelOperationResponse\x12P\n\rWaitOperation\x12\x1e.culld.v1.WaitOperationRequest\x1a\x1f.culld.v1.WaitOperationResponse\x12U\n\x0eWatchOperation\x12\x1f.culld.v1.WatchOperationRequest\x1a .culld.v1.WatchOperationResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,31 +44,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSTATSREQUEST']._serialized_start=827
   _globals['_GETSTATSREQUEST']._serialized_end=864
   _globals['_GETSTATSRESPONSE']._serialized_start=867
-  _globals['_GETSTATSRESPONSE']._serialized_end=1399
-  _globals['_GETOPERATIONREQUEST']._serialized_start=1401
-  _globals['_GETOPERATIONREQUEST']._serialized_end=1436
-  _globals['_GETOPERATIONRESPONSE']._serialized_start=1438
-  _globals['_GETOPERATIONRESPONSE']._serialized_end=1500
-  _globals['_LISTOPERATIONSREQUEST']._serialized_start=1502
-  _globals['_LISTOPERATIONSREQUEST']._serialized_end=1584
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=1586
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=1676
-  _globals['_CANCELOPERATIONREQUEST']._serialized_start=1678
-  _globals['_CANCELOPERATIONREQUEST']._serialized_end=1716
-  _globals['_CANCELOPERATIONRESPONSE']._serialized_start=1718
-  _globals['_CANCELOPERATIONRESPONSE']._serialized_end=1783
-  _globals['_WAITOPERATIONREQUEST']._serialized_start=1785
-  _globals['_WAITOPERATIONREQUEST']._serialized_end=1865
-  _globals['_WAITOPERATIONRESPONSE']._serialized_start=1867
-  _globals['_WAITOPERATIONRESPONSE']._serialized_end=1930
-  _globals['_WATCHOPERATIONREQUEST']._serialized_start=1932
-  _globals['_WATCHOPERATIONREQUEST']._serialized_end=1969
-  _globals['_WATCHOPERATIONRESPONSE']._serialized_start=1971
-  _globals['_WATCHOPERATIONRESPONSE']._serialized_end=2035
-  _globals['_VERIFYREQUEST']._serialized_start=2037
-  _globals['_VERIFYREQUEST']._serialized_end=2052
-  _globals['_VERIFYRESPONSE']._serialized_start=2054
-  _globals['_VERIFYRESPONSE']._serialized_end=2110
-  _globals['_ADMINSERVICE']._serialized_start=2113
-  _globals['_ADMINSERVICE']._serialized_end=2758
+  _globals['_GETSTATSRESPONSE']._serialized_end=1421
+  _globals['_GETGROWTHREQUEST']._serialized_start=1423
+  _globals['_GETGROWTHREQUEST']._serialized_end=1461
+  _globals['_GETGROWTHRESPONSE']._serialized_start=1463
+  _globals['_GETGROWTHRESPONSE']._serialized_end=1521
+  _globals['_GROWTHPOINT']._serialized_start=1524
+  _globals['_GROWTHPOINT']._serialized_end=1661
+  _globals['_GETOPERATIONREQUEST']._serialized_start=1663
+  _globals['_GETOPERATIONREQUEST']._serialized_end=1698
+  _globals['_GETOPERATIONRESPONSE']._serialized_start=1700
+  _globals['_GETOPERATIONRESPONSE']._serialized_end=1762
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=1764
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=1846
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=1848
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=1938
+  _globals['_CANCELOPERATIONREQUEST']._serialized_start=1940
+  _globals['_CANCELOPERATIONREQUEST']._serialized_end=1978
+  _globals['_CANCELOPERATIONRESPONSE']._serialized_start=1980
+  _globals['_CANCELOPERATIONRESPONSE']._serialized_end=2045
+  _globals['_WAITOPERATIONREQUEST']._serialized_start=2047
+  _globals['_WAITOPERATIONREQUEST']._serialized_end=2127
+  _globals['_WAITOPERATIONRESPONSE']._serialized_start=2129
+  _globals['_WAITOPERATIONRESPONSE']._serialized_end=2192
+  _globals['_WATCHOPERATIONREQUEST']._serialized_start=2194
+  _globals['_WATCHOPERATIONREQUEST']._serialized_end=2231
+  _globals['_WATCHOPERATIONRESPONSE']._serialized_start=2233
+  _globals['_WATCHOPERATIONRESPONSE']._serialized_end=2297
+  _globals['_VERIFYREQUEST']._serialized_start=2299
+  _globals['_VERIFYREQUEST']._serialized_end=2314
+  _globals['_BACKUPREQUEST']._serialized_start=2316
+  _globals['_BACKUPREQUEST']._serialized_end=2365
+  _globals['_BACKUPRESPONSE']._serialized_start=2367
+  _globals['_BACKUPRESPONSE']._serialized_end=2423
+  _globals['_VERIFYRESPONSE']._serialized_start=2425
+  _globals['_VERIFYRESPONSE']._serialized_end=2481
+  _globals['_ADMINSERVICE']._serialized_start=2484
+  _globals['_ADMINSERVICE']._serialized_end=3260
 # @@protoc_insertion_point(module_scope)

@@ -75,7 +75,7 @@ class GetStatsRequest(_message.Message):
     def __init__(self, collection: _Optional[str] = ...) -> None: ...
 
 class GetStatsResponse(_message.Message):
-    __slots__ = ("images", "sources", "generation", "labelled_keep", "labelled_discard", "decided_keep", "decided_discard", "in_review", "judgements", "bulk_verdicts", "events", "clusterings", "active_clustering_id", "clustering_generation", "clusters", "noise", "index", "vector_bytes", "disk_bytes", "queued_images", "inflight_bytes", "live_generation", "live_clusters", "live_noise")
+    __slots__ = ("images", "sources", "generation", "labelled_keep", "labelled_discard", "decided_keep", "decided_discard", "in_review", "judgements", "bulk_verdicts", "events", "clusterings", "active_clustering_id", "clustering_generation", "clusters", "noise", "index", "vector_bytes", "disk_bytes", "queued_images", "inflight_bytes", "live_generation", "live_clusters", "live_noise", "review_ready")
     IMAGES_FIELD_NUMBER: _ClassVar[int]
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -100,6 +100,7 @@ class GetStatsResponse(_message.Message):
     LIVE_GENERATION_FIELD_NUMBER: _ClassVar[int]
     LIVE_CLUSTERS_FIELD_NUMBER: _ClassVar[int]
     LIVE_NOISE_FIELD_NUMBER: _ClassVar[int]
+    REVIEW_READY_FIELD_NUMBER: _ClassVar[int]
     images: int
     sources: int
     generation: int
@@ -124,7 +125,34 @@ class GetStatsResponse(_message.Message):
     live_generation: int
     live_clusters: int
     live_noise: int
-    def __init__(self, images: _Optional[int] = ..., sources: _Optional[int] = ..., generation: _Optional[int] = ..., labelled_keep: _Optional[int] = ..., labelled_discard: _Optional[int] = ..., decided_keep: _Optional[int] = ..., decided_discard: _Optional[int] = ..., in_review: _Optional[int] = ..., judgements: _Optional[int] = ..., bulk_verdicts: _Optional[int] = ..., events: _Optional[int] = ..., clusterings: _Optional[int] = ..., active_clustering_id: _Optional[int] = ..., clustering_generation: _Optional[int] = ..., clusters: _Optional[int] = ..., noise: _Optional[int] = ..., index: _Optional[str] = ..., vector_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., queued_images: _Optional[int] = ..., inflight_bytes: _Optional[int] = ..., live_generation: _Optional[int] = ..., live_clusters: _Optional[int] = ..., live_noise: _Optional[int] = ...) -> None: ...
+    review_ready: bool
+    def __init__(self, images: _Optional[int] = ..., sources: _Optional[int] = ..., generation: _Optional[int] = ..., labelled_keep: _Optional[int] = ..., labelled_discard: _Optional[int] = ..., decided_keep: _Optional[int] = ..., decided_discard: _Optional[int] = ..., in_review: _Optional[int] = ..., judgements: _Optional[int] = ..., bulk_verdicts: _Optional[int] = ..., events: _Optional[int] = ..., clusterings: _Optional[int] = ..., active_clustering_id: _Optional[int] = ..., clustering_generation: _Optional[int] = ..., clusters: _Optional[int] = ..., noise: _Optional[int] = ..., index: _Optional[str] = ..., vector_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., queued_images: _Optional[int] = ..., inflight_bytes: _Optional[int] = ..., live_generation: _Optional[int] = ..., live_clusters: _Optional[int] = ..., live_noise: _Optional[int] = ..., review_ready: _Optional[bool] = ...) -> None: ...
+
+class GetGrowthRequest(_message.Message):
+    __slots__ = ("collection",)
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    def __init__(self, collection: _Optional[str] = ...) -> None: ...
+
+class GetGrowthResponse(_message.Message):
+    __slots__ = ("points",)
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[GrowthPoint]
+    def __init__(self, points: _Optional[_Iterable[_Union[GrowthPoint, _Mapping]]] = ...) -> None: ...
+
+class GrowthPoint(_message.Message):
+    __slots__ = ("time", "images", "decided_keep", "decided_discard", "in_review")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_KEEP_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_DISCARD_FIELD_NUMBER: _ClassVar[int]
+    IN_REVIEW_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    images: int
+    decided_keep: int
+    decided_discard: int
+    in_review: int
+    def __init__(self, time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., images: _Optional[int] = ..., decided_keep: _Optional[int] = ..., decided_discard: _Optional[int] = ..., in_review: _Optional[int] = ...) -> None: ...
 
 class GetOperationRequest(_message.Message):
     __slots__ = ("name",)
@@ -197,6 +225,20 @@ class WatchOperationResponse(_message.Message):
 class VerifyRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class BackupRequest(_message.Message):
+    __slots__ = ("name", "request_id")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    request_id: str
+    def __init__(self, name: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class BackupResponse(_message.Message):
+    __slots__ = ("operation",)
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    operation: _operation_pb2.Operation
+    def __init__(self, operation: _Optional[_Union[_operation_pb2.Operation, _Mapping]] = ...) -> None: ...
 
 class VerifyResponse(_message.Message):
     __slots__ = ("operation",)

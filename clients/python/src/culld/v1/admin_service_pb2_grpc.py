@@ -45,10 +45,20 @@ class AdminServiceStub:
                 request_serializer=culld_dot_v1_dot_admin__service__pb2.GetStatsRequest.SerializeToString,
                 response_deserializer=culld_dot_v1_dot_admin__service__pb2.GetStatsResponse.FromString,
                 _registered_method=True)
+        self.GetGrowth = channel.unary_unary(
+                '/culld.v1.AdminService/GetGrowth',
+                request_serializer=culld_dot_v1_dot_admin__service__pb2.GetGrowthRequest.SerializeToString,
+                response_deserializer=culld_dot_v1_dot_admin__service__pb2.GetGrowthResponse.FromString,
+                _registered_method=True)
         self.Verify = channel.unary_unary(
                 '/culld.v1.AdminService/Verify',
                 request_serializer=culld_dot_v1_dot_admin__service__pb2.VerifyRequest.SerializeToString,
                 response_deserializer=culld_dot_v1_dot_admin__service__pb2.VerifyResponse.FromString,
+                _registered_method=True)
+        self.Backup = channel.unary_unary(
+                '/culld.v1.AdminService/Backup',
+                request_serializer=culld_dot_v1_dot_admin__service__pb2.BackupRequest.SerializeToString,
+                response_deserializer=culld_dot_v1_dot_admin__service__pb2.BackupResponse.FromString,
                 _registered_method=True)
         self.GetOperation = channel.unary_unary(
                 '/culld.v1.AdminService/GetOperation',
@@ -95,10 +105,26 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetGrowth(self, request, context):
+        """Answers how the counts of a collection went over time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Verify(self, request, context):
         """Starts looking at every record of the store, by itself and together with those it belongs to, and at what is held in
         memory against what it is derived from. Changes nothing. An operation that ends well where there are problems, too:
         its report has them. One runs at a time, beyond that FAILED_PRECONDITION (OPERATION_RUNNING).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Backup(self, request, context):
+        """Starts writing all collections, as they are at one moment, to a new file in the daemon's backup folder, while calls
+        go on. FAILED_PRECONDITION (NO_BACKUP_FOLDER) where none is set; one runs at a time, beyond that FAILED_PRECONDITION
+        (OPERATION_RUNNING). A retry with its request_id gets the first operation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,10 +179,20 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=culld_dot_v1_dot_admin__service__pb2.GetStatsRequest.FromString,
                     response_serializer=culld_dot_v1_dot_admin__service__pb2.GetStatsResponse.SerializeToString,
             ),
+            'GetGrowth': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetGrowth,
+                    request_deserializer=culld_dot_v1_dot_admin__service__pb2.GetGrowthRequest.FromString,
+                    response_serializer=culld_dot_v1_dot_admin__service__pb2.GetGrowthResponse.SerializeToString,
+            ),
             'Verify': grpc.unary_unary_rpc_method_handler(
                     servicer.Verify,
                     request_deserializer=culld_dot_v1_dot_admin__service__pb2.VerifyRequest.FromString,
                     response_serializer=culld_dot_v1_dot_admin__service__pb2.VerifyResponse.SerializeToString,
+            ),
+            'Backup': grpc.unary_unary_rpc_method_handler(
+                    servicer.Backup,
+                    request_deserializer=culld_dot_v1_dot_admin__service__pb2.BackupRequest.FromString,
+                    response_serializer=culld_dot_v1_dot_admin__service__pb2.BackupResponse.SerializeToString,
             ),
             'GetOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOperation,
@@ -250,6 +286,33 @@ class AdminService:
             _registered_method=True)
 
     @staticmethod
+    def GetGrowth(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/culld.v1.AdminService/GetGrowth',
+            culld_dot_v1_dot_admin__service__pb2.GetGrowthRequest.SerializeToString,
+            culld_dot_v1_dot_admin__service__pb2.GetGrowthResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Verify(request,
             target,
             options=(),
@@ -266,6 +329,33 @@ class AdminService:
             '/culld.v1.AdminService/Verify',
             culld_dot_v1_dot_admin__service__pb2.VerifyRequest.SerializeToString,
             culld_dot_v1_dot_admin__service__pb2.VerifyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Backup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/culld.v1.AdminService/Backup',
+            culld_dot_v1_dot_admin__service__pb2.BackupRequest.SerializeToString,
+            culld_dot_v1_dot_admin__service__pb2.BackupResponse.FromString,
             options,
             channel_credentials,
             insecure,

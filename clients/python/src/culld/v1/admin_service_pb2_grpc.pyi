@@ -37,10 +37,17 @@ class AdminServiceStub:
     """Answers version, limits and features."""
     GetStats: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatsRequest, _admin_service_pb2.GetStatsResponse]
     """Answers counts and sizes of a collection."""
+    GetGrowth: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetGrowthRequest, _admin_service_pb2.GetGrowthResponse]
+    """Answers how the counts of a collection went over time."""
     Verify: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyRequest, _admin_service_pb2.VerifyResponse]
     """Starts looking at every record of the store, by itself and together with those it belongs to, and at what is held in
     memory against what it is derived from. Changes nothing. An operation that ends well where there are problems, too:
     its report has them. One runs at a time, beyond that FAILED_PRECONDITION (OPERATION_RUNNING).
+    """
+    Backup: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.BackupRequest, _admin_service_pb2.BackupResponse]
+    """Starts writing all collections, as they are at one moment, to a new file in the daemon's backup folder, while calls
+    go on. FAILED_PRECONDITION (NO_BACKUP_FOLDER) where none is set; one runs at a time, beyond that FAILED_PRECONDITION
+    (OPERATION_RUNNING). A retry with its request_id gets the first operation.
     """
     GetOperation: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetOperationRequest, _admin_service_pb2.GetOperationResponse]
     """Answers one operation. NOT_FOUND once it was forgotten: the last 1,000 are kept."""
@@ -64,10 +71,17 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Answers version, limits and features."""
     GetStats: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetStatsRequest, _admin_service_pb2.GetStatsResponse]  # type: ignore[assignment]
     """Answers counts and sizes of a collection."""
+    GetGrowth: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetGrowthRequest, _admin_service_pb2.GetGrowthResponse]  # type: ignore[assignment]
+    """Answers how the counts of a collection went over time."""
     Verify: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.VerifyRequest, _admin_service_pb2.VerifyResponse]  # type: ignore[assignment]
     """Starts looking at every record of the store, by itself and together with those it belongs to, and at what is held in
     memory against what it is derived from. Changes nothing. An operation that ends well where there are problems, too:
     its report has them. One runs at a time, beyond that FAILED_PRECONDITION (OPERATION_RUNNING).
+    """
+    Backup: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.BackupRequest, _admin_service_pb2.BackupResponse]  # type: ignore[assignment]
+    """Starts writing all collections, as they are at one moment, to a new file in the daemon's backup folder, while calls
+    go on. FAILED_PRECONDITION (NO_BACKUP_FOLDER) where none is set; one runs at a time, beyond that FAILED_PRECONDITION
+    (OPERATION_RUNNING). A retry with its request_id gets the first operation.
     """
     GetOperation: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetOperationRequest, _admin_service_pb2.GetOperationResponse]  # type: ignore[assignment]
     """Answers one operation. NOT_FOUND once it was forgotten: the last 1,000 are kept."""
@@ -102,6 +116,14 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Answers counts and sizes of a collection."""
 
     @_abc_1.abstractmethod
+    def GetGrowth(
+        self,
+        request: _admin_service_pb2.GetGrowthRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetGrowthResponse, _abc.Awaitable[_admin_service_pb2.GetGrowthResponse]]:
+        """Answers how the counts of a collection went over time."""
+
+    @_abc_1.abstractmethod
     def Verify(
         self,
         request: _admin_service_pb2.VerifyRequest,
@@ -110,6 +132,17 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Starts looking at every record of the store, by itself and together with those it belongs to, and at what is held in
         memory against what it is derived from. Changes nothing. An operation that ends well where there are problems, too:
         its report has them. One runs at a time, beyond that FAILED_PRECONDITION (OPERATION_RUNNING).
+        """
+
+    @_abc_1.abstractmethod
+    def Backup(
+        self,
+        request: _admin_service_pb2.BackupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.BackupResponse, _abc.Awaitable[_admin_service_pb2.BackupResponse]]:
+        """Starts writing all collections, as they are at one moment, to a new file in the daemon's backup folder, while calls
+        go on. FAILED_PRECONDITION (NO_BACKUP_FOLDER) where none is set; one runs at a time, beyond that FAILED_PRECONDITION
+        (OPERATION_RUNNING). A retry with its request_id gets the first operation.
         """
 
     @_abc_1.abstractmethod

@@ -23,60 +23,67 @@ _sym_db = _symbol_database.Default()
 
 
 from culld.v1 import clustering_pb2 as culld_dot_v1_dot_clustering__pb2
+from culld.v1 import decision_pb2 as culld_dot_v1_dot_decision__pb2
 from culld.v1 import operation_pb2 as culld_dot_v1_dot_operation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!culld/v1/clustering_service.proto\x12\x08\x63ulld.v1\x1a\x19\x63ulld/v1/clustering.proto\x1a\x18\x63ulld/v1/operation.proto\"\xa5\x01\n\x10ReclusterRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12(\n\nparameters\x18\x02 \x01(\x0b\x32\x14.culld.v1.Parameters\x12\x0c\n\x04seed\x18\x03 \x01(\x04\x12\x13\n\x0bkeep_active\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\r\n\x05\x65xact\x18\x07 \x01(\x08\";\n\x11ReclusterResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation\"s\n\x18SuggestParametersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x17\n\nmin_points\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\x12\x0c\n\x04seed\x18\x04 \x01(\x04\x42\r\n\x0b_min_points\"B\n\x19SuggestParametersResponse\x12%\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x17.culld.v1.ParameterCard\"S\n\x16ListClusteringsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x17ListClusteringsResponse\x12)\n\x0b\x63lusterings\x18\x01 \x03(\x0b\x32\x14.culld.v1.Clustering\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x14GetClusteringRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\"A\n\x15GetClusteringResponse\x12(\n\nclustering\x18\x01 \x01(\x0b\x32\x14.culld.v1.Clustering\"i\n\x19\x41\x63tivateClusteringRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"F\n\x1a\x41\x63tivateClusteringResponse\x12(\n\nclustering\x18\x01 \x01(\x0b\x32\x14.culld.v1.Clustering\"g\n\x13ListClustersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"z\n\x14ListClustersResponse\x12#\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x11.culld.v1.Cluster\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rclustering_id\x18\x03 \x01(\x04\x12\r\n\x05noise\x18\x04 \x01(\x04\"R\n\x11GetClusterRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\x12\x12\n\ncluster_id\x18\x03 \x01(\x04\"8\n\x12GetClusterResponse\x12\"\n\x07\x63luster\x18\x01 \x01(\x0b\x32\x11.culld.v1.Cluster\"\x8e\x01\n\x12ListMembersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\x12\x17\n\ncluster_id\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\tB\r\n\x0b_cluster_id\"Q\n\x13ListMembersResponse\x12!\n\x07members\x18\x01 \x03(\x0b\x32\x10.culld.v1.Member\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x17ListLiveClustersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xbf\x01\n\x18ListLiveClustersResponse\x12\'\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x15.culld.v1.LiveCluster\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rclustering_id\x18\x03 \x01(\x04\x12\x12\n\ngeneration\x18\x04 \x01(\x04\x12\r\n\x05noise\x18\x05 \x01(\x04\x12\'\n\x07lineage\x18\x06 \x03(\x0b\x32\x16.culld.v1.LineageEvent\"{\n\x16ListLiveMembersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x17\n\ncluster_id\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\tB\r\n\x0b_cluster_id\"Y\n\x17ListLiveMembersResponse\x12\x11\n\timage_ids\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x04\"j\n\x16GetReachabilityRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x17GetReachabilityResponse\x12+\n\x06points\x18\x01 \x03(\x0b\x32\x1b.culld.v1.ReachabilityPoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xb1\x07\n\x11\x43lusteringService\x12\x44\n\tRecluster\x12\x1a.culld.v1.ReclusterRequest\x1a\x1b.culld.v1.ReclusterResponse\x12\\\n\x11SuggestParameters\x12\".culld.v1.SuggestParametersRequest\x1a#.culld.v1.SuggestParametersResponse\x12V\n\x0fListClusterings\x12 .culld.v1.ListClusteringsRequest\x1a!.culld.v1.ListClusteringsResponse\x12P\n\rGetClustering\x12\x1e.culld.v1.GetClusteringRequest\x1a\x1f.culld.v1.GetClusteringResponse\x12_\n\x12\x41\x63tivateClustering\x12#.culld.v1.ActivateClusteringRequest\x1a$.culld.v1.ActivateClusteringResponse\x12M\n\x0cListClusters\x12\x1d.culld.v1.ListClustersRequest\x1a\x1e.culld.v1.ListClustersResponse\x12G\n\nGetCluster\x12\x1b.culld.v1.GetClusterRequest\x1a\x1c.culld.v1.GetClusterResponse\x12J\n\x0bListMembers\x12\x1c.culld.v1.ListMembersRequest\x1a\x1d.culld.v1.ListMembersResponse\x12Y\n\x10ListLiveClusters\x12!.culld.v1.ListLiveClustersRequest\x1a\".culld.v1.ListLiveClustersResponse\x12V\n\x0fListLiveMembers\x12 .culld.v1.ListLiveMembersRequest\x1a!.culld.v1.ListLiveMembersResponse\x12V\n\x0fGetReachability\x12 .culld.v1.GetReachabilityRequest\x1a!.culld.v1.GetReachabilityResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!culld/v1/clustering_service.proto\x12\x08\x63ulld.v1\x1a\x19\x63ulld/v1/clustering.proto\x1a\x17\x63ulld/v1/decision.proto\x1a\x18\x63ulld/v1/operation.proto\"\xa5\x01\n\x10ReclusterRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12(\n\nparameters\x18\x02 \x01(\x0b\x32\x14.culld.v1.Parameters\x12\x0c\n\x04seed\x18\x03 \x01(\x04\x12\x13\n\x0bkeep_active\x18\x04 \x01(\x08\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\r\n\x05\x65xact\x18\x07 \x01(\x08\";\n\x11ReclusterResponse\x12&\n\toperation\x18\x01 \x01(\x0b\x32\x13.culld.v1.Operation\"s\n\x18SuggestParametersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x17\n\nmin_points\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05\x65xact\x18\x03 \x01(\x08\x12\x0c\n\x04seed\x18\x04 \x01(\x04\x42\r\n\x0b_min_points\"B\n\x19SuggestParametersResponse\x12%\n\x04\x63\x61rd\x18\x01 \x01(\x0b\x32\x17.culld.v1.ParameterCard\"S\n\x16ListClusteringsRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x17ListClusteringsResponse\x12)\n\x0b\x63lusterings\x18\x01 \x03(\x0b\x32\x14.culld.v1.Clustering\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x14GetClusteringRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\"A\n\x15GetClusteringResponse\x12(\n\nclustering\x18\x01 \x01(\x0b\x32\x14.culld.v1.Clustering\"i\n\x19\x41\x63tivateClusteringRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"F\n\x1a\x41\x63tivateClusteringResponse\x12(\n\nclustering\x18\x01 \x01(\x0b\x32\x14.culld.v1.Clustering\"g\n\x13ListClustersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"z\n\x14ListClustersResponse\x12#\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x11.culld.v1.Cluster\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rclustering_id\x18\x03 \x01(\x04\x12\r\n\x05noise\x18\x04 \x01(\x04\"R\n\x11GetClusterRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\x12\x12\n\ncluster_id\x18\x03 \x01(\x04\"8\n\x12GetClusterResponse\x12\"\n\x07\x63luster\x18\x01 \x01(\x0b\x32\x11.culld.v1.Cluster\"\x8e\x01\n\x12ListMembersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\x12\x17\n\ncluster_id\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x04 \x01(\r\x12\x12\n\npage_token\x18\x05 \x01(\tB\r\n\x0b_cluster_id\"Q\n\x13ListMembersResponse\x12!\n\x07members\x18\x01 \x03(\x0b\x32\x10.culld.v1.Member\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x17ListLiveClustersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xbf\x01\n\x18ListLiveClustersResponse\x12\'\n\x08\x63lusters\x18\x01 \x03(\x0b\x32\x15.culld.v1.LiveCluster\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x15\n\rclustering_id\x18\x03 \x01(\x04\x12\x12\n\ngeneration\x18\x04 \x01(\x04\x12\r\n\x05noise\x18\x05 \x01(\x04\x12\'\n\x07lineage\x18\x06 \x03(\x0b\x32\x16.culld.v1.LineageEvent\"{\n\x16ListLiveMembersRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x17\n\ncluster_id\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\tB\r\n\x0b_cluster_id\"Y\n\x17ListLiveMembersResponse\x12\x11\n\timage_ids\x18\x01 \x03(\t\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x04\"j\n\x16GetReachabilityRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x15\n\rclustering_id\x18\x02 \x01(\x04\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x17GetReachabilityResponse\x12+\n\x06points\x18\x01 \x03(\x0b\x32\x1b.culld.v1.ReachabilityPoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\rGetMapRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0f\n\x07refresh\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\t\"q\n\x0eGetMapResponse\x12\"\n\x06points\x18\x01 \x03(\x0b\x32\x12.culld.v1.MapPoint\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x0e\n\x06images\x18\x04 \x01(\x04\"\xae\x01\n\x08MapPoint\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\t\n\x01x\x18\x02 \x01(\x02\x12\t\n\x01y\x18\x03 \x01(\x02\x12(\n\x08\x64\x65\x63ision\x18\x04 \x01(\x0e\x32\x16.culld.v1.DecisionKind\x12(\n\x10provisional_side\x18\x05 \x01(\x0e\x32\x0e.culld.v1.Side\x12\x17\n\ncluster_id\x18\x06 \x01(\x04H\x00\x88\x01\x01\x42\r\n\x0b_cluster_id2\xee\x07\n\x11\x43lusteringService\x12\x44\n\tRecluster\x12\x1a.culld.v1.ReclusterRequest\x1a\x1b.culld.v1.ReclusterResponse\x12\\\n\x11SuggestParameters\x12\".culld.v1.SuggestParametersRequest\x1a#.culld.v1.SuggestParametersResponse\x12V\n\x0fListClusterings\x12 .culld.v1.ListClusteringsRequest\x1a!.culld.v1.ListClusteringsResponse\x12P\n\rGetClustering\x12\x1e.culld.v1.GetClusteringRequest\x1a\x1f.culld.v1.GetClusteringResponse\x12_\n\x12\x41\x63tivateClustering\x12#.culld.v1.ActivateClusteringRequest\x1a$.culld.v1.ActivateClusteringResponse\x12M\n\x0cListClusters\x12\x1d.culld.v1.ListClustersRequest\x1a\x1e.culld.v1.ListClustersResponse\x12G\n\nGetCluster\x12\x1b.culld.v1.GetClusterRequest\x1a\x1c.culld.v1.GetClusterResponse\x12J\n\x0bListMembers\x12\x1c.culld.v1.ListMembersRequest\x1a\x1d.culld.v1.ListMembersResponse\x12Y\n\x10ListLiveClusters\x12!.culld.v1.ListLiveClustersRequest\x1a\".culld.v1.ListLiveClustersResponse\x12V\n\x0fListLiveMembers\x12 .culld.v1.ListLiveMembersRequest\x1a!.culld.v1.ListLiveMembersResponse\x12V\n\x0fGetReachability\x12 .culld.v1.GetReachabilityRequest\x1a!.culld.v1.GetReachabilityResponse\x12;\n\x06GetMap\x12\x17.culld.v1.GetMapRequest\x1a\x18.culld.v1.GetMapResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'culld.v1.clustering_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECLUSTERREQUEST']._serialized_start=101
-  _globals['_RECLUSTERREQUEST']._serialized_end=266
-  _globals['_RECLUSTERRESPONSE']._serialized_start=268
-  _globals['_RECLUSTERRESPONSE']._serialized_end=327
-  _globals['_SUGGESTPARAMETERSREQUEST']._serialized_start=329
-  _globals['_SUGGESTPARAMETERSREQUEST']._serialized_end=444
-  _globals['_SUGGESTPARAMETERSRESPONSE']._serialized_start=446
-  _globals['_SUGGESTPARAMETERSRESPONSE']._serialized_end=512
-  _globals['_LISTCLUSTERINGSREQUEST']._serialized_start=514
-  _globals['_LISTCLUSTERINGSREQUEST']._serialized_end=597
-  _globals['_LISTCLUSTERINGSRESPONSE']._serialized_start=599
-  _globals['_LISTCLUSTERINGSRESPONSE']._serialized_end=692
-  _globals['_GETCLUSTERINGREQUEST']._serialized_start=694
-  _globals['_GETCLUSTERINGREQUEST']._serialized_end=759
-  _globals['_GETCLUSTERINGRESPONSE']._serialized_start=761
-  _globals['_GETCLUSTERINGRESPONSE']._serialized_end=826
-  _globals['_ACTIVATECLUSTERINGREQUEST']._serialized_start=828
-  _globals['_ACTIVATECLUSTERINGREQUEST']._serialized_end=933
-  _globals['_ACTIVATECLUSTERINGRESPONSE']._serialized_start=935
-  _globals['_ACTIVATECLUSTERINGRESPONSE']._serialized_end=1005
-  _globals['_LISTCLUSTERSREQUEST']._serialized_start=1007
-  _globals['_LISTCLUSTERSREQUEST']._serialized_end=1110
-  _globals['_LISTCLUSTERSRESPONSE']._serialized_start=1112
-  _globals['_LISTCLUSTERSRESPONSE']._serialized_end=1234
-  _globals['_GETCLUSTERREQUEST']._serialized_start=1236
-  _globals['_GETCLUSTERREQUEST']._serialized_end=1318
-  _globals['_GETCLUSTERRESPONSE']._serialized_start=1320
-  _globals['_GETCLUSTERRESPONSE']._serialized_end=1376
-  _globals['_LISTMEMBERSREQUEST']._serialized_start=1379
-  _globals['_LISTMEMBERSREQUEST']._serialized_end=1521
-  _globals['_LISTMEMBERSRESPONSE']._serialized_start=1523
-  _globals['_LISTMEMBERSRESPONSE']._serialized_end=1604
-  _globals['_LISTLIVECLUSTERSREQUEST']._serialized_start=1606
-  _globals['_LISTLIVECLUSTERSREQUEST']._serialized_end=1690
-  _globals['_LISTLIVECLUSTERSRESPONSE']._serialized_start=1693
-  _globals['_LISTLIVECLUSTERSRESPONSE']._serialized_end=1884
-  _globals['_LISTLIVEMEMBERSREQUEST']._serialized_start=1886
-  _globals['_LISTLIVEMEMBERSREQUEST']._serialized_end=2009
-  _globals['_LISTLIVEMEMBERSRESPONSE']._serialized_start=2011
-  _globals['_LISTLIVEMEMBERSRESPONSE']._serialized_end=2100
-  _globals['_GETREACHABILITYREQUEST']._serialized_start=2102
-  _globals['_GETREACHABILITYREQUEST']._serialized_end=2208
-  _globals['_GETREACHABILITYRESPONSE']._serialized_start=2210
-  _globals['_GETREACHABILITYRESPONSE']._serialized_end=2305
-  _globals['_CLUSTERINGSERVICE']._serialized_start=2308
-  _globals['_CLUSTERINGSERVICE']._serialized_end=3253
+  _globals['_RECLUSTERREQUEST']._serialized_start=126
+  _globals['_RECLUSTERREQUEST']._serialized_end=291
+  _globals['_RECLUSTERRESPONSE']._serialized_start=293
+  _globals['_RECLUSTERRESPONSE']._serialized_end=352
+  _globals['_SUGGESTPARAMETERSREQUEST']._serialized_start=354
+  _globals['_SUGGESTPARAMETERSREQUEST']._serialized_end=469
+  _globals['_SUGGESTPARAMETERSRESPONSE']._serialized_start=471
+  _globals['_SUGGESTPARAMETERSRESPONSE']._serialized_end=537
+  _globals['_LISTCLUSTERINGSREQUEST']._serialized_start=539
+  _globals['_LISTCLUSTERINGSREQUEST']._serialized_end=622
+  _globals['_LISTCLUSTERINGSRESPONSE']._serialized_start=624
+  _globals['_LISTCLUSTERINGSRESPONSE']._serialized_end=717
+  _globals['_GETCLUSTERINGREQUEST']._serialized_start=719
+  _globals['_GETCLUSTERINGREQUEST']._serialized_end=784
+  _globals['_GETCLUSTERINGRESPONSE']._serialized_start=786
+  _globals['_GETCLUSTERINGRESPONSE']._serialized_end=851
+  _globals['_ACTIVATECLUSTERINGREQUEST']._serialized_start=853
+  _globals['_ACTIVATECLUSTERINGREQUEST']._serialized_end=958
+  _globals['_ACTIVATECLUSTERINGRESPONSE']._serialized_start=960
+  _globals['_ACTIVATECLUSTERINGRESPONSE']._serialized_end=1030
+  _globals['_LISTCLUSTERSREQUEST']._serialized_start=1032
+  _globals['_LISTCLUSTERSREQUEST']._serialized_end=1135
+  _globals['_LISTCLUSTERSRESPONSE']._serialized_start=1137
+  _globals['_LISTCLUSTERSRESPONSE']._serialized_end=1259
+  _globals['_GETCLUSTERREQUEST']._serialized_start=1261
+  _globals['_GETCLUSTERREQUEST']._serialized_end=1343
+  _globals['_GETCLUSTERRESPONSE']._serialized_start=1345
+  _globals['_GETCLUSTERRESPONSE']._serialized_end=1401
+  _globals['_LISTMEMBERSREQUEST']._serialized_start=1404
+  _globals['_LISTMEMBERSREQUEST']._serialized_end=1546
+  _globals['_LISTMEMBERSRESPONSE']._serialized_start=1548
+  _globals['_LISTMEMBERSRESPONSE']._serialized_end=1629
+  _globals['_LISTLIVECLUSTERSREQUEST']._serialized_start=1631
+  _globals['_LISTLIVECLUSTERSREQUEST']._serialized_end=1715
+  _globals['_LISTLIVECLUSTERSRESPONSE']._serialized_start=1718
+  _globals['_LISTLIVECLUSTERSRESPONSE']._serialized_end=1909
+  _globals['_LISTLIVEMEMBERSREQUEST']._serialized_start=1911
+  _globals['_LISTLIVEMEMBERSREQUEST']._serialized_end=2034
+  _globals['_LISTLIVEMEMBERSRESPONSE']._serialized_start=2036
+  _globals['_LISTLIVEMEMBERSRESPONSE']._serialized_end=2125
+  _globals['_GETREACHABILITYREQUEST']._serialized_start=2127
+  _globals['_GETREACHABILITYREQUEST']._serialized_end=2233
+  _globals['_GETREACHABILITYRESPONSE']._serialized_start=2235
+  _globals['_GETREACHABILITYRESPONSE']._serialized_end=2330
+  _globals['_GETMAPREQUEST']._serialized_start=2332
+  _globals['_GETMAPREQUEST']._serialized_end=2423
+  _globals['_GETMAPRESPONSE']._serialized_start=2425
+  _globals['_GETMAPRESPONSE']._serialized_end=2538
+  _globals['_MAPPOINT']._serialized_start=2541
+  _globals['_MAPPOINT']._serialized_end=2715
+  _globals['_CLUSTERINGSERVICE']._serialized_start=2718
+  _globals['_CLUSTERINGSERVICE']._serialized_end=3724
 # @@protoc_insertion_point(module_scope)

@@ -1,4 +1,5 @@
 from culld.v1 import clustering_pb2 as _clustering_pb2
+from culld.v1 import decision_pb2 as _decision_pb2
 from culld.v1 import operation_pb2 as _operation_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -229,3 +230,43 @@ class GetReachabilityResponse(_message.Message):
     points: _containers.RepeatedCompositeFieldContainer[_clustering_pb2.ReachabilityPoint]
     next_page_token: str
     def __init__(self, points: _Optional[_Iterable[_Union[_clustering_pb2.ReachabilityPoint, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetMapRequest(_message.Message):
+    __slots__ = ("collection", "refresh", "page_size", "page_token")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    REFRESH_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    refresh: bool
+    page_size: int
+    page_token: str
+    def __init__(self, collection: _Optional[str] = ..., refresh: _Optional[bool] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class GetMapResponse(_message.Message):
+    __slots__ = ("points", "next_page_token", "generation", "images")
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[MapPoint]
+    next_page_token: str
+    generation: int
+    images: int
+    def __init__(self, points: _Optional[_Iterable[_Union[MapPoint, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., generation: _Optional[int] = ..., images: _Optional[int] = ...) -> None: ...
+
+class MapPoint(_message.Message):
+    __slots__ = ("image_id", "x", "y", "decision", "provisional_side", "cluster_id")
+    IMAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    X_FIELD_NUMBER: _ClassVar[int]
+    Y_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    PROVISIONAL_SIDE_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_ID_FIELD_NUMBER: _ClassVar[int]
+    image_id: str
+    x: float
+    y: float
+    decision: _decision_pb2.DecisionKind
+    provisional_side: _decision_pb2.Side
+    cluster_id: int
+    def __init__(self, image_id: _Optional[str] = ..., x: _Optional[float] = ..., y: _Optional[float] = ..., decision: _Optional[_Union[_decision_pb2.DecisionKind, str]] = ..., provisional_side: _Optional[_Union[_decision_pb2.Side, str]] = ..., cluster_id: _Optional[int] = ...) -> None: ...

@@ -90,6 +90,11 @@ class ClusteringServiceStub:
                 request_serializer=culld_dot_v1_dot_clustering__service__pb2.GetReachabilityRequest.SerializeToString,
                 response_deserializer=culld_dot_v1_dot_clustering__service__pb2.GetReachabilityResponse.FromString,
                 _registered_method=True)
+        self.GetMap = channel.unary_unary(
+                '/culld.v1.ClusteringService/GetMap',
+                request_serializer=culld_dot_v1_dot_clustering__service__pb2.GetMapRequest.SerializeToString,
+                response_deserializer=culld_dot_v1_dot_clustering__service__pb2.GetMapResponse.FromString,
+                _registered_method=True)
 
 
 class ClusteringServiceServicer:
@@ -179,6 +184,15 @@ class ClusteringServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMap(self, request, context):
+        """Answers where the images lie on a flat map, on which pictures that are alike lie together, in the order they were
+        added. New images take their places among the others, which stay where they are until there are twice or half as
+        many.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ClusteringServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -236,6 +250,11 @@ def add_ClusteringServiceServicer_to_server(servicer, server):
                     servicer.GetReachability,
                     request_deserializer=culld_dot_v1_dot_clustering__service__pb2.GetReachabilityRequest.FromString,
                     response_serializer=culld_dot_v1_dot_clustering__service__pb2.GetReachabilityResponse.SerializeToString,
+            ),
+            'GetMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMap,
+                    request_deserializer=culld_dot_v1_dot_clustering__service__pb2.GetMapRequest.FromString,
+                    response_serializer=culld_dot_v1_dot_clustering__service__pb2.GetMapResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -536,6 +555,33 @@ class ClusteringService:
             '/culld.v1.ClusteringService/GetReachability',
             culld_dot_v1_dot_clustering__service__pb2.GetReachabilityRequest.SerializeToString,
             culld_dot_v1_dot_clustering__service__pb2.GetReachabilityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/culld.v1.ClusteringService/GetMap',
+            culld_dot_v1_dot_clustering__service__pb2.GetMapRequest.SerializeToString,
+            culld_dot_v1_dot_clustering__service__pb2.GetMapResponse.FromString,
             options,
             channel_credentials,
             insecure,

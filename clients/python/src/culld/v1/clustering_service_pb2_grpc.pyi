@@ -64,6 +64,11 @@ class ClusteringServiceStub:
     """Lists the images of such a cluster, or the noise, in the order they were added."""
     GetReachability: _grpc.UnaryUnaryMultiCallable[_clustering_service_pb2.GetReachabilityRequest, _clustering_service_pb2.GetReachabilityResponse]
     """Answers the reachability plot of an OPTICS clustering, in cluster order."""
+    GetMap: _grpc.UnaryUnaryMultiCallable[_clustering_service_pb2.GetMapRequest, _clustering_service_pb2.GetMapResponse]
+    """Answers where the images lie on a flat map, on which pictures that are alike lie together, in the order they were
+    added. New images take their places among the others, which stay where they are until there are twice or half as
+    many.
+    """
 
 @_typing.type_check_only
 class ClusteringServiceAsyncStub(ClusteringServiceStub):
@@ -101,6 +106,11 @@ class ClusteringServiceAsyncStub(ClusteringServiceStub):
     """Lists the images of such a cluster, or the noise, in the order they were added."""
     GetReachability: _aio.UnaryUnaryMultiCallable[_clustering_service_pb2.GetReachabilityRequest, _clustering_service_pb2.GetReachabilityResponse]  # type: ignore[assignment]
     """Answers the reachability plot of an OPTICS clustering, in cluster order."""
+    GetMap: _aio.UnaryUnaryMultiCallable[_clustering_service_pb2.GetMapRequest, _clustering_service_pb2.GetMapResponse]  # type: ignore[assignment]
+    """Answers where the images lie on a flat map, on which pictures that are alike lie together, in the order they were
+    added. New images take their places among the others, which stay where they are until there are twice or half as
+    many.
+    """
 
 class ClusteringServiceServicer(metaclass=_abc_1.ABCMeta):
     """Groups a collection's images, and answers the groups."""
@@ -201,5 +211,16 @@ class ClusteringServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_clustering_service_pb2.GetReachabilityResponse, _abc.Awaitable[_clustering_service_pb2.GetReachabilityResponse]]:
         """Answers the reachability plot of an OPTICS clustering, in cluster order."""
+
+    @_abc_1.abstractmethod
+    def GetMap(
+        self,
+        request: _clustering_service_pb2.GetMapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_clustering_service_pb2.GetMapResponse, _abc.Awaitable[_clustering_service_pb2.GetMapResponse]]:
+        """Answers where the images lie on a flat map, on which pictures that are alike lie together, in the order they were
+        added. New images take their places among the others, which stay where they are until there are twice or half as
+        many.
+        """
 
 def add_ClusteringServiceServicer_to_server(servicer: ClusteringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

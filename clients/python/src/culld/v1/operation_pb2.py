@@ -26,7 +26,7 @@ from culld.v1 import clustering_pb2 as culld_dot_v1_dot_clustering__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63ulld/v1/operation.proto\x12\x08\x63ulld.v1\x1a\x19\x63ulld/v1/clustering.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x95\x03\n\tOperation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05phase\x18\x06 \x01(\t\x12\x11\n\twork_done\x18\x07 \x01(\x04\x12\x12\n\nwork_total\x18\x08 \x01(\x04\x12\x0c\n\x04\x64one\x18\t \x01(\x08\x12)\n\x05\x65rror\x18\n \x01(\x0b\x32\x18.culld.v1.OperationErrorH\x00\x12*\n\nclustering\x18\x0b \x01(\x0b\x32\x14.culld.v1.ClusteringH\x00\x12(\n\x06import\x18\x0c \x01(\x0b\x32\x16.culld.v1.ImportResultH\x00\x12(\n\x06verify\x18\r \x01(\x0b\x32\x16.culld.v1.VerifyReportH\x00\x42\x08\n\x06result\"?\n\x0eOperationError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x92\x01\n\x0cImportResult\x12\r\n\x05\x66iles\x18\x01 \x01(\x04\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x04\x12\x17\n\x0f\x61lready_present\x18\x03 \x01(\x04\x12\x10\n\x08rejected\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x04\x12)\n\x08problems\x18\x06 \x03(\x0b\x32\x17.culld.v1.ImportProblem\"-\n\rImportProblem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"\x97\x01\n\x0cVerifyReport\x12&\n\x07records\x18\x01 \x03(\x0b\x32\x15.culld.v1.RecordCount\x12\x13\n\x0b\x63ollections\x18\x02 \x01(\x04\x12\x10\n\x08problems\x18\x03 \x01(\x04\x12\'\n\x06listed\x18\x04 \x03(\x0b\x32\x17.culld.v1.VerifyProblem\x12\x0f\n\x07skipped\x18\x05 \x03(\t\"*\n\x0bRecordCount\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"N\n\rVerifyProblem\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63ulld/v1/operation.proto\x12\x08\x63ulld.v1\x1a\x19\x63ulld/v1/clustering.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf\x03\n\tOperation\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\ncollection\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05phase\x18\x06 \x01(\t\x12\x11\n\twork_done\x18\x07 \x01(\x04\x12\x12\n\nwork_total\x18\x08 \x01(\x04\x12\x0c\n\x04\x64one\x18\t \x01(\x08\x12)\n\x05\x65rror\x18\n \x01(\x0b\x32\x18.culld.v1.OperationErrorH\x00\x12*\n\nclustering\x18\x0b \x01(\x0b\x32\x14.culld.v1.ClusteringH\x00\x12(\n\x06import\x18\x0c \x01(\x0b\x32\x16.culld.v1.ImportResultH\x00\x12(\n\x06verify\x18\r \x01(\x0b\x32\x16.culld.v1.VerifyReportH\x00\x12(\n\x06\x62\x61\x63kup\x18\x0e \x01(\x0b\x32\x16.culld.v1.BackupReportH\x00\x42\x08\n\x06result\"?\n\x0eOperationError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"\x92\x01\n\x0cImportResult\x12\r\n\x05\x66iles\x18\x01 \x01(\x04\x12\r\n\x05\x61\x64\x64\x65\x64\x18\x02 \x01(\x04\x12\x17\n\x0f\x61lready_present\x18\x03 \x01(\x04\x12\x10\n\x08rejected\x18\x04 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x05 \x01(\x04\x12)\n\x08problems\x18\x06 \x03(\x0b\x32\x17.culld.v1.ImportProblem\"-\n\rImportProblem\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"<\n\x0c\x42\x61\x63kupReport\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x0f\n\x07records\x18\x03 \x01(\x04\"\x97\x01\n\x0cVerifyReport\x12&\n\x07records\x18\x01 \x03(\x0b\x32\x15.culld.v1.RecordCount\x12\x13\n\x0b\x63ollections\x18\x02 \x01(\x04\x12\x10\n\x08problems\x18\x03 \x01(\x04\x12\'\n\x06listed\x18\x04 \x03(\x0b\x32\x17.culld.v1.VerifyProblem\x12\x0f\n\x07skipped\x18\x05 \x03(\t\"*\n\x0bRecordCount\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"N\n\rVerifyProblem\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,17 +34,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'culld.v1.operation_pb2', _g
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OPERATION']._serialized_start=99
-  _globals['_OPERATION']._serialized_end=504
-  _globals['_OPERATIONERROR']._serialized_start=506
-  _globals['_OPERATIONERROR']._serialized_end=569
-  _globals['_IMPORTRESULT']._serialized_start=572
-  _globals['_IMPORTRESULT']._serialized_end=718
-  _globals['_IMPORTPROBLEM']._serialized_start=720
-  _globals['_IMPORTPROBLEM']._serialized_end=765
-  _globals['_VERIFYREPORT']._serialized_start=768
-  _globals['_VERIFYREPORT']._serialized_end=919
-  _globals['_RECORDCOUNT']._serialized_start=921
-  _globals['_RECORDCOUNT']._serialized_end=963
-  _globals['_VERIFYPROBLEM']._serialized_start=965
-  _globals['_VERIFYPROBLEM']._serialized_end=1043
+  _globals['_OPERATION']._serialized_end=546
+  _globals['_OPERATIONERROR']._serialized_start=548
+  _globals['_OPERATIONERROR']._serialized_end=611
+  _globals['_IMPORTRESULT']._serialized_start=614
+  _globals['_IMPORTRESULT']._serialized_end=760
+  _globals['_IMPORTPROBLEM']._serialized_start=762
+  _globals['_IMPORTPROBLEM']._serialized_end=807
+  _globals['_BACKUPREPORT']._serialized_start=809
+  _globals['_BACKUPREPORT']._serialized_end=869
+  _globals['_VERIFYREPORT']._serialized_start=872
+  _globals['_VERIFYREPORT']._serialized_end=1023
+  _globals['_RECORDCOUNT']._serialized_start=1025
+  _globals['_RECORDCOUNT']._serialized_end=1067
+  _globals['_VERIFYPROBLEM']._serialized_start=1069
+  _globals['_VERIFYPROBLEM']._serialized_end=1147
 # @@protoc_insertion_point(module_scope)

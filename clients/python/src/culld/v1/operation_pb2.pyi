@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Operation(_message.Message):
-    __slots__ = ("name", "collection", "method", "create_time", "end_time", "phase", "work_done", "work_total", "done", "error", "clustering", "verify")
+    __slots__ = ("name", "collection", "method", "create_time", "end_time", "phase", "work_done", "work_total", "done", "error", "clustering", "verify", "backup")
     NAME_FIELD_NUMBER: _ClassVar[int]
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
@@ -25,6 +25,7 @@ class Operation(_message.Message):
     CLUSTERING_FIELD_NUMBER: _ClassVar[int]
     IMPORT_FIELD_NUMBER: _ClassVar[int]
     VERIFY_FIELD_NUMBER: _ClassVar[int]
+    BACKUP_FIELD_NUMBER: _ClassVar[int]
     name: str
     collection: str
     method: str
@@ -37,7 +38,8 @@ class Operation(_message.Message):
     error: OperationError
     clustering: _clustering_pb2.Clustering
     verify: VerifyReport
-    def __init__(self, name: _Optional[str] = ..., collection: _Optional[str] = ..., method: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., phase: _Optional[str] = ..., work_done: _Optional[int] = ..., work_total: _Optional[int] = ..., done: _Optional[bool] = ..., error: _Optional[_Union[OperationError, _Mapping]] = ..., clustering: _Optional[_Union[_clustering_pb2.Clustering, _Mapping]] = ..., verify: _Optional[_Union[VerifyReport, _Mapping]] = ..., **kwargs) -> None: ...
+    backup: BackupReport
+    def __init__(self, name: _Optional[str] = ..., collection: _Optional[str] = ..., method: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., phase: _Optional[str] = ..., work_done: _Optional[int] = ..., work_total: _Optional[int] = ..., done: _Optional[bool] = ..., error: _Optional[_Union[OperationError, _Mapping]] = ..., clustering: _Optional[_Union[_clustering_pb2.Clustering, _Mapping]] = ..., verify: _Optional[_Union[VerifyReport, _Mapping]] = ..., backup: _Optional[_Union[BackupReport, _Mapping]] = ..., **kwargs) -> None: ...
 
 class OperationError(_message.Message):
     __slots__ = ("code", "message", "reason")
@@ -72,6 +74,16 @@ class ImportProblem(_message.Message):
     path: str
     detail: str
     def __init__(self, path: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class BackupReport(_message.Message):
+    __slots__ = ("path", "bytes", "records")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    bytes: int
+    records: int
+    def __init__(self, path: _Optional[str] = ..., bytes: _Optional[int] = ..., records: _Optional[int] = ...) -> None: ...
 
 class VerifyReport(_message.Message):
     __slots__ = ("records", "collections", "problems", "listed", "skipped")

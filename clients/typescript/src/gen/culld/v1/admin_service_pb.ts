@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file culld/v1/admin_service.proto.
  */
 export const file_culld_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxjdWxsZC92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEghjdWxsZC52MSIWChRHZXRTZXJ2ZXJJbmZvUmVxdWVzdCLtAgoMU2VydmVyTGltaXRzEhcKD2ltYWdlX2J5dGVzX21heBgBIAEoBBIYChBpbWFnZV9waXhlbHNfbWF4GAIgASgEEhoKEmRlY29kZV9zZWNvbmRzX21heBgDIAEoARIaChJpbmZsaWdodF9ieXRlc19tYXgYBCABKAQSGwoTdW5yZWFkX291dGNvbWVzX21heBgFIAEoDRIVCg1wYWdlX3NpemVfbWF4GAYgASgNEhcKD2NvbGxlY3Rpb25zX21heBgHIAEoDRIYChBjbHVzdGVyaW5nc19rZXB0GAggASgNEhkKEWltYWdlX3NpZGVfcHhfbWF4GAkgASgNEhkKEWZldGNoX3N0cmVhbXNfbWF4GAogASgNEhsKE3JlcXVlc3Rfc2Vjb25kc19tYXgYCyABKAESHQoVZHVwbGljYXRlc19pbWFnZXNfbWF4GAwgASgNEhkKEXdhdGNoX3N0cmVhbXNfbWF4GA0gASgNIpACChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRImCgZsaW1pdHMYAiABKAsyFi5jdWxsZC52MS5TZXJ2ZXJMaW1pdHMSMQoPZW1iZWRkaW5nX3NwYWNlGAMgASgLMhguY3VsbGQudjEuRW1iZWRkaW5nU3BhY2USDQoFaW5kZXgYBCABKAkSEgoKZHVyYWJpbGl0eRgFIAEoCRIVCg1hbGxvd2VkX3Jvb3RzGAYgAygJEi4KCnN0YXJ0X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGZlYXR1cmVzGAggAygJEg8KB3dvcmtlcnMYCSABKA0iJQoPR2V0U3RhdHNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkilAQKEEdldFN0YXRzUmVzcG9uc2USDgoGaW1hZ2VzGAEgASgEEg8KB3NvdXJjZXMYAiABKAQSEgoKZ2VuZXJhdGlvbhgDIAEoBBIVCg1sYWJlbGxlZF9rZWVwGAQgASgEEhgKEGxhYmVsbGVkX2Rpc2NhcmQYBSABKAQSFAoMZGVjaWRlZF9rZWVwGAYgASgEEhcKD2RlY2lkZWRfZGlzY2FyZBgHIAEoBBIRCglpbl9yZXZpZXcYCCABKAQSEgoKanVkZ2VtZW50cxgJIAEoBBIVCg1idWxrX3ZlcmRpY3RzGAogASgEEg4KBmV2ZW50cxgLIAEoBBITCgtjbHVzdGVyaW5ncxgMIAEoDRIcChRhY3RpdmVfY2x1c3RlcmluZ19pZBgNIAEoBBIdChVjbHVzdGVyaW5nX2dlbmVyYXRpb24YDiABKAQSEAoIY2x1c3RlcnMYDyABKA0SDQoFbm9pc2UYECABKAQSDQoFaW5kZXgYESABKAkSFAoMdmVjdG9yX2J5dGVzGBIgASgEEhIKCmRpc2tfYnl0ZXMYEyABKAQSFQoNcXVldWVkX2ltYWdlcxgUIAEoDRIWCg5pbmZsaWdodF9ieXRlcxgVIAEoBBIXCg9saXZlX2dlbmVyYXRpb24YFiABKAQSFQoNbGl2ZV9jbHVzdGVycxgXIAEoDRISCgpsaXZlX25vaXNlGBggASgEIiMKE0dldE9wZXJhdGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCSI+ChRHZXRPcGVyYXRpb25SZXNwb25zZRImCglvcGVyYXRpb24YASABKAsyEy5jdWxsZC52MS5PcGVyYXRpb24iUgoVTGlzdE9wZXJhdGlvbnNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkiWgoWTGlzdE9wZXJhdGlvbnNSZXNwb25zZRInCgpvcGVyYXRpb25zGAEgAygLMhMuY3VsbGQudjEuT3BlcmF0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSImChZDYW5jZWxPcGVyYXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkiQQoXQ2FuY2VsT3BlcmF0aW9uUmVzcG9uc2USJgoJb3BlcmF0aW9uGAEgASgLMhMuY3VsbGQudjEuT3BlcmF0aW9uIlAKFFdhaXRPcGVyYXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkSKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiI/ChVXYWl0T3BlcmF0aW9uUmVzcG9uc2USJgoJb3BlcmF0aW9uGAEgASgLMhMuY3VsbGQudjEuT3BlcmF0aW9uIiUKFVdhdGNoT3BlcmF0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIkAKFldhdGNoT3BlcmF0aW9uUmVzcG9uc2USJgoJb3BlcmF0aW9uGAEgASgLMhMuY3VsbGQudjEuT3BlcmF0aW9uIg8KDVZlcmlmeVJlcXVlc3QiOAoOVmVyaWZ5UmVzcG9uc2USJgoJb3BlcmF0aW9uGAEgASgLMhMuY3VsbGQudjEuT3BlcmF0aW9uMoUFCgxBZG1pblNlcnZpY2USUAoNR2V0U2VydmVySW5mbxIeLmN1bGxkLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0Gh8uY3VsbGQudjEuR2V0U2VydmVySW5mb1Jlc3BvbnNlEkEKCEdldFN0YXRzEhkuY3VsbGQudjEuR2V0U3RhdHNSZXF1ZXN0GhouY3VsbGQudjEuR2V0U3RhdHNSZXNwb25zZRI7CgZWZXJpZnkSFy5jdWxsZC52MS5WZXJpZnlSZXF1ZXN0GhguY3VsbGQudjEuVmVyaWZ5UmVzcG9uc2USTQoMR2V0T3BlcmF0aW9uEh0uY3VsbGQudjEuR2V0T3BlcmF0aW9uUmVxdWVzdBoeLmN1bGxkLnYxLkdldE9wZXJhdGlvblJlc3BvbnNlElMKDkxpc3RPcGVyYXRpb25zEh8uY3VsbGQudjEuTGlzdE9wZXJhdGlvbnNSZXF1ZXN0GiAuY3VsbGQudjEuTGlzdE9wZXJhdGlvbnNSZXNwb25zZRJWCg9DYW5jZWxPcGVyYXRpb24SIC5jdWxsZC52MS5DYW5jZWxPcGVyYXRpb25SZXF1ZXN0GiEuY3VsbGQudjEuQ2FuY2VsT3BlcmF0aW9uUmVzcG9uc2USUAoNV2FpdE9wZXJhdGlvbhIeLmN1bGxkLnYxLldhaXRPcGVyYXRpb25SZXF1ZXN0Gh8uY3VsbGQudjEuV2FpdE9wZXJhdGlvblJlc3BvbnNlElUKDldhdGNoT3BlcmF0aW9uEh8uY3VsbGQudjEuV2F0Y2hPcGVyYXRpb25SZXF1ZXN0GiAuY3VsbGQudjEuV2F0Y2hPcGVyYXRpb25SZXNwb25zZTABYgZwcm90bzM", [file_culld_v1_collection, file_culld_v1_operation, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChxjdWxsZC92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEghjdWxsZC52MSIWChRHZXRTZXJ2ZXJJbmZvUmVxdWVzdCLtAgoMU2VydmVyTGltaXRzEhcKD2ltYWdlX2J5dGVzX21heBgBIAEoBBIYChBpbWFnZV9waXhlbHNfbWF4GAIgASgEEhoKEmRlY29kZV9zZWNvbmRzX21heBgDIAEoARIaChJpbmZsaWdodF9ieXRlc19tYXgYBCABKAQSGwoTdW5yZWFkX291dGNvbWVzX21heBgFIAEoDRIVCg1wYWdlX3NpemVfbWF4GAYgASgNEhcKD2NvbGxlY3Rpb25zX21heBgHIAEoDRIYChBjbHVzdGVyaW5nc19rZXB0GAggASgNEhkKEWltYWdlX3NpZGVfcHhfbWF4GAkgASgNEhkKEWZldGNoX3N0cmVhbXNfbWF4GAogASgNEhsKE3JlcXVlc3Rfc2Vjb25kc19tYXgYCyABKAESHQoVZHVwbGljYXRlc19pbWFnZXNfbWF4GAwgASgNEhkKEXdhdGNoX3N0cmVhbXNfbWF4GA0gASgNIpACChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRImCgZsaW1pdHMYAiABKAsyFi5jdWxsZC52MS5TZXJ2ZXJMaW1pdHMSMQoPZW1iZWRkaW5nX3NwYWNlGAMgASgLMhguY3VsbGQudjEuRW1iZWRkaW5nU3BhY2USDQoFaW5kZXgYBCABKAkSEgoKZHVyYWJpbGl0eRgFIAEoCRIVCg1hbGxvd2VkX3Jvb3RzGAYgAygJEi4KCnN0YXJ0X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGZlYXR1cmVzGAggAygJEg8KB3dvcmtlcnMYCSABKA0iJQoPR2V0U3RhdHNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkiqgQKEEdldFN0YXRzUmVzcG9uc2USDgoGaW1hZ2VzGAEgASgEEg8KB3NvdXJjZXMYAiABKAQSEgoKZ2VuZXJhdGlvbhgDIAEoBBIVCg1sYWJlbGxlZF9rZWVwGAQgASgEEhgKEGxhYmVsbGVkX2Rpc2NhcmQYBSABKAQSFAoMZGVjaWRlZF9rZWVwGAYgASgEEhcKD2RlY2lkZWRfZGlzY2FyZBgHIAEoBBIRCglpbl9yZXZpZXcYCCABKAQSEgoKanVkZ2VtZW50cxgJIAEoBBIVCg1idWxrX3ZlcmRpY3RzGAogASgEEg4KBmV2ZW50cxgLIAEoBBITCgtjbHVzdGVyaW5ncxgMIAEoDRIcChRhY3RpdmVfY2x1c3RlcmluZ19pZBgNIAEoBBIdChVjbHVzdGVyaW5nX2dlbmVyYXRpb24YDiABKAQSEAoIY2x1c3RlcnMYDyABKA0SDQoFbm9pc2UYECABKAQSDQoFaW5kZXgYESABKAkSFAoMdmVjdG9yX2J5dGVzGBIgASgEEhIKCmRpc2tfYnl0ZXMYEyABKAQSFQoNcXVldWVkX2ltYWdlcxgUIAEoDRIWCg5pbmZsaWdodF9ieXRlcxgVIAEoBBIXCg9saXZlX2dlbmVyYXRpb24YFiABKAQSFQoNbGl2ZV9jbHVzdGVycxgXIAEoDRISCgpsaXZlX25vaXNlGBggASgEEhQKDHJldmlld19yZWFkeRgZIAEoCCImChBHZXRHcm93dGhSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkiOgoRR2V0R3Jvd3RoUmVzcG9uc2USJQoGcG9pbnRzGAEgAygLMhUuY3VsbGQudjEuR3Jvd3RoUG9pbnQiiQEKC0dyb3d0aFBvaW50EigKBHRpbWUYASABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg4KBmltYWdlcxgCIAEoBBIUCgxkZWNpZGVkX2tlZXAYAyABKAQSFwoPZGVjaWRlZF9kaXNjYXJkGAQgASgEEhEKCWluX3JldmlldxgFIAEoBCIjChNHZXRPcGVyYXRpb25SZXF1ZXN0EgwKBG5hbWUYASABKAkiPgoUR2V0T3BlcmF0aW9uUmVzcG9uc2USJgoJb3BlcmF0aW9uGAEgASgLMhMuY3VsbGQudjEuT3BlcmF0aW9uIlIKFUxpc3RPcGVyYXRpb25zUmVxdWVzdBISCgpjb2xsZWN0aW9uGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoDRISCgpwYWdlX3Rva2VuGAMgASgJIloKFkxpc3RPcGVyYXRpb25zUmVzcG9uc2USJwoKb3BlcmF0aW9ucxgBIAMoCzITLmN1bGxkLnYxLk9wZXJhdGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJgoWQ2FuY2VsT3BlcmF0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJIkEKF0NhbmNlbE9wZXJhdGlvblJlc3BvbnNlEiYKCW9wZXJhdGlvbhgBIAEoCzITLmN1bGxkLnYxLk9wZXJhdGlvbiJQChRXYWl0T3BlcmF0aW9uUmVxdWVzdBIMCgRuYW1lGAEgASgJEioKB3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iPwoVV2FpdE9wZXJhdGlvblJlc3BvbnNlEiYKCW9wZXJhdGlvbhgBIAEoCzITLmN1bGxkLnYxLk9wZXJhdGlvbiIlChVXYXRjaE9wZXJhdGlvblJlcXVlc3QSDAoEbmFtZRgBIAEoCSJAChZXYXRjaE9wZXJhdGlvblJlc3BvbnNlEiYKCW9wZXJhdGlvbhgBIAEoCzITLmN1bGxkLnYxLk9wZXJhdGlvbiIPCg1WZXJpZnlSZXF1ZXN0IjEKDUJhY2t1cFJlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIjgKDkJhY2t1cFJlc3BvbnNlEiYKCW9wZXJhdGlvbhgBIAEoCzITLmN1bGxkLnYxLk9wZXJhdGlvbiI4Cg5WZXJpZnlSZXNwb25zZRImCglvcGVyYXRpb24YASABKAsyEy5jdWxsZC52MS5PcGVyYXRpb24yiAYKDEFkbWluU2VydmljZRJQCg1HZXRTZXJ2ZXJJbmZvEh4uY3VsbGQudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaHy5jdWxsZC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2USQQoIR2V0U3RhdHMSGS5jdWxsZC52MS5HZXRTdGF0c1JlcXVlc3QaGi5jdWxsZC52MS5HZXRTdGF0c1Jlc3BvbnNlEkQKCUdldEdyb3d0aBIaLmN1bGxkLnYxLkdldEdyb3d0aFJlcXVlc3QaGy5jdWxsZC52MS5HZXRHcm93dGhSZXNwb25zZRI7CgZWZXJpZnkSFy5jdWxsZC52MS5WZXJpZnlSZXF1ZXN0GhguY3VsbGQudjEuVmVyaWZ5UmVzcG9uc2USOwoGQmFja3VwEhcuY3VsbGQudjEuQmFja3VwUmVxdWVzdBoYLmN1bGxkLnYxLkJhY2t1cFJlc3BvbnNlEk0KDEdldE9wZXJhdGlvbhIdLmN1bGxkLnYxLkdldE9wZXJhdGlvblJlcXVlc3QaHi5jdWxsZC52MS5HZXRPcGVyYXRpb25SZXNwb25zZRJTCg5MaXN0T3BlcmF0aW9ucxIfLmN1bGxkLnYxLkxpc3RPcGVyYXRpb25zUmVxdWVzdBogLmN1bGxkLnYxLkxpc3RPcGVyYXRpb25zUmVzcG9uc2USVgoPQ2FuY2VsT3BlcmF0aW9uEiAuY3VsbGQudjEuQ2FuY2VsT3BlcmF0aW9uUmVxdWVzdBohLmN1bGxkLnYxLkNhbmNlbE9wZXJhdGlvblJlc3BvbnNlElAKDVdhaXRPcGVyYXRpb24SHi5jdWxsZC52MS5XYWl0T3BlcmF0aW9uUmVxdWVzdBofLmN1bGxkLnYxLldhaXRPcGVyYXRpb25SZXNwb25zZRJVCg5XYXRjaE9wZXJhdGlvbhIfLmN1bGxkLnYxLldhdGNoT3BlcmF0aW9uUmVxdWVzdBogLmN1bGxkLnYxLldhdGNoT3BlcmF0aW9uUmVzcG9uc2UwAWIGcHJvdG8z", [file_culld_v1_collection, file_culld_v1_operation, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Asks what the daemon is.
@@ -409,6 +409,14 @@ export type GetStatsResponse = Message<"culld.v1.GetStatsResponse"> & {
    * @generated from field: uint64 live_noise = 24;
    */
   liveNoise: bigint;
+
+  /**
+   * Whether it is worked out what NextReview answers, so that it answers at once. So it is soon after nothing is added
+   * and judged any more.
+   *
+   * @generated from field: bool review_ready = 25;
+   */
+  reviewReady: boolean;
 };
 
 /**
@@ -417,6 +425,98 @@ export type GetStatsResponse = Message<"culld.v1.GetStatsResponse"> & {
  */
 export const GetStatsResponseSchema: GenMessage<GetStatsResponse> = /*@__PURE__*/
   messageDesc(file_culld_v1_admin_service, 4);
+
+/**
+ * Asks how the counts went.
+ *
+ * @generated from message culld.v1.GetGrowthRequest
+ */
+export type GetGrowthRequest = Message<"culld.v1.GetGrowthRequest"> & {
+  /**
+   * The collection; empty means "default".
+   *
+   * @generated from field: string collection = 1;
+   */
+  collection: string;
+};
+
+/**
+ * Describes the message culld.v1.GetGrowthRequest.
+ * Use `create(GetGrowthRequestSchema)` to create a new message.
+ */
+export const GetGrowthRequestSchema: GenMessage<GetGrowthRequest> = /*@__PURE__*/
+  messageDesc(file_culld_v1_admin_service, 5);
+
+/**
+ * Answers GetGrowth.
+ *
+ * @generated from message culld.v1.GetGrowthResponse
+ */
+export type GetGrowthResponse = Message<"culld.v1.GetGrowthResponse"> & {
+  /**
+   * Oldest first, at most 513: each holds until the next, and the last is of the moment. They are 10 seconds apart or
+   * more, and the longer the history gets, the farther.
+   *
+   * @generated from field: repeated culld.v1.GrowthPoint points = 1;
+   */
+  points: GrowthPoint[];
+};
+
+/**
+ * Describes the message culld.v1.GetGrowthResponse.
+ * Use `create(GetGrowthResponseSchema)` to create a new message.
+ */
+export const GetGrowthResponseSchema: GenMessage<GetGrowthResponse> = /*@__PURE__*/
+  messageDesc(file_culld_v1_admin_service, 6);
+
+/**
+ * The counts of a moment.
+ *
+ * @generated from message culld.v1.GrowthPoint
+ */
+export type GrowthPoint = Message<"culld.v1.GrowthPoint"> & {
+  /**
+   * When, UTC.
+   *
+   * @generated from field: google.protobuf.Timestamp time = 1;
+   */
+  time?: Timestamp;
+
+  /**
+   * Images stored.
+   *
+   * @generated from field: uint64 images = 2;
+   */
+  images: bigint;
+
+  /**
+   * Of these decided KEEP.
+   *
+   * @generated from field: uint64 decided_keep = 3;
+   */
+  decidedKeep: bigint;
+
+  /**
+   * Decided DISCARD.
+   *
+   * @generated from field: uint64 decided_discard = 4;
+   */
+  decidedDiscard: bigint;
+
+  /**
+   * Left for REVIEW.
+   *
+   * @generated from field: uint64 in_review = 5;
+   */
+  inReview: bigint;
+};
+
+/**
+ * Describes the message culld.v1.GrowthPoint.
+ * Use `create(GrowthPointSchema)` to create a new message.
+ */
+export const GrowthPointSchema: GenMessage<GrowthPoint> = /*@__PURE__*/
+  messageDesc(file_culld_v1_admin_service, 7);
 
 /**
  * Asks for an operation.
@@ -437,7 +537,7 @@ export type GetOperationRequest = Message<"culld.v1.GetOperationRequest"> & {
  * Use `create(GetOperationRequestSchema)` to create a new message.
  */
 export const GetOperationRequestSchema: GenMessage<GetOperationRequest> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 5);
+  messageDesc(file_culld_v1_admin_service, 8);
 
 /**
  * Answers GetOperation.
@@ -458,7 +558,7 @@ export type GetOperationResponse = Message<"culld.v1.GetOperationResponse"> & {
  * Use `create(GetOperationResponseSchema)` to create a new message.
  */
 export const GetOperationResponseSchema: GenMessage<GetOperationResponse> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 6);
+  messageDesc(file_culld_v1_admin_service, 9);
 
 /**
  * Asks for operations.
@@ -493,7 +593,7 @@ export type ListOperationsRequest = Message<"culld.v1.ListOperationsRequest"> & 
  * Use `create(ListOperationsRequestSchema)` to create a new message.
  */
 export const ListOperationsRequestSchema: GenMessage<ListOperationsRequest> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 7);
+  messageDesc(file_culld_v1_admin_service, 10);
 
 /**
  * Answers ListOperations.
@@ -521,7 +621,7 @@ export type ListOperationsResponse = Message<"culld.v1.ListOperationsResponse"> 
  * Use `create(ListOperationsResponseSchema)` to create a new message.
  */
 export const ListOperationsResponseSchema: GenMessage<ListOperationsResponse> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 8);
+  messageDesc(file_culld_v1_admin_service, 11);
 
 /**
  * Asks to stop an operation.
@@ -542,7 +642,7 @@ export type CancelOperationRequest = Message<"culld.v1.CancelOperationRequest"> 
  * Use `create(CancelOperationRequestSchema)` to create a new message.
  */
 export const CancelOperationRequestSchema: GenMessage<CancelOperationRequest> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 9);
+  messageDesc(file_culld_v1_admin_service, 12);
 
 /**
  * Answers CancelOperation.
@@ -563,7 +663,7 @@ export type CancelOperationResponse = Message<"culld.v1.CancelOperationResponse"
  * Use `create(CancelOperationResponseSchema)` to create a new message.
  */
 export const CancelOperationResponseSchema: GenMessage<CancelOperationResponse> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 10);
+  messageDesc(file_culld_v1_admin_service, 13);
 
 /**
  * Asks to wait.
@@ -591,7 +691,7 @@ export type WaitOperationRequest = Message<"culld.v1.WaitOperationRequest"> & {
  * Use `create(WaitOperationRequestSchema)` to create a new message.
  */
 export const WaitOperationRequestSchema: GenMessage<WaitOperationRequest> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 11);
+  messageDesc(file_culld_v1_admin_service, 14);
 
 /**
  * Answers WaitOperation.
@@ -612,7 +712,7 @@ export type WaitOperationResponse = Message<"culld.v1.WaitOperationResponse"> & 
  * Use `create(WaitOperationResponseSchema)` to create a new message.
  */
 export const WaitOperationResponseSchema: GenMessage<WaitOperationResponse> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 12);
+  messageDesc(file_culld_v1_admin_service, 15);
 
 /**
  * Asks to watch.
@@ -633,7 +733,7 @@ export type WatchOperationRequest = Message<"culld.v1.WatchOperationRequest"> & 
  * Use `create(WatchOperationRequestSchema)` to create a new message.
  */
 export const WatchOperationRequestSchema: GenMessage<WatchOperationRequest> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 13);
+  messageDesc(file_culld_v1_admin_service, 16);
 
 /**
  * One look at an operation.
@@ -654,7 +754,7 @@ export type WatchOperationResponse = Message<"culld.v1.WatchOperationResponse"> 
  * Use `create(WatchOperationResponseSchema)` to create a new message.
  */
 export const WatchOperationResponseSchema: GenMessage<WatchOperationResponse> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 14);
+  messageDesc(file_culld_v1_admin_service, 17);
 
 /**
  * Asks to look at everything.
@@ -669,7 +769,57 @@ export type VerifyRequest = Message<"culld.v1.VerifyRequest"> & {
  * Use `create(VerifyRequestSchema)` to create a new message.
  */
 export const VerifyRequestSchema: GenMessage<VerifyRequest> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 15);
+  messageDesc(file_culld_v1_admin_service, 18);
+
+/**
+ * Asks for a backup.
+ *
+ * @generated from message culld.v1.BackupRequest
+ */
+export type BackupRequest = Message<"culld.v1.BackupRequest"> & {
+  /**
+   * The file's name: 1 to 64 characters of a-z, A-Z, 0-9, '-', '_' and '.', not starting with '.'; empty takes "culld-",
+   * the time in UTC and ".backup". ALREADY_EXISTS where there is such a file.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * For retries, kept 24 hours; at most 128 characters.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message culld.v1.BackupRequest.
+ * Use `create(BackupRequestSchema)` to create a new message.
+ */
+export const BackupRequestSchema: GenMessage<BackupRequest> = /*@__PURE__*/
+  messageDesc(file_culld_v1_admin_service, 19);
+
+/**
+ * Answers Backup.
+ *
+ * @generated from message culld.v1.BackupResponse
+ */
+export type BackupResponse = Message<"culld.v1.BackupResponse"> & {
+  /**
+   * Its result is a report.
+   *
+   * @generated from field: culld.v1.Operation operation = 1;
+   */
+  operation?: Operation;
+};
+
+/**
+ * Describes the message culld.v1.BackupResponse.
+ * Use `create(BackupResponseSchema)` to create a new message.
+ */
+export const BackupResponseSchema: GenMessage<BackupResponse> = /*@__PURE__*/
+  messageDesc(file_culld_v1_admin_service, 20);
 
 /**
  * Answers Verify.
@@ -690,7 +840,7 @@ export type VerifyResponse = Message<"culld.v1.VerifyResponse"> & {
  * Use `create(VerifyResponseSchema)` to create a new message.
  */
 export const VerifyResponseSchema: GenMessage<VerifyResponse> = /*@__PURE__*/
-  messageDesc(file_culld_v1_admin_service, 16);
+  messageDesc(file_culld_v1_admin_service, 21);
 
 /**
  * Answers what the daemon is and does, and minds long work.
@@ -719,6 +869,16 @@ export const AdminService: GenService<{
     output: typeof GetStatsResponseSchema;
   },
   /**
+   * Answers how the counts of a collection went over time.
+   *
+   * @generated from rpc culld.v1.AdminService.GetGrowth
+   */
+  getGrowth: {
+    methodKind: "unary";
+    input: typeof GetGrowthRequestSchema;
+    output: typeof GetGrowthResponseSchema;
+  },
+  /**
    * Starts looking at every record of the store, by itself and together with those it belongs to, and at what is held in
    * memory against what it is derived from. Changes nothing. An operation that ends well where there are problems, too:
    * its report has them. One runs at a time, beyond that FAILED_PRECONDITION (OPERATION_RUNNING).
@@ -729,6 +889,18 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof VerifyRequestSchema;
     output: typeof VerifyResponseSchema;
+  },
+  /**
+   * Starts writing all collections, as they are at one moment, to a new file in the daemon's backup folder, while calls
+   * go on. FAILED_PRECONDITION (NO_BACKUP_FOLDER) where none is set; one runs at a time, beyond that FAILED_PRECONDITION
+   * (OPERATION_RUNNING). A retry with its request_id gets the first operation.
+   *
+   * @generated from rpc culld.v1.AdminService.Backup
+   */
+  backup: {
+    methodKind: "unary";
+    input: typeof BackupRequestSchema;
+    output: typeof BackupResponseSchema;
   },
   /**
    * Answers one operation. NOT_FOUND once it was forgotten: the last 1,000 are kept.

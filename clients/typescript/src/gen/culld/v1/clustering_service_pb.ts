@@ -6,6 +6,8 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Cluster, Clustering, LineageEvent, LiveCluster, Member, ParameterCard, Parameters, ReachabilityPoint } from "./clustering_pb.js";
 import { file_culld_v1_clustering } from "./clustering_pb.js";
+import type { DecisionKind, Side } from "./decision_pb.js";
+import { file_culld_v1_decision } from "./decision_pb.js";
 import type { Operation } from "./operation_pb.js";
 import { file_culld_v1_operation } from "./operation_pb.js";
 import type { Message } from "@bufbuild/protobuf";
@@ -14,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file culld/v1/clustering_service.proto.
  */
 export const file_culld_v1_clustering_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFjdWxsZC92MS9jbHVzdGVyaW5nX3NlcnZpY2UucHJvdG8SCGN1bGxkLnYxIqUBChBSZWNsdXN0ZXJSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSKAoKcGFyYW1ldGVycxgCIAEoCzIULmN1bGxkLnYxLlBhcmFtZXRlcnMSDAoEc2VlZBgDIAEoBBITCgtrZWVwX2FjdGl2ZRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJEg0KBWFjdG9yGAYgASgJEg0KBWV4YWN0GAcgASgIIjsKEVJlY2x1c3RlclJlc3BvbnNlEiYKCW9wZXJhdGlvbhgBIAEoCzITLmN1bGxkLnYxLk9wZXJhdGlvbiJzChhTdWdnZXN0UGFyYW1ldGVyc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIXCgptaW5fcG9pbnRzGAIgASgNSACIAQESDQoFZXhhY3QYAyABKAgSDAoEc2VlZBgEIAEoBEINCgtfbWluX3BvaW50cyJCChlTdWdnZXN0UGFyYW1ldGVyc1Jlc3BvbnNlEiUKBGNhcmQYASABKAsyFy5jdWxsZC52MS5QYXJhbWV0ZXJDYXJkIlMKFkxpc3RDbHVzdGVyaW5nc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSJdChdMaXN0Q2x1c3RlcmluZ3NSZXNwb25zZRIpCgtjbHVzdGVyaW5ncxgBIAMoCzIULmN1bGxkLnYxLkNsdXN0ZXJpbmcSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkEKFEdldENsdXN0ZXJpbmdSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSFQoNY2x1c3RlcmluZ19pZBgCIAEoBCJBChVHZXRDbHVzdGVyaW5nUmVzcG9uc2USKAoKY2x1c3RlcmluZxgBIAEoCzIULmN1bGxkLnYxLkNsdXN0ZXJpbmciaQoZQWN0aXZhdGVDbHVzdGVyaW5nUmVxdWVzdBISCgpjb2xsZWN0aW9uGAEgASgJEhUKDWNsdXN0ZXJpbmdfaWQYAiABKAQSEgoKcmVxdWVzdF9pZBgDIAEoCRINCgVhY3RvchgEIAEoCSJGChpBY3RpdmF0ZUNsdXN0ZXJpbmdSZXNwb25zZRIoCgpjbHVzdGVyaW5nGAEgASgLMhQuY3VsbGQudjEuQ2x1c3RlcmluZyJnChNMaXN0Q2x1c3RlcnNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSFQoNY2x1c3RlcmluZ19pZBgCIAEoBBIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJ6ChRMaXN0Q2x1c3RlcnNSZXNwb25zZRIjCghjbHVzdGVycxgBIAMoCzIRLmN1bGxkLnYxLkNsdXN0ZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhUKDWNsdXN0ZXJpbmdfaWQYAyABKAQSDQoFbm9pc2UYBCABKAQiUgoRR2V0Q2x1c3RlclJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIVCg1jbHVzdGVyaW5nX2lkGAIgASgEEhIKCmNsdXN0ZXJfaWQYAyABKAQiOAoSR2V0Q2x1c3RlclJlc3BvbnNlEiIKB2NsdXN0ZXIYASABKAsyES5jdWxsZC52MS5DbHVzdGVyIo4BChJMaXN0TWVtYmVyc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIVCg1jbHVzdGVyaW5nX2lkGAIgASgEEhcKCmNsdXN0ZXJfaWQYAyABKARIAIgBARIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCUINCgtfY2x1c3Rlcl9pZCJRChNMaXN0TWVtYmVyc1Jlc3BvbnNlEiEKB21lbWJlcnMYASADKAsyEC5jdWxsZC52MS5NZW1iZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlQKF0xpc3RMaXZlQ2x1c3RlcnNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkivwEKGExpc3RMaXZlQ2x1c3RlcnNSZXNwb25zZRInCghjbHVzdGVycxgBIAMoCzIVLmN1bGxkLnYxLkxpdmVDbHVzdGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIVCg1jbHVzdGVyaW5nX2lkGAMgASgEEhIKCmdlbmVyYXRpb24YBCABKAQSDQoFbm9pc2UYBSABKAQSJwoHbGluZWFnZRgGIAMoCzIWLmN1bGxkLnYxLkxpbmVhZ2VFdmVudCJ7ChZMaXN0TGl2ZU1lbWJlcnNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSFwoKY2x1c3Rlcl9pZBgCIAEoBEgAiAEBEhEKCXBhZ2Vfc2l6ZRgDIAEoDRISCgpwYWdlX3Rva2VuGAQgASgJQg0KC19jbHVzdGVyX2lkIlkKF0xpc3RMaXZlTWVtYmVyc1Jlc3BvbnNlEhEKCWltYWdlX2lkcxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKZ2VuZXJhdGlvbhgDIAEoBCJqChZHZXRSZWFjaGFiaWxpdHlSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSFQoNY2x1c3RlcmluZ19pZBgCIAEoBBIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJfChdHZXRSZWFjaGFiaWxpdHlSZXNwb25zZRIrCgZwb2ludHMYASADKAsyGy5jdWxsZC52MS5SZWFjaGFiaWxpdHlQb2ludBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkysQcKEUNsdXN0ZXJpbmdTZXJ2aWNlEkQKCVJlY2x1c3RlchIaLmN1bGxkLnYxLlJlY2x1c3RlclJlcXVlc3QaGy5jdWxsZC52MS5SZWNsdXN0ZXJSZXNwb25zZRJcChFTdWdnZXN0UGFyYW1ldGVycxIiLmN1bGxkLnYxLlN1Z2dlc3RQYXJhbWV0ZXJzUmVxdWVzdBojLmN1bGxkLnYxLlN1Z2dlc3RQYXJhbWV0ZXJzUmVzcG9uc2USVgoPTGlzdENsdXN0ZXJpbmdzEiAuY3VsbGQudjEuTGlzdENsdXN0ZXJpbmdzUmVxdWVzdBohLmN1bGxkLnYxLkxpc3RDbHVzdGVyaW5nc1Jlc3BvbnNlElAKDUdldENsdXN0ZXJpbmcSHi5jdWxsZC52MS5HZXRDbHVzdGVyaW5nUmVxdWVzdBofLmN1bGxkLnYxLkdldENsdXN0ZXJpbmdSZXNwb25zZRJfChJBY3RpdmF0ZUNsdXN0ZXJpbmcSIy5jdWxsZC52MS5BY3RpdmF0ZUNsdXN0ZXJpbmdSZXF1ZXN0GiQuY3VsbGQudjEuQWN0aXZhdGVDbHVzdGVyaW5nUmVzcG9uc2USTQoMTGlzdENsdXN0ZXJzEh0uY3VsbGQudjEuTGlzdENsdXN0ZXJzUmVxdWVzdBoeLmN1bGxkLnYxLkxpc3RDbHVzdGVyc1Jlc3BvbnNlEkcKCkdldENsdXN0ZXISGy5jdWxsZC52MS5HZXRDbHVzdGVyUmVxdWVzdBocLmN1bGxkLnYxLkdldENsdXN0ZXJSZXNwb25zZRJKCgtMaXN0TWVtYmVycxIcLmN1bGxkLnYxLkxpc3RNZW1iZXJzUmVxdWVzdBodLmN1bGxkLnYxLkxpc3RNZW1iZXJzUmVzcG9uc2USWQoQTGlzdExpdmVDbHVzdGVycxIhLmN1bGxkLnYxLkxpc3RMaXZlQ2x1c3RlcnNSZXF1ZXN0GiIuY3VsbGQudjEuTGlzdExpdmVDbHVzdGVyc1Jlc3BvbnNlElYKD0xpc3RMaXZlTWVtYmVycxIgLmN1bGxkLnYxLkxpc3RMaXZlTWVtYmVyc1JlcXVlc3QaIS5jdWxsZC52MS5MaXN0TGl2ZU1lbWJlcnNSZXNwb25zZRJWCg9HZXRSZWFjaGFiaWxpdHkSIC5jdWxsZC52MS5HZXRSZWFjaGFiaWxpdHlSZXF1ZXN0GiEuY3VsbGQudjEuR2V0UmVhY2hhYmlsaXR5UmVzcG9uc2ViBnByb3RvMw", [file_culld_v1_clustering, file_culld_v1_operation]);
+  fileDesc("CiFjdWxsZC92MS9jbHVzdGVyaW5nX3NlcnZpY2UucHJvdG8SCGN1bGxkLnYxIqUBChBSZWNsdXN0ZXJSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSKAoKcGFyYW1ldGVycxgCIAEoCzIULmN1bGxkLnYxLlBhcmFtZXRlcnMSDAoEc2VlZBgDIAEoBBITCgtrZWVwX2FjdGl2ZRgEIAEoCBISCgpyZXF1ZXN0X2lkGAUgASgJEg0KBWFjdG9yGAYgASgJEg0KBWV4YWN0GAcgASgIIjsKEVJlY2x1c3RlclJlc3BvbnNlEiYKCW9wZXJhdGlvbhgBIAEoCzITLmN1bGxkLnYxLk9wZXJhdGlvbiJzChhTdWdnZXN0UGFyYW1ldGVyc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIXCgptaW5fcG9pbnRzGAIgASgNSACIAQESDQoFZXhhY3QYAyABKAgSDAoEc2VlZBgEIAEoBEINCgtfbWluX3BvaW50cyJCChlTdWdnZXN0UGFyYW1ldGVyc1Jlc3BvbnNlEiUKBGNhcmQYASABKAsyFy5jdWxsZC52MS5QYXJhbWV0ZXJDYXJkIlMKFkxpc3RDbHVzdGVyaW5nc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSJdChdMaXN0Q2x1c3RlcmluZ3NSZXNwb25zZRIpCgtjbHVzdGVyaW5ncxgBIAMoCzIULmN1bGxkLnYxLkNsdXN0ZXJpbmcSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkEKFEdldENsdXN0ZXJpbmdSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSFQoNY2x1c3RlcmluZ19pZBgCIAEoBCJBChVHZXRDbHVzdGVyaW5nUmVzcG9uc2USKAoKY2x1c3RlcmluZxgBIAEoCzIULmN1bGxkLnYxLkNsdXN0ZXJpbmciaQoZQWN0aXZhdGVDbHVzdGVyaW5nUmVxdWVzdBISCgpjb2xsZWN0aW9uGAEgASgJEhUKDWNsdXN0ZXJpbmdfaWQYAiABKAQSEgoKcmVxdWVzdF9pZBgDIAEoCRINCgVhY3RvchgEIAEoCSJGChpBY3RpdmF0ZUNsdXN0ZXJpbmdSZXNwb25zZRIoCgpjbHVzdGVyaW5nGAEgASgLMhQuY3VsbGQudjEuQ2x1c3RlcmluZyJnChNMaXN0Q2x1c3RlcnNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSFQoNY2x1c3RlcmluZ19pZBgCIAEoBBIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJ6ChRMaXN0Q2x1c3RlcnNSZXNwb25zZRIjCghjbHVzdGVycxgBIAMoCzIRLmN1bGxkLnYxLkNsdXN0ZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhUKDWNsdXN0ZXJpbmdfaWQYAyABKAQSDQoFbm9pc2UYBCABKAQiUgoRR2V0Q2x1c3RlclJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIVCg1jbHVzdGVyaW5nX2lkGAIgASgEEhIKCmNsdXN0ZXJfaWQYAyABKAQiOAoSR2V0Q2x1c3RlclJlc3BvbnNlEiIKB2NsdXN0ZXIYASABKAsyES5jdWxsZC52MS5DbHVzdGVyIo4BChJMaXN0TWVtYmVyc1JlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCRIVCg1jbHVzdGVyaW5nX2lkGAIgASgEEhcKCmNsdXN0ZXJfaWQYAyABKARIAIgBARIRCglwYWdlX3NpemUYBCABKA0SEgoKcGFnZV90b2tlbhgFIAEoCUINCgtfY2x1c3Rlcl9pZCJRChNMaXN0TWVtYmVyc1Jlc3BvbnNlEiEKB21lbWJlcnMYASADKAsyEC5jdWxsZC52MS5NZW1iZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlQKF0xpc3RMaXZlQ2x1c3RlcnNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEQoJcGFnZV9zaXplGAIgASgNEhIKCnBhZ2VfdG9rZW4YAyABKAkivwEKGExpc3RMaXZlQ2x1c3RlcnNSZXNwb25zZRInCghjbHVzdGVycxgBIAMoCzIVLmN1bGxkLnYxLkxpdmVDbHVzdGVyEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIVCg1jbHVzdGVyaW5nX2lkGAMgASgEEhIKCmdlbmVyYXRpb24YBCABKAQSDQoFbm9pc2UYBSABKAQSJwoHbGluZWFnZRgGIAMoCzIWLmN1bGxkLnYxLkxpbmVhZ2VFdmVudCJ7ChZMaXN0TGl2ZU1lbWJlcnNSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSFwoKY2x1c3Rlcl9pZBgCIAEoBEgAiAEBEhEKCXBhZ2Vfc2l6ZRgDIAEoDRISCgpwYWdlX3Rva2VuGAQgASgJQg0KC19jbHVzdGVyX2lkIlkKF0xpc3RMaXZlTWVtYmVyc1Jlc3BvbnNlEhEKCWltYWdlX2lkcxgBIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEgoKZ2VuZXJhdGlvbhgDIAEoBCJqChZHZXRSZWFjaGFiaWxpdHlSZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSFQoNY2x1c3RlcmluZ19pZBgCIAEoBBIRCglwYWdlX3NpemUYAyABKA0SEgoKcGFnZV90b2tlbhgEIAEoCSJfChdHZXRSZWFjaGFiaWxpdHlSZXNwb25zZRIrCgZwb2ludHMYASADKAsyGy5jdWxsZC52MS5SZWFjaGFiaWxpdHlQb2ludBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiWwoNR2V0TWFwUmVxdWVzdBISCgpjb2xsZWN0aW9uGAEgASgJEg8KB3JlZnJlc2gYAiABKAgSEQoJcGFnZV9zaXplGAMgASgNEhIKCnBhZ2VfdG9rZW4YBCABKAkicQoOR2V0TWFwUmVzcG9uc2USIgoGcG9pbnRzGAEgAygLMhIuY3VsbGQudjEuTWFwUG9pbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAQSDgoGaW1hZ2VzGAQgASgEIq4BCghNYXBQb2ludBIQCghpbWFnZV9pZBgBIAEoCRIJCgF4GAIgASgCEgkKAXkYAyABKAISKAoIZGVjaXNpb24YBCABKA4yFi5jdWxsZC52MS5EZWNpc2lvbktpbmQSKAoQcHJvdmlzaW9uYWxfc2lkZRgFIAEoDjIOLmN1bGxkLnYxLlNpZGUSFwoKY2x1c3Rlcl9pZBgGIAEoBEgAiAEBQg0KC19jbHVzdGVyX2lkMu4HChFDbHVzdGVyaW5nU2VydmljZRJECglSZWNsdXN0ZXISGi5jdWxsZC52MS5SZWNsdXN0ZXJSZXF1ZXN0GhsuY3VsbGQudjEuUmVjbHVzdGVyUmVzcG9uc2USXAoRU3VnZ2VzdFBhcmFtZXRlcnMSIi5jdWxsZC52MS5TdWdnZXN0UGFyYW1ldGVyc1JlcXVlc3QaIy5jdWxsZC52MS5TdWdnZXN0UGFyYW1ldGVyc1Jlc3BvbnNlElYKD0xpc3RDbHVzdGVyaW5ncxIgLmN1bGxkLnYxLkxpc3RDbHVzdGVyaW5nc1JlcXVlc3QaIS5jdWxsZC52MS5MaXN0Q2x1c3RlcmluZ3NSZXNwb25zZRJQCg1HZXRDbHVzdGVyaW5nEh4uY3VsbGQudjEuR2V0Q2x1c3RlcmluZ1JlcXVlc3QaHy5jdWxsZC52MS5HZXRDbHVzdGVyaW5nUmVzcG9uc2USXwoSQWN0aXZhdGVDbHVzdGVyaW5nEiMuY3VsbGQudjEuQWN0aXZhdGVDbHVzdGVyaW5nUmVxdWVzdBokLmN1bGxkLnYxLkFjdGl2YXRlQ2x1c3RlcmluZ1Jlc3BvbnNlEk0KDExpc3RDbHVzdGVycxIdLmN1bGxkLnYxLkxpc3RDbHVzdGVyc1JlcXVlc3QaHi5jdWxsZC52MS5MaXN0Q2x1c3RlcnNSZXNwb25zZRJHCgpHZXRDbHVzdGVyEhsuY3VsbGQudjEuR2V0Q2x1c3RlclJlcXVlc3QaHC5jdWxsZC52MS5HZXRDbHVzdGVyUmVzcG9uc2USSgoLTGlzdE1lbWJlcnMSHC5jdWxsZC52MS5MaXN0TWVtYmVyc1JlcXVlc3QaHS5jdWxsZC52MS5MaXN0TWVtYmVyc1Jlc3BvbnNlElkKEExpc3RMaXZlQ2x1c3RlcnMSIS5jdWxsZC52MS5MaXN0TGl2ZUNsdXN0ZXJzUmVxdWVzdBoiLmN1bGxkLnYxLkxpc3RMaXZlQ2x1c3RlcnNSZXNwb25zZRJWCg9MaXN0TGl2ZU1lbWJlcnMSIC5jdWxsZC52MS5MaXN0TGl2ZU1lbWJlcnNSZXF1ZXN0GiEuY3VsbGQudjEuTGlzdExpdmVNZW1iZXJzUmVzcG9uc2USVgoPR2V0UmVhY2hhYmlsaXR5EiAuY3VsbGQudjEuR2V0UmVhY2hhYmlsaXR5UmVxdWVzdBohLmN1bGxkLnYxLkdldFJlYWNoYWJpbGl0eVJlc3BvbnNlEjsKBkdldE1hcBIXLmN1bGxkLnYxLkdldE1hcFJlcXVlc3QaGC5jdWxsZC52MS5HZXRNYXBSZXNwb25zZWIGcHJvdG8z", [file_culld_v1_clustering, file_culld_v1_decision, file_culld_v1_operation]);
 
 /**
  * Asks for a clustering.
@@ -796,6 +798,147 @@ export const GetReachabilityResponseSchema: GenMessage<GetReachabilityResponse> 
   messageDesc(file_culld_v1_clustering_service, 21);
 
 /**
+ * Asks for the map.
+ *
+ * @generated from message culld.v1.GetMapRequest
+ */
+export type GetMapRequest = Message<"culld.v1.GetMapRequest"> & {
+  /**
+   * The collection; empty means "default".
+   *
+   * @generated from field: string collection = 1;
+   */
+  collection: string;
+
+  /**
+   * Lay the images out anew; only without page_token.
+   *
+   * @generated from field: bool refresh = 2;
+   */
+  refresh: boolean;
+
+  /**
+   * At most so many points, 1 to 1,000; 0 means 1,000.
+   *
+   * @generated from field: uint32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * From the answer before; empty starts at the beginning. FAILED_PRECONDITION (GENERATION_MISMATCH) where the images
+   * were laid out anew since; images that come meanwhile are answered at the end.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message culld.v1.GetMapRequest.
+ * Use `create(GetMapRequestSchema)` to create a new message.
+ */
+export const GetMapRequestSchema: GenMessage<GetMapRequest> = /*@__PURE__*/
+  messageDesc(file_culld_v1_clustering_service, 22);
+
+/**
+ * Answers GetMap.
+ *
+ * @generated from message culld.v1.GetMapResponse
+ */
+export type GetMapResponse = Message<"culld.v1.GetMapResponse"> & {
+  /**
+   * In the order the images were added.
+   *
+   * @generated from field: repeated culld.v1.MapPoint points = 1;
+   */
+  points: MapPoint[];
+
+  /**
+   * For the next page; empty on the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+
+  /**
+   * The generation of the decisions and clusters.
+   *
+   * @generated from field: uint64 generation = 3;
+   */
+  generation: bigint;
+
+  /**
+   * Images in the collection.
+   *
+   * @generated from field: uint64 images = 4;
+   */
+  images: bigint;
+};
+
+/**
+ * Describes the message culld.v1.GetMapResponse.
+ * Use `create(GetMapResponseSchema)` to create a new message.
+ */
+export const GetMapResponseSchema: GenMessage<GetMapResponse> = /*@__PURE__*/
+  messageDesc(file_culld_v1_clustering_service, 23);
+
+/**
+ * An image on the map.
+ *
+ * @generated from message culld.v1.MapPoint
+ */
+export type MapPoint = Message<"culld.v1.MapPoint"> & {
+  /**
+   * Which image.
+   *
+   * @generated from field: string image_id = 1;
+   */
+  imageId: string;
+
+  /**
+   * From left to right, [-1, 1].
+   *
+   * @generated from field: float x = 2;
+   */
+  x: number;
+
+  /**
+   * From bottom to top, [-1, 1].
+   *
+   * @generated from field: float y = 3;
+   */
+  y: number;
+
+  /**
+   * Its decision.
+   *
+   * @generated from field: culld.v1.DecisionKind decision = 4;
+   */
+  decision: DecisionKind;
+
+  /**
+   * Its side, which KEEP and DISCARD equal.
+   *
+   * @generated from field: culld.v1.Side provisional_side = 5;
+   */
+  provisionalSide: Side;
+
+  /**
+   * Its cluster in the active clustering; absent in noise, and where it is in none yet.
+   *
+   * @generated from field: optional uint64 cluster_id = 6;
+   */
+  clusterId?: bigint;
+};
+
+/**
+ * Describes the message culld.v1.MapPoint.
+ * Use `create(MapPointSchema)` to create a new message.
+ */
+export const MapPointSchema: GenMessage<MapPoint> = /*@__PURE__*/
+  messageDesc(file_culld_v1_clustering_service, 24);
+
+/**
  * Groups a collection's images, and answers the groups.
  *
  * @generated from service culld.v1.ClusteringService
@@ -916,6 +1059,18 @@ export const ClusteringService: GenService<{
     methodKind: "unary";
     input: typeof GetReachabilityRequestSchema;
     output: typeof GetReachabilityResponseSchema;
+  },
+  /**
+   * Answers where the images lie on a flat map, on which pictures that are alike lie together, in the order they were
+   * added. New images take their places among the others, which stay where they are until there are twice or half as
+   * many.
+   *
+   * @generated from rpc culld.v1.ClusteringService.GetMap
+   */
+  getMap: {
+    methodKind: "unary";
+    input: typeof GetMapRequestSchema;
+    output: typeof GetMapResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_culld_v1_clustering_service, 0);

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file culld/v1/operation.proto.
  */
 export const file_culld_v1_operation: GenFile = /*@__PURE__*/
-  fileDesc("ChhjdWxsZC92MS9vcGVyYXRpb24ucHJvdG8SCGN1bGxkLnYxIpUDCglPcGVyYXRpb24SDAoEbmFtZRgBIAEoCRISCgpjb2xsZWN0aW9uGAIgASgJEg4KBm1ldGhvZBgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBoYXNlGAYgASgJEhEKCXdvcmtfZG9uZRgHIAEoBBISCgp3b3JrX3RvdGFsGAggASgEEgwKBGRvbmUYCSABKAgSKQoFZXJyb3IYCiABKAsyGC5jdWxsZC52MS5PcGVyYXRpb25FcnJvckgAEioKCmNsdXN0ZXJpbmcYCyABKAsyFC5jdWxsZC52MS5DbHVzdGVyaW5nSAASKAoGaW1wb3J0GAwgASgLMhYuY3VsbGQudjEuSW1wb3J0UmVzdWx0SAASKAoGdmVyaWZ5GA0gASgLMhYuY3VsbGQudjEuVmVyaWZ5UmVwb3J0SABCCAoGcmVzdWx0Ij8KDk9wZXJhdGlvbkVycm9yEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIOCgZyZWFzb24YAyABKAkikgEKDEltcG9ydFJlc3VsdBINCgVmaWxlcxgBIAEoBBINCgVhZGRlZBgCIAEoBBIXCg9hbHJlYWR5X3ByZXNlbnQYAyABKAQSEAoIcmVqZWN0ZWQYBCABKAQSDgoGZmFpbGVkGAUgASgEEikKCHByb2JsZW1zGAYgAygLMhcuY3VsbGQudjEuSW1wb3J0UHJvYmxlbSItCg1JbXBvcnRQcm9ibGVtEgwKBHBhdGgYASABKAkSDgoGZGV0YWlsGAIgASgJIpcBCgxWZXJpZnlSZXBvcnQSJgoHcmVjb3JkcxgBIAMoCzIVLmN1bGxkLnYxLlJlY29yZENvdW50EhMKC2NvbGxlY3Rpb25zGAIgASgEEhAKCHByb2JsZW1zGAMgASgEEicKBmxpc3RlZBgEIAMoCzIXLmN1bGxkLnYxLlZlcmlmeVByb2JsZW0SDwoHc2tpcHBlZBgFIAMoCSIqCgtSZWNvcmRDb3VudBIMCgRraW5kGAEgASgJEg0KBWNvdW50GAIgASgEIk4KDVZlcmlmeVByb2JsZW0SEgoKY29sbGVjdGlvbhgBIAEoCRIMCgRraW5kGAIgASgJEgsKA2tleRgDIAEoCRIOCgZkZXRhaWwYBCABKAliBnByb3RvMw", [file_culld_v1_clustering, file_google_protobuf_timestamp]);
+  fileDesc("ChhjdWxsZC92MS9vcGVyYXRpb24ucHJvdG8SCGN1bGxkLnYxIr8DCglPcGVyYXRpb24SDAoEbmFtZRgBIAEoCRISCgpjb2xsZWN0aW9uGAIgASgJEg4KBm1ldGhvZBgDIAEoCRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXBoYXNlGAYgASgJEhEKCXdvcmtfZG9uZRgHIAEoBBISCgp3b3JrX3RvdGFsGAggASgEEgwKBGRvbmUYCSABKAgSKQoFZXJyb3IYCiABKAsyGC5jdWxsZC52MS5PcGVyYXRpb25FcnJvckgAEioKCmNsdXN0ZXJpbmcYCyABKAsyFC5jdWxsZC52MS5DbHVzdGVyaW5nSAASKAoGaW1wb3J0GAwgASgLMhYuY3VsbGQudjEuSW1wb3J0UmVzdWx0SAASKAoGdmVyaWZ5GA0gASgLMhYuY3VsbGQudjEuVmVyaWZ5UmVwb3J0SAASKAoGYmFja3VwGA4gASgLMhYuY3VsbGQudjEuQmFja3VwUmVwb3J0SABCCAoGcmVzdWx0Ij8KDk9wZXJhdGlvbkVycm9yEgwKBGNvZGUYASABKAUSDwoHbWVzc2FnZRgCIAEoCRIOCgZyZWFzb24YAyABKAkikgEKDEltcG9ydFJlc3VsdBINCgVmaWxlcxgBIAEoBBINCgVhZGRlZBgCIAEoBBIXCg9hbHJlYWR5X3ByZXNlbnQYAyABKAQSEAoIcmVqZWN0ZWQYBCABKAQSDgoGZmFpbGVkGAUgASgEEikKCHByb2JsZW1zGAYgAygLMhcuY3VsbGQudjEuSW1wb3J0UHJvYmxlbSItCg1JbXBvcnRQcm9ibGVtEgwKBHBhdGgYASABKAkSDgoGZGV0YWlsGAIgASgJIjwKDEJhY2t1cFJlcG9ydBIMCgRwYXRoGAEgASgJEg0KBWJ5dGVzGAIgASgEEg8KB3JlY29yZHMYAyABKAQilwEKDFZlcmlmeVJlcG9ydBImCgdyZWNvcmRzGAEgAygLMhUuY3VsbGQudjEuUmVjb3JkQ291bnQSEwoLY29sbGVjdGlvbnMYAiABKAQSEAoIcHJvYmxlbXMYAyABKAQSJwoGbGlzdGVkGAQgAygLMhcuY3VsbGQudjEuVmVyaWZ5UHJvYmxlbRIPCgdza2lwcGVkGAUgAygJIioKC1JlY29yZENvdW50EgwKBGtpbmQYASABKAkSDQoFY291bnQYAiABKAQiTgoNVmVyaWZ5UHJvYmxlbRISCgpjb2xsZWN0aW9uGAEgASgJEgwKBGtpbmQYAiABKAkSCwoDa2V5GAMgASgJEg4KBmRldGFpbBgEIAEoCWIGcHJvdG8z", [file_culld_v1_clustering, file_google_protobuf_timestamp]);
 
 /**
  * Long work, which outlives the connection that asked for it.
@@ -122,6 +122,14 @@ export type Operation = Message<"culld.v1.Operation"> & {
      */
     value: VerifyReport;
     case: "verify";
+  } | {
+    /**
+     * Backup: what was written.
+     *
+     * @generated from field: culld.v1.BackupReport backup = 14;
+     */
+    value: BackupReport;
+    case: "backup";
   } | { case: undefined; value?: undefined };
 };
 
@@ -252,6 +260,41 @@ export const ImportProblemSchema: GenMessage<ImportProblem> = /*@__PURE__*/
   messageDesc(file_culld_v1_operation, 3);
 
 /**
+ * A backup that was written.
+ *
+ * @generated from message culld.v1.BackupReport
+ */
+export type BackupReport = Message<"culld.v1.BackupReport"> & {
+  /**
+   * The file, on the daemon's machine.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * Its bytes.
+   *
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * Records in it.
+   *
+   * @generated from field: uint64 records = 3;
+   */
+  records: bigint;
+};
+
+/**
+ * Describes the message culld.v1.BackupReport.
+ * Use `create(BackupReportSchema)` to create a new message.
+ */
+export const BackupReportSchema: GenMessage<BackupReport> = /*@__PURE__*/
+  messageDesc(file_culld_v1_operation, 4);
+
+/**
  * What was looked at, and what was found.
  *
  * @generated from message culld.v1.VerifyReport
@@ -298,7 +341,7 @@ export type VerifyReport = Message<"culld.v1.VerifyReport"> & {
  * Use `create(VerifyReportSchema)` to create a new message.
  */
 export const VerifyReportSchema: GenMessage<VerifyReport> = /*@__PURE__*/
-  messageDesc(file_culld_v1_operation, 4);
+  messageDesc(file_culld_v1_operation, 5);
 
 /**
  * Records of one kind.
@@ -326,7 +369,7 @@ export type RecordCount = Message<"culld.v1.RecordCount"> & {
  * Use `create(RecordCountSchema)` to create a new message.
  */
 export const RecordCountSchema: GenMessage<RecordCount> = /*@__PURE__*/
-  messageDesc(file_culld_v1_operation, 5);
+  messageDesc(file_culld_v1_operation, 6);
 
 /**
  * Something that is not as it has to be.
@@ -368,5 +411,5 @@ export type VerifyProblem = Message<"culld.v1.VerifyProblem"> & {
  * Use `create(VerifyProblemSchema)` to create a new message.
  */
 export const VerifyProblemSchema: GenMessage<VerifyProblem> = /*@__PURE__*/
-  messageDesc(file_culld_v1_operation, 6);
+  messageDesc(file_culld_v1_operation, 7);
 

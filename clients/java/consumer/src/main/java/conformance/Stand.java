@@ -42,18 +42,22 @@ final class Stand implements AutoCloseable {
     return flags.containsKey(flag);
   }
 
-  /** The client of an address: of the daemon itself, or through "gate" or "tls". */
+  /** The client of an address: of the daemon itself, of the secured one, or through "gate" or "tls". */
   synchronized CulldClient client(String through) {
     return clients.computeIfAbsent(through.isEmpty() ? "address" : through, this::connect);
   }
 
   private CulldClient connect(String flag) {
     ClientBuilder builder = CulldClient.builder().address(flags.get(flag));
-    if (flags.containsKey("token")) {
-      builder.token(flags.get("token"));
+    String token = flag.equals("secured") ? "secured-token" : "token";
+    if (flags.containsKey(token)) {
+      builder.token(flags.get(token));
     }
-    if (flag.equals("tls")) {
+    if (flag.equals("tls") || flag.equals("secured")) {
       builder.trust(Path.of(flags.get("ca")));
+    }
+    if (flag.equals("secured")) {
+      builder.clientCertificate(Path.of(flags.get("cert")), Path.of(flags.get("key")));
     }
     return builder.build();
   }
