@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import trustme
+from cryptography.hazmat.primitives import serialization
 
 import pictures
 from faults import FAULTS
@@ -96,10 +97,12 @@ class Stand:
         )
         token = json.loads(made.stdout)
         self.secured_token: str = token["token"]
-        files = {name: self.folder / name for name in ("server.pem", "server.key", "caller.pem", "caller.key", "tokens")}
+        files = {
+            name: self.folder / name for name in ("server.pem", "server.key", "caller.pem", "caller.key", "tokens")
+        }
         files["server.key"].write_bytes(server[0])
         files["server.pem"].write_bytes(server[1])
-        files["caller.key"].write_bytes(caller.private_key_pem.bytes())
+        files["caller.key"].write_bytes(pkcs8(caller.private_key_pem.bytes()))
         files["caller.pem"].write_bytes(b"".join(blob.bytes() for blob in caller.cert_chain_pems))
         files["tokens"].touch(mode=0o600)
         files["tokens"].write_text(token["entry"])
@@ -128,6 +131,13 @@ class Stand:
         self.daemon.stop(kill=True)
         self.secured.stop(kill=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def pkcs8(key: bytes) -> bytes:
+    """A private key in the one form that every language reads."""
+    form, open_key = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    read = serialization.load_pem_private_key(key, password=None)
+    return read.private_bytes(serialization.Encoding.PEM, form, open_key)
 
 
 def runner(language: str) -> Path:
