@@ -332,7 +332,7 @@ impl Runner {
         let mut answer = String::new();
         other(stream.read_to_string(&mut answer).await)?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        if !head.split(' ').nth(1).is_some_and(|status| status == "200") {
+        if head.split(' ').nth(1).is_none_or(|status| status != "200") {
             return Err(Failure::Other(format!("control {command}: {answer}")));
         }
         other(serde_json::from_str(body))
