@@ -172,7 +172,8 @@ impl Connection {
     /// # Errors
     /// The address, a certificate or the token can't be used.
     pub fn new(options: &Options) -> Result<Self, ConnectError> {
-        Ok(Self::over(endpoint(options)?.connect_lazy(), Token::new(options)?, options))
+        let (endpoint, token) = (endpoint(options)?, Token::new(options)?);
+        Ok(Self::over(endpoint.connect_lazy(), token, options))
     }
 
     /// A connection as the options say, once it is made.

@@ -86,6 +86,16 @@ def slow(client: culld.Client) -> None:
     assert keys[0] == "first", keys
 
 
+def refused(client: culld.Client) -> None:
+    """Why the daemon ends a stream is known, though an image is on its way then."""
+    for _ in range(30):
+        try:
+            list(client.at("no-such").add_images([("large", bytes(500_000))]))
+            raise AssertionError("there is no such collection")
+        except culld.errors.NotFound as error:
+            assert error.reason == "NOT_FOUND"
+
+
 def bounded(client: culld.Client) -> None:
     """A caller that does not read makes the sender stop."""
     taken = 0
@@ -200,6 +210,7 @@ def main(binary: str) -> None:
                     other = client.create_collection("forms")
                     forms(other, images)
                     slow(other)
+                    refused(client)
                     bounded(other)
                 asyncio.run(asynchronous(address))
             finally:

@@ -257,7 +257,7 @@ class Adder:
                             yield self._told(outcome)
                     return
                 except grpc.aio.AioRpcError as cause:
-                    error = errors.from_rpc(cause)
+                    error = await self._reason(cause)
                 failures += 1
                 await self._connection.pause(error, failures)
                 self._again.extend(read for queue in self._flying.values() for read in queue)
@@ -273,6 +273,24 @@ class Adder:
         elif self._progress is not None:
             self._progress(self._done, outcome)
         return outcome
+
+    async def _reason(self, cause: grpc.aio.AioRpcError) -> errors.CulldError:
+        """Why a stream ended. Where that was lost a stream without images asks again."""
+        if not errors.is_lost(cause):
+            return errors.from_rpc(cause)
+        call = self._connection.images.AddImages(metadata=self._connection.metadata)
+        try:
+            with contextlib.suppress(asyncio.InvalidStateError):
+                await call.write(AddImagesRequest(header=self._header))
+                await call.done_writing()
+            while await self._answer(call) is not None:
+                pass
+        except grpc.aio.AioRpcError as refusal:
+            if not errors.is_lost(refusal):
+                return errors.from_rpc(refusal)
+        finally:
+            call.cancel()
+        return errors.Unavailable("the stream broke while an image was sent", code="UNAVAILABLE")
 
     async def _stream(self) -> AsyncGenerator[AddOutcome]:
         call = self._connection.images.AddImages(metadata=self._connection.metadata)

@@ -169,6 +169,11 @@ def from_rpc(error: grpc.aio.AioRpcError) -> CulldError:
     return kind(error.details() or "", code=code, reason=reason, fields=fields, retry_after=retry_after)
 
 
+def is_lost(error: grpc.aio.AioRpcError) -> bool:
+    """Whether grpcio lost what was said: a stream that ends while it is written to gets this in place of its status."""
+    return error.code() == grpc.StatusCode.INTERNAL and error.details() == "Internal error from Core"
+
+
 def of_operation(code: int, message: str, reason: str) -> OperationFailed:
     """The error of an operation that failed."""
     return OperationFailed(message, code=code_pb2.Code.Name(code), reason=reason)
