@@ -19,7 +19,7 @@ use tonic::Code;
 use crate::durability::run;
 use crate::support::{Api, TestDaemon, check_error, dbscan, groups, id_of, ids_filter, picture};
 
-fn path(path: &Path) -> &str {
+pub(crate) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -48,7 +48,7 @@ async fn back_up(daemon: &TestDaemon, name: &str) -> proto::BackupReport {
 }
 
 /// A daemon with records of most kinds, and a folder for backups.
-async fn judged() -> TestDaemon {
+pub(crate) async fn judged() -> TestDaemon {
     let folder = tempfile::tempdir().unwrap().keep();
     let daemon = TestDaemon::with(|config| config.backup_folder = Some(folder.join("backups"))).await;
     let ids = daemon.add_new(groups(1..7, 6)).await;
@@ -66,7 +66,7 @@ async fn judged() -> TestDaemon {
 
 /// Every decision in full, and the revisions apart: what was told is saved every 5 minutes and as the daemon stops, so
 /// that a copy of a running one tells all of its images anew.
-async fn decisions(api: &Api) -> (Vec<proto::Decision>, Vec<u64>) {
+pub(crate) async fn decisions(api: &Api) -> (Vec<proto::Decision>, Vec<u64>) {
     let decided = api.fetch().await.into_values();
     decided.map(|decision| (proto::Decision { revision: 0, ..decision.clone() }, decision.revision)).unzip()
 }

@@ -44,6 +44,7 @@ mod schedule;
 mod soak;
 mod sources;
 mod suggest;
+mod transfer;
 mod verify;
 mod watch;
 mod web;
