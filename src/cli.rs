@@ -23,6 +23,7 @@ mod explain;
 mod export;
 mod filter;
 mod growth;
+mod import;
 mod labels;
 mod local;
 mod log;
@@ -139,6 +140,7 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     Apply(apply::ApplyArgs),
     Export(export::ExportArgs),
+    Import(import::ImportArgs),
     Collections(collections::CollectionsArgs),
     Policy(policy::PolicyArgs),
     Operations(operations::OperationsArgs),
@@ -240,6 +242,7 @@ async fn call(command: Command, client: Client, out: &mut Output) -> Result<Outc
         Command::Evaluate(args) => evaluate::run(args, client, out).await,
         Command::Apply(args) => apply::run(args, client, out).await,
         Command::Export(args) => export::run(args, client, out).await,
+        Command::Import(args) => import::run(args, client, out).await,
         Command::Collections(args) => collections::run(args, client, out).await,
         Command::Policy(args) => policy::run(args, client, out).await,
         Command::Operations(args) => operations::run(args, client, out).await,

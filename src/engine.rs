@@ -42,6 +42,7 @@ mod schedule;
 mod sources;
 mod state;
 mod suggest;
+mod transfer;
 mod undo;
 mod upkeep;
 mod verdict;
@@ -95,6 +96,7 @@ pub use self::review::{
 };
 pub use self::revisions::ChangePoint;
 pub use self::suggest::Suggestion;
+pub use self::transfer::{Imported, TransferProgress};
 pub use self::undo::{NewUndo, Undone};
 pub use self::verdict::{NewVerdict, Target, VerdictAnswer};
 pub use self::verify::{PROBLEMS_LISTED_MAX, Progress, VerifyProblem, VerifyReport, verify_store};

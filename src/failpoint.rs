@@ -11,8 +11,9 @@ pub const VARIABLE: &str = "CULLD_FAILPOINT";
 
 /// What writes through the group commit. Each has two places: `asked` before its batch is handed over, and `stored` once
 /// it is durable, before memory has it and anybody is answered.
-pub const WRITERS: [&str; 13] = [
+pub const WRITERS: [&str; 14] = [
     "add",
+    "import",
     "delete",
     "judge",
     "policy",

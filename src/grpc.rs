@@ -24,6 +24,7 @@ mod starting;
 mod status;
 mod tls;
 mod token;
+mod transfer;
 mod verify;
 mod watch;
 
@@ -81,6 +82,8 @@ struct Shared {
     fetches: Arc<Semaphore>,
     /// A permit per watcher of decisions.
     watchers: Arc<Semaphore>,
+    /// A permit per collection that is exported or imported.
+    transfers: Arc<Semaphore>,
     /// A permit per image that a stream hands to the queue.
     handing: Arc<Semaphore>,
     stopping: Receiver<bool>,
@@ -110,6 +113,7 @@ pub async fn serve(
         metrics: metrics.clone(),
         fetches: Arc::new(Semaphore::new(fetch::STREAMS_MAX)),
         watchers: Arc::new(Semaphore::new(watch::WATCHERS_MAX)),
+        transfers: Arc::new(Semaphore::new(transfer::TRANSFERS_MAX)),
         handing: Arc::new(Semaphore::new(add_stream::HANDING_MAX)),
         stopping: stopping.clone(),
         started_ms: now.map_or(0, |since| since.as_millis() as i64),
@@ -148,7 +152,7 @@ pub async fn serve(
         .add_service(reflection().build_v1()?)
         // Python's grpcio-reflection, for one, asks by the older name only.
         .add_service(reflection().build_v1alpha()?)
-        .add_service(CollectionServiceServer::new(collections::Collections(Arc::clone(&engine))))
+        .add_service(CollectionServiceServer::new(collections::Collections(Arc::clone(&shared))))
         .add_service(images)
         .add_service(clusterings)
         .add_service(decisions)

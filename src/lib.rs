@@ -54,6 +54,8 @@ pub mod review;
 pub mod growth;
 pub mod map;
 
+pub mod portable;
+
 pub mod engine;
 
 pub mod access;

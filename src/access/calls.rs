@@ -102,6 +102,8 @@ pub const CALLS: &[(&str, Need)] = &[
     ("CollectionService/GetCollection", of(Role::Read)),
     ("CollectionService/ListCollections", own(Role::Read)),
     ("CollectionService/DeleteCollection", of(Role::Admin)),
+    ("CollectionService/ExportCollection", stream(Role::Read)),
+    ("CollectionService/ImportCollection", stream(Role::Admin)),
     ("CollectionService/GetPolicy", of(Role::Read)),
     ("CollectionService/SetPolicy", of(Role::Admin)),
     ("DecisionService/SetVerdict", of(Role::Judge)),

@@ -1,4 +1,4 @@
-//! `culld export`
+//! `culld export`, and `culld import` of what it wrote whole
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -12,17 +12,26 @@ use super::client::{Client, first_key};
 use super::error::CliError;
 use super::output::Output;
 use super::{Outcome, progress, words};
-use crate::proto::{Decision, GetStatsRequest, Image};
+use crate::portable::npy_header;
+use crate::proto::{Decision, ExportCollectionRequest, GetStatsRequest, Image};
 
-/// Write embeddings and labels for other tools
+/// Write a whole collection to take it elsewhere, or embeddings and labels for other tools
 ///
-/// Rows of both files are the images in the order they were added. The embeddings are NumPy float32, shape
+/// FILE.tar holds everything that was added, said and clustered, independent of how this culld stores it: JSON Lines,
+/// NumPy arrays and thumbnails, which other tools read, and `culld import` makes a collection of, here or elsewhere. The
+/// pictures themselves are not in it. (A backup is faster, and of all collections, but for culld alone.)
+///
+/// Rows of embeddings and labels are the images in the order they were added. The embeddings are NumPy float32, shape
 /// (images, dimension). In the labels `cluster` is -1 for noise and empty for images added since the clustering.
 ///
+/// Example: culld export cars.tar --collection cars
 /// Example: culld export --embeddings embeddings.npy --labels labels.csv
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub(super) struct ExportArgs {
+    /// Write the whole collection
+    #[arg(value_name = "FILE.tar")]
+    file: Option<PathBuf>,
     /// Write the embeddings
     #[arg(long, value_name = "FILE.npy")]
     embeddings: Option<PathBuf>,
@@ -39,6 +48,11 @@ pub(super) struct ExportArgs {
 
 /// Exports.
 pub(super) async fn run(args: ExportArgs, mut client: Client, out: &mut Output) -> Result<Outcome, CliError> {
+    let mut bytes = 0;
+    if let Some(path) = &args.file {
+        bytes = write_whole(&mut client, path).await?;
+        out.line(format!("{bytes} bytes written to {}", words::printable(&path.to_string_lossy())));
+    }
     let mut images = 0;
     if args.embeddings.is_some() || args.labels.is_some() {
         images = write_rows(&args, &mut client).await?;
@@ -49,8 +63,37 @@ pub(super) async fn run(args: ExportArgs, mut client: Client, out: &mut Output) 
         points = write_reachability(&mut client, args.clustering, path).await?;
         out.line(format!("{points} points of the reachability plot written"));
     }
-    out.object(&json!({"images": images, "reachability_points": points}));
+    out.object(&json!({"images": images, "reachability_points": points, "bytes": bytes}));
     Ok(Outcome::Done)
+}
+
+/// Writes the whole collection beside its place, and puts it there once it is whole.
+async fn write_whole(client: &mut Client, path: &Path) -> Result<u64, CliError> {
+    let request = ExportCollectionRequest { collection: client.collection.clone() };
+    let mut pieces = client.collections.export_collection(request).await?.into_inner();
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let mut file = File::create(&part).map_err(CliError::file("write", &part))?;
+    let bar = progress::counted(0, "exporting");
+    let mut write = async || -> Result<u64, CliError> {
+        let mut bytes = 0;
+        while let Some(piece) = pieces.message().await? {
+            file.write_all(&piece.data).map_err(CliError::file("write", &part))?;
+            bytes += piece.data.len() as u64;
+            bar.set_position(bytes);
+        }
+        file.sync_all().map_err(CliError::file("write", &part))?;
+        std::fs::rename(&part, path).map_err(CliError::file("write", path))?;
+        Ok(bytes)
+    };
+    let written = write().await;
+    bar.finish_and_clear();
+    if written.is_err() {
+        // What can't be removed has a name that says what it is, and no end.
+        let _ = std::fs::remove_file(&part);
+    }
+    written
 }
 
 async fn write_rows(args: &ExportArgs, client: &mut Client) -> Result<u64, CliError> {
@@ -95,20 +138,6 @@ struct NpyWriter {
     path: PathBuf,
     rows: u64,
     dimension: usize,
-}
-
-/// Bytes of the header; NumPy wants a multiple of 64.
-const NPY_HEADER_BYTES: usize = 128;
-
-fn npy_header(rows: u64, dimension: usize) -> Vec<u8> {
-    let mut header = b"\x93NUMPY\x01\x00".to_vec();
-    header.extend(((NPY_HEADER_BYTES - 10) as u16).to_le_bytes());
-    header.extend(
-        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dimension}), }}").bytes(),
-    );
-    header.resize(NPY_HEADER_BYTES - 1, b' ');
-    header.push(b'\n');
-    header
 }
 
 impl NpyWriter {
@@ -225,18 +254,4 @@ async fn write_reachability(client: &mut Client, clustering_id: u64, path: &Path
     }
     csv.flush().map_err(CliError::file("write", path))?;
     Ok(points.len() as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{NPY_HEADER_BYTES, npy_header};
-
-    #[test]
-    fn the_header_keeps_its_size() {
-        for (rows, dimension) in [(0, 0), (u64::MAX, usize::MAX)] {
-            let header = npy_header(rows, dimension);
-            assert_eq!(header.len(), NPY_HEADER_BYTES);
-            assert_eq!(header.last(), Some(&b'\n'));
-        }
-    }
 }

@@ -274,7 +274,7 @@ fn place(
     if let NewImage::Prepared(prepared) = image
         && new
     {
-        group.batch.put_pixels(group.generation, &id, &prepared.embedding, &prepared.thumbnail);
+        group.batch.put_pixels(group.generation, &id, prepared.embedding.as_slice(), &prepared.thumbnail);
         group.batch.put_measures(&id, &prepared.measures)?;
         let row = Row {
             image: id,

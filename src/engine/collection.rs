@@ -248,9 +248,19 @@ impl Collection {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Whether it holds nothing, and nothing was said or done in it.
+    pub(super) fn is_untouched(&self) -> bool {
+        let state = read(&self.state);
+        state.generation == Generation::default() && state.events == 0
+    }
+
     /// Waits for the writer of the moment, and admits no other: the collection is being deleted.
     pub(super) fn close(&self) {
         let _turn = lock(&self.writer);
+        self.close_now();
+    }
+
+    fn close_now(&self) {
         self.closed.store(true, Ordering::Release);
         // Whoever waits for changes waits in vain.
         self.ticks.send_modify(|_| {});
@@ -258,6 +268,11 @@ impl Collection {
 }
 
 impl Writer<'_> {
+    /// Admits no other writer after this one.
+    pub(super) fn close(self) {
+        self.collection.close_now();
+    }
+
     /// A batch that belongs to this collection.
     pub(super) fn batch(&self) -> Batch {
         self.collection.store.batch()

@@ -50,7 +50,7 @@ impl Engine {
         Ok(())
     }
 
-    fn open_collection(&self, number: u32, record: CollectionRecord) -> Result<Open, EngineError> {
+    pub(super) fn open_collection(&self, number: u32, record: CollectionRecord) -> Result<Open, EngineError> {
         let store = self.persist.collection(number);
         let index_folder = self.index_folder.as_ref().map(|folder| folder.join(number.to_string()));
         let (pool, review) = (Arc::clone(&self.pool), Review::new(self.lease_time, self.refresher.waker()));
@@ -157,7 +157,7 @@ impl Engine {
     }
 
     /// Deletes what a deleted collection leaves: its records, and its saved index, which holds embeddings.
-    fn delete_rest(&self, open: &Open) {
+    pub(super) fn delete_rest(&self, open: &Open) {
         let name = open.collection.name();
         if let Err(error) = self.persist.collection(open.number).delete_all() {
             tracing::error!(%error, collection = name, "the rest of a deleted collection goes at the next start");
@@ -183,7 +183,7 @@ impl Engine {
     }
 }
 
-fn remove_index(folder: &Path) {
+pub(super) fn remove_index(folder: &Path) {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             tracing::error!(%error, folder = %folder.display(), "a deleted collection's index goes at the next start");
@@ -192,7 +192,7 @@ fn remove_index(folder: &Path) {
     }
 }
 
-fn check_name(name: &str) -> Result<(), EngineError> {
+pub(super) fn check_name(name: &str) -> Result<(), EngineError> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let first = name.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     if first && name.len() <= NAME_CHARACTERS_MAX && name.chars().all(allowed) {

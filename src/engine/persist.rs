@@ -279,6 +279,17 @@ impl CollectionStore {
         Ok(found)
     }
 
+    /// Labelled images that were deleted, by id.
+    pub(super) fn departed_images(&self) -> Result<Vec<ImageId>, EngineError> {
+        let prefix = Keys::fingerprints(self.number);
+        let mut found = Vec::new();
+        self.store().scan(prefix.as_bytes(), &mut |key, _| {
+            found.extend(Keys::image_id(&key[prefix.as_bytes().len()..]));
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
     /// Visits the log, oldest first, and checks its chain; answers the last hash.
     pub(super) fn scan_log(&self, mut visit: impl FnMut(u64, Event)) -> Result<[u8; 32], EngineError> {
         let mut chain = ChainVerifier::default();

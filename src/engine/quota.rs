@@ -18,6 +18,21 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// Checks that so many images of so many bytes fit into an empty collection.
+    ///
+    /// # Errors
+    /// They do not.
+    pub(super) fn check_all(self, collection: &str, images: u64, bytes: u64) -> Result<(), EngineError> {
+        let over = |what: &str, there: u64, max: Option<u64>| {
+            let max = max.filter(|max| there > *max)?;
+            let message = format!("{there} {what} or more, and collection {collection:?} may hold {max}");
+            Some(EngineError::Exhausted { message, retry_after: None })
+        };
+        let over =
+            over("images", images, self.images_max).or_else(|| over("bytes of images", bytes, self.bytes_max));
+        over.map_or(Ok(()), Err)
+    }
+
     /// Checks that another image fits beside what is stored and what comes with it.
     ///
     /// # Errors

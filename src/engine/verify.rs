@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::portable::damaged;
 use crate::store::audit::{Auditor, Fault, audit, collection};
 use crate::store::{Damage, Keys, Kind, Store};
 
@@ -20,7 +21,7 @@ use super::Engine;
 use super::collection::Collection;
 use super::error::EngineError;
 use super::operations::{Operation, OperationResult};
-use super::persist::CollectionRecord;
+use super::persist::{CollectionRecord, CollectionStore};
 
 /// Problems told one by one at most; all are counted.
 pub const PROBLEMS_LISTED_MAX: usize = 100;
@@ -177,6 +178,22 @@ fn verify_collection(
 
 /// Collections by number.
 type Known = BTreeMap<u32, CollectionRecord>;
+
+/// Looks at what was imported, before anybody sees it.
+///
+/// # Errors
+/// Something is not as it has to be, or reading failed.
+pub(super) fn verify_import(store: &CollectionStore, record: &CollectionRecord) -> Result<(), EngineError> {
+    let (raw, number) = store.raw();
+    let progress = Progress { tell: &|_, _, _| {}, cancelled: &|| false };
+    let found = structure::verify(raw, number, record, &progress)?;
+    match found.listed.into_iter().next() {
+        None => Ok(()),
+        Some(VerifyProblem { kind, key, what, .. }) => {
+            Err(damaged(format!("what it holds does not fit together: {kind} {key}: {what}")).into())
+        }
+    }
+}
 
 /// The collections that the store can tell of, the damaged ones, and whether these are all; why not is told elsewhere.
 fn known_collections(store: &dyn Store) -> (Known, BTreeSet<u32>, bool) {

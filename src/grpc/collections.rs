@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use prost::Message as _;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
-use crate::engine::{Collection, Engine, RequestKey};
+use crate::engine::{Collection, RequestKey};
 use crate::proto;
 use crate::proto::collection_service_server::CollectionService;
 
 use super::page::Page;
 use super::status::{blocking, on_collection, status};
-use super::{caller, convert};
+use super::{Shared, caller, convert, transfer};
 
 /// The service over an engine.
-pub(super) struct Collections(pub(super) Arc<Engine>);
+pub(super) struct Collections(pub(super) Arc<Shared>);
 
 #[tonic::async_trait]
 impl CollectionService for Collections {
@@ -22,7 +22,7 @@ impl CollectionService for Collections {
         &self,
         request: Request<proto::CreateCollectionRequest>,
     ) -> Result<Response<proto::CreateCollectionResponse>, Status> {
-        let (engine, request) = (Arc::clone(&self.0), request.into_inner());
+        let (engine, request) = (Arc::clone(&self.0.engine), request.into_inner());
         caller::reach(&request.collection)?;
         let key = RequestKey::of("CreateCollection", &request.request_id, &request.encode_to_vec())
             .map_err(status)?;
@@ -36,7 +36,7 @@ impl CollectionService for Collections {
         request: Request<proto::GetCollectionRequest>,
     ) -> Result<Response<proto::GetCollectionResponse>, Status> {
         let name = request.into_inner().collection;
-        let collection = on_collection(&self.0, name, |found| Ok(convert::collection(&found))).await?;
+        let collection = on_collection(&self.0.engine, name, |found| Ok(convert::collection(&found))).await?;
         Ok(Response::new(proto::GetCollectionResponse { collection: Some(collection) }))
     }
 
@@ -47,7 +47,7 @@ impl CollectionService for Collections {
         let proto::ListCollectionsRequest { page_size, page_token } = request.into_inner();
         let bare = proto::ListCollectionsRequest::default();
         let page = Page::of("ListCollections", &bare, page_size, &page_token)?;
-        let (engine, caller) = (Arc::clone(&self.0), caller::current());
+        let (engine, caller) = (Arc::clone(&self.0.engine), caller::current());
         let list = move || {
             let reached = engine.collections().into_iter().filter(|one| caller.reaches(one.name()));
             Ok(reached.map(|collection| convert::collection(&collection)).collect())
@@ -61,7 +61,7 @@ impl CollectionService for Collections {
         &self,
         request: Request<proto::DeleteCollectionRequest>,
     ) -> Result<Response<proto::DeleteCollectionResponse>, Status> {
-        let (engine, request) = (Arc::clone(&self.0), request.into_inner());
+        let (engine, request) = (Arc::clone(&self.0.engine), request.into_inner());
         caller::reach(&request.collection)?;
         let key = RequestKey::of("DeleteCollection", &request.request_id, &request.encode_to_vec())
             .map_err(status)?;
@@ -69,12 +69,30 @@ impl CollectionService for Collections {
         Ok(Response::new(proto::DeleteCollectionResponse { images }))
     }
 
+    type ExportCollectionStream = transfer::Pieces;
+
+    async fn export_collection(
+        &self,
+        request: Request<proto::ExportCollectionRequest>,
+    ) -> Result<Response<transfer::Pieces>, Status> {
+        Ok(Response::new(transfer::export(&self.0, request.into_inner()).await?))
+    }
+
+    type ImportCollectionStream = transfer::Answers;
+
+    async fn import_collection(
+        &self,
+        request: Request<Streaming<proto::ImportCollectionRequest>>,
+    ) -> Result<Response<transfer::Answers>, Status> {
+        Ok(Response::new(transfer::import(&self.0, request.into_inner())?))
+    }
+
     async fn get_policy(
         &self,
         request: Request<proto::GetPolicyRequest>,
     ) -> Result<Response<proto::GetPolicyResponse>, Status> {
         let name = request.into_inner().collection;
-        let policy = on_collection(&self.0, name, |collection| Ok(collection.policy())).await?;
+        let policy = on_collection(&self.0.engine, name, |collection| Ok(collection.policy())).await?;
         Ok(Response::new(proto::GetPolicyResponse { policy: Some(convert::policy(policy)) }))
     }
 
@@ -89,7 +107,7 @@ impl CollectionService for Collections {
         let change = convert::policy_from(&request.policy.unwrap_or_default())?;
         let actor = caller::actor(request.actor);
         let set = move |collection: Arc<Collection>| collection.set_policy(change, &actor, key.as_ref());
-        let policy = on_collection(&self.0, request.collection, set).await?;
+        let policy = on_collection(&self.0.engine, request.collection, set).await?;
         Ok(Response::new(proto::SetPolicyResponse { policy: Some(convert::policy(policy)) }))
     }
 }

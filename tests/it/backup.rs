@@ -19,7 +19,7 @@ use tonic::Code;
 use crate::durability::run;
 use crate::support::{Api, TestDaemon, check_error, dbscan, groups, id_of, ids_filter, picture};
 
-fn path(path: &Path) -> &str {
+pub(crate) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -48,24 +48,27 @@ async fn back_up(daemon: &TestDaemon, name: &str) -> proto::BackupReport {
 }
 
 /// A daemon with records of most kinds, and a folder for backups.
-async fn judged() -> TestDaemon {
+pub(crate) async fn judged() -> TestDaemon {
     let folder = tempfile::tempdir().unwrap().keep();
     let daemon = TestDaemon::with(|config| config.backup_folder = Some(folder.join("backups"))).await;
-    let ids = daemon.add_new(groups(1..5, 6)).await;
+    let ids = daemon.add_new(groups(1..7, 6)).await;
     daemon.recluster(dbscan(0.1)).await;
     daemon.judge_cluster(Side::Keep, daemon.cluster_of(&ids["1/0"]).await, &[]).await.unwrap();
     daemon.judge(Side::Discard, &[&ids["2/0"]]).await.unwrap();
-    daemon.delete(ids_filter(&[&ids["2/0"], &ids["3/0"]])).await.unwrap();
+    // Groups 1 and 2 are needed; six answers, of which one is taken back.
+    daemon.review(3, 6).await;
+    let events = daemon.stats().await.events;
+    daemon.undo(events - 1).await.unwrap();
+    daemon.delete(ids_filter(&[&ids["2/0"], &ids["3/0"], &ids["4/1"]])).await.unwrap();
     daemon.create("other").await.add_new(groups(1..3, 4)).await;
     daemon
 }
 
-/// What is decided of each image, and why; revisions and how sure the classifier is at the moment come and go.
-async fn decisions(api: &Api) -> Vec<(String, i32, i32, i32, String)> {
-    let one = |(id, decision): (String, proto::Decision)| {
-        (id, decision.decision, decision.provisional_side, decision.reason, decision.detail)
-    };
-    api.fetch().await.into_iter().map(one).collect()
+/// Every decision in full, and the revisions apart: what was told is saved every 5 minutes and as the daemon stops, so
+/// that a copy of a running one tells all of its images anew.
+pub(crate) async fn decisions(api: &Api) -> (Vec<proto::Decision>, Vec<u64>) {
+    let decided = api.fetch().await.into_values();
+    decided.map(|decision| (proto::Decision { revision: 0, ..decision.clone() }, decision.revision)).unzip()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +77,7 @@ async fn a_restored_backup_is_the_collection_it_was_made_of() {
     let report = back_up(&daemon, "one.backup").await;
     let file = Path::new(&report.path).to_path_buf();
     assert_eq!(std::fs::metadata(&file).unwrap().len(), report.bytes);
-    let (decided, images) = (decisions(&daemon).await, daemon.list().await);
+    let ((decided, revisions), images) = (decisions(&daemon).await, daemon.list().await);
     let log = daemon.stats().await.events;
     // What comes later is not in it.
     daemon.add("late", picture(9, 9)).await.unwrap();
@@ -87,10 +90,10 @@ async fn a_restored_backup_is_the_collection_it_was_made_of() {
     let restored = run(&["restore", path(&file), "--data", path(&data)]);
     assert!(restored.status.success(), "{restored:?}");
     let copy = daemon.restarted_with(|config| config.data.clone_from(&data)).await;
-    assert_eq!(
-        (decisions(&copy).await, copy.list().await, copy.stats().await.events),
-        (decided, images, log)
-    );
+    let (decided_there, revisions_there) = decisions(&copy).await;
+    assert_eq!((decided_there, copy.list().await, copy.stats().await.events), (decided, images, log));
+    // Whoever watched the other hears of these again, never of none.
+    assert!(revisions_there.iter().zip(&revisions).all(|(there, here)| there >= here));
     assert_eq!(copy.at("other").stats().await.images, 8);
     // What was deleted and labelled is known again, and the folder is a data folder like any other.
     copy.add("again", picture(2, 0)).await.unwrap();

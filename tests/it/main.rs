@@ -45,6 +45,7 @@ mod schedule;
 mod soak;
 mod sources;
 mod suggest;
+mod transfer;
 mod verify;
 mod watch;
 mod web;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 500;
-const PURE: &[&str] = &["decide.rs", "decide/", "review.rs", "review/", "store/codec.rs", "store/audit.rs"];
+const PURE: &[&str] = &["portable.rs", "decide.rs", "decide/", "review.rs", "review/", "store/codec.rs", "store/audit.rs"];
 
 /// A source file: its path below `src/`, and its text without comments and inline tests.
 struct Source {
@@ -74,7 +74,7 @@ impl Source {
 #[test]
 fn every_outside_crate_has_one_home() {
     let wire: &[&str] = &["grpc.rs", "grpc/", "client.rs", "client/", "cli.rs", "cli/", "lib.rs"];
-    let homes: [(&str, &[&str]); 29] = [
+    let homes: [(&str, &[&str]); 30] = [
         ("image", &["decode.rs", "decode/"]),
         ("jpeg_decoder", &["decode.rs", "decode/"]),
         ("fast_image_resize", &["decode.rs", "decode/", "embed/preprocess.rs"]),
@@ -104,6 +104,7 @@ fn every_outside_crate_has_one_home() {
         ("tracing_subscriber", &["telemetry.rs"]),
         ("rustls_pki_types", &["access/", "grpc/tls.rs"]),
         ("http_body", &["grpc/"]),
+        ("tar", &["portable.rs"]),
     ];
     let sources = sources();
     for (name, homes) in homes {
@@ -119,7 +120,8 @@ fn every_outside_crate_has_one_home() {
 #[test]
 fn dependencies_point_one_way() {
     // Modules in the order of the pipeline: each knows only those before it.
-    let order: [(&str, &[&str]); 21] = [
+    let order: [(&str, &[&str]); 22] = [
+        ("portable", &[]),
         ("types", &[]),
         ("file_uri", &[]),
         ("config", &[]),
@@ -148,6 +150,7 @@ fn dependencies_point_one_way() {
                 "decide",
                 "review",
                 "map",
+                "portable",
             ],
         ),
         ("access", &["config"]),

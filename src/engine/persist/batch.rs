@@ -8,7 +8,7 @@ use crate::engine::error::EngineError;
 use crate::engine::requests::{RequestKey, RequestRecord};
 use crate::growth::Growth;
 use crate::store::{Keys, LogRecord, StoreError};
-use crate::types::{Embedding, Generation, ImageId};
+use crate::types::{Generation, ImageId};
 
 use super::{CHUNK_ENTRIES_MAX, CollectionRecord, DAEMON, ImageRecord, STATE, StateRecord};
 
@@ -19,6 +19,11 @@ pub(in crate::engine) struct Batch {
 }
 
 impl Batch {
+    /// Has the writes of another batch, be it of another collection, happen together with these.
+    pub(in crate::engine) fn append(&mut self, other: Self) {
+        self.inner.append(other.inner);
+    }
+
     /// Sets the collection's own record.
     pub(in crate::engine) fn put_collection(&mut self, record: &CollectionRecord) -> Result<(), StoreError> {
         self.inner.put(&Keys::collection(self.number), record)
@@ -48,10 +53,10 @@ impl Batch {
         &mut self,
         came: Generation,
         image: &ImageId,
-        embedding: &Embedding,
+        embedding: &[f32],
         jpeg: &[u8],
     ) {
-        self.inner.put_embedding(&Keys::embedding(self.number, came.0, image), embedding.as_slice());
+        self.inner.put_embedding(&Keys::embedding(self.number, came.0, image), embedding);
         self.inner.put_bytes(&Keys::thumbnail(self.number, came.0, image), jpeg);
     }
 

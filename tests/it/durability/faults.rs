@@ -7,8 +7,8 @@ use culld::failpoint::{STEPS, WRITERS};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// Writers that a run of a few seconds does not come to: what is purged is a day old.
-const RARE: [&str; 1] = ["purge"];
+/// Writers that a run of a few seconds does not come to: what is purged is a day old, and imports have a test of their own.
+const RARE: [&str; 2] = ["purge", "import"];
 
 /// How a process ends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
