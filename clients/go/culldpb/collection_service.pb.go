@@ -425,6 +425,304 @@ func (x *DeleteCollectionResponse) GetImages() uint64 {
 	return 0
 }
 
+// Asks for a whole collection.
+type ExportCollectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name; empty means "default".
+	Collection    string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportCollectionRequest) Reset() {
+	*x = ExportCollectionRequest{}
+	mi := &file_culld_v1_collection_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportCollectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportCollectionRequest) ProtoMessage() {}
+
+func (x *ExportCollectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_collection_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportCollectionRequest.ProtoReflect.Descriptor instead.
+func (*ExportCollectionRequest) Descriptor() ([]byte, []int) {
+	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ExportCollectionRequest) GetCollection() string {
+	if x != nil {
+		return x.Collection
+	}
+	return ""
+}
+
+// A piece of it.
+type ExportCollectionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 1 MiB. The pieces together are the tar.
+	Data          []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportCollectionResponse) Reset() {
+	*x = ExportCollectionResponse{}
+	mi := &file_culld_v1_collection_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportCollectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportCollectionResponse) ProtoMessage() {}
+
+func (x *ExportCollectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_collection_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportCollectionResponse.ProtoReflect.Descriptor instead.
+func (*ExportCollectionResponse) Descriptor() ([]byte, []int) {
+	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ExportCollectionResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// Opens an import.
+type ImportCollectionHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The collection's name, whatever it was called before; empty means "default".
+	Collection string `protobuf:"bytes,1,opt,name=collection,proto3" json:"collection,omitempty"`
+	// At most 128 characters; a retry within 24 hours gets the first answer.
+	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportCollectionHeader) Reset() {
+	*x = ImportCollectionHeader{}
+	mi := &file_culld_v1_collection_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportCollectionHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportCollectionHeader) ProtoMessage() {}
+
+func (x *ImportCollectionHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_collection_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportCollectionHeader.ProtoReflect.Descriptor instead.
+func (*ImportCollectionHeader) Descriptor() ([]byte, []int) {
+	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ImportCollectionHeader) GetCollection() string {
+	if x != nil {
+		return x.Collection
+	}
+	return ""
+}
+
+func (x *ImportCollectionHeader) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// A header, then pieces.
+type ImportCollectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What this message is.
+	//
+	// Types that are valid to be assigned to Message:
+	//
+	//	*ImportCollectionRequest_Header
+	//	*ImportCollectionRequest_Data
+	Message       isImportCollectionRequest_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportCollectionRequest) Reset() {
+	*x = ImportCollectionRequest{}
+	mi := &file_culld_v1_collection_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportCollectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportCollectionRequest) ProtoMessage() {}
+
+func (x *ImportCollectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_collection_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportCollectionRequest.ProtoReflect.Descriptor instead.
+func (*ImportCollectionRequest) Descriptor() ([]byte, []int) {
+	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ImportCollectionRequest) GetMessage() isImportCollectionRequest_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *ImportCollectionRequest) GetHeader() *ImportCollectionHeader {
+	if x != nil {
+		if x, ok := x.Message.(*ImportCollectionRequest_Header); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
+func (x *ImportCollectionRequest) GetData() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*ImportCollectionRequest_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+type isImportCollectionRequest_Message interface {
+	isImportCollectionRequest_Message()
+}
+
+type ImportCollectionRequest_Header struct {
+	// The first message, and no other.
+	Header *ImportCollectionHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type ImportCollectionRequest_Data struct {
+	// Every other message: at most 1 MiB.
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"`
+}
+
+func (*ImportCollectionRequest_Header) isImportCollectionRequest_Message() {}
+
+func (*ImportCollectionRequest_Data) isImportCollectionRequest_Message() {}
+
+// How far an import is.
+type ImportCollectionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Images read.
+	Images uint64 `protobuf:"varint,1,opt,name=images,proto3" json:"images,omitempty"`
+	// Log entries read.
+	Events uint64 `protobuf:"varint,2,opt,name=events,proto3" json:"events,omitempty"`
+	// The collection, in the last message and no other.
+	Collection    *Collection `protobuf:"bytes,3,opt,name=collection,proto3" json:"collection,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportCollectionResponse) Reset() {
+	*x = ImportCollectionResponse{}
+	mi := &file_culld_v1_collection_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportCollectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportCollectionResponse) ProtoMessage() {}
+
+func (x *ImportCollectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_culld_v1_collection_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportCollectionResponse.ProtoReflect.Descriptor instead.
+func (*ImportCollectionResponse) Descriptor() ([]byte, []int) {
+	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ImportCollectionResponse) GetImages() uint64 {
+	if x != nil {
+		return x.Images
+	}
+	return 0
+}
+
+func (x *ImportCollectionResponse) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+func (x *ImportCollectionResponse) GetCollection() *Collection {
+	if x != nil {
+		return x.Collection
+	}
+	return nil
+}
+
 // Asks for the policy.
 type GetPolicyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -436,7 +734,7 @@ type GetPolicyRequest struct {
 
 func (x *GetPolicyRequest) Reset() {
 	*x = GetPolicyRequest{}
-	mi := &file_culld_v1_collection_service_proto_msgTypes[8]
+	mi := &file_culld_v1_collection_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -448,7 +746,7 @@ func (x *GetPolicyRequest) String() string {
 func (*GetPolicyRequest) ProtoMessage() {}
 
 func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_collection_service_proto_msgTypes[8]
+	mi := &file_culld_v1_collection_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -461,7 +759,7 @@ func (x *GetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*GetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{8}
+	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetPolicyRequest) GetCollection() string {
@@ -482,7 +780,7 @@ type GetPolicyResponse struct {
 
 func (x *GetPolicyResponse) Reset() {
 	*x = GetPolicyResponse{}
-	mi := &file_culld_v1_collection_service_proto_msgTypes[9]
+	mi := &file_culld_v1_collection_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +792,7 @@ func (x *GetPolicyResponse) String() string {
 func (*GetPolicyResponse) ProtoMessage() {}
 
 func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_collection_service_proto_msgTypes[9]
+	mi := &file_culld_v1_collection_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +805,7 @@ func (x *GetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*GetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{9}
+	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetPolicyResponse) GetPolicy() *Policy {
@@ -534,7 +832,7 @@ type SetPolicyRequest struct {
 
 func (x *SetPolicyRequest) Reset() {
 	*x = SetPolicyRequest{}
-	mi := &file_culld_v1_collection_service_proto_msgTypes[10]
+	mi := &file_culld_v1_collection_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -546,7 +844,7 @@ func (x *SetPolicyRequest) String() string {
 func (*SetPolicyRequest) ProtoMessage() {}
 
 func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_collection_service_proto_msgTypes[10]
+	mi := &file_culld_v1_collection_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -559,7 +857,7 @@ func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
 func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
-	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{10}
+	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SetPolicyRequest) GetCollection() string {
@@ -601,7 +899,7 @@ type SetPolicyResponse struct {
 
 func (x *SetPolicyResponse) Reset() {
 	*x = SetPolicyResponse{}
-	mi := &file_culld_v1_collection_service_proto_msgTypes[11]
+	mi := &file_culld_v1_collection_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +911,7 @@ func (x *SetPolicyResponse) String() string {
 func (*SetPolicyResponse) ProtoMessage() {}
 
 func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_culld_v1_collection_service_proto_msgTypes[11]
+	mi := &file_culld_v1_collection_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +924,7 @@ func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
 func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
-	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{11}
+	return file_culld_v1_collection_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SetPolicyResponse) GetPolicy() *Policy {
@@ -673,7 +971,29 @@ const file_culld_v1_collection_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tR\trequestId\"2\n" +
 	"\x18DeleteCollectionResponse\x12\x16\n" +
-	"\x06images\x18\x01 \x01(\x04R\x06images\"2\n" +
+	"\x06images\x18\x01 \x01(\x04R\x06images\"9\n" +
+	"\x17ExportCollectionRequest\x12\x1e\n" +
+	"\n" +
+	"collection\x18\x01 \x01(\tR\n" +
+	"collection\".\n" +
+	"\x18ExportCollectionResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"W\n" +
+	"\x16ImportCollectionHeader\x12\x1e\n" +
+	"\n" +
+	"collection\x18\x01 \x01(\tR\n" +
+	"collection\x12\x1d\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tR\trequestId\"v\n" +
+	"\x17ImportCollectionRequest\x12:\n" +
+	"\x06header\x18\x01 \x01(\v2 .culld.v1.ImportCollectionHeaderH\x00R\x06header\x12\x14\n" +
+	"\x04data\x18\x02 \x01(\fH\x00R\x04dataB\t\n" +
+	"\amessage\"\x80\x01\n" +
+	"\x18ImportCollectionResponse\x12\x16\n" +
+	"\x06images\x18\x01 \x01(\x04R\x06images\x12\x16\n" +
+	"\x06events\x18\x02 \x01(\x04R\x06events\x124\n" +
+	"\n" +
+	"collection\x18\x03 \x01(\v2\x14.culld.v1.CollectionR\n" +
+	"collection\"2\n" +
 	"\x10GetPolicyRequest\x12\x1e\n" +
 	"\n" +
 	"collection\x18\x01 \x01(\tR\n" +
@@ -689,13 +1009,15 @@ const file_culld_v1_collection_service_proto_rawDesc = "" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12\x14\n" +
 	"\x05actor\x18\x04 \x01(\tR\x05actor\"=\n" +
 	"\x11SetPolicyResponse\x12(\n" +
-	"\x06policy\x18\x01 \x01(\v2\x10.culld.v1.PolicyR\x06policy2\xff\x03\n" +
+	"\x06policy\x18\x01 \x01(\v2\x10.culld.v1.PolicyR\x06policy2\xbb\x05\n" +
 	"\x11CollectionService\x12Y\n" +
 	"\x10CreateCollection\x12!.culld.v1.CreateCollectionRequest\x1a\".culld.v1.CreateCollectionResponse\x12P\n" +
 	"\rGetCollection\x12\x1e.culld.v1.GetCollectionRequest\x1a\x1f.culld.v1.GetCollectionResponse\x12V\n" +
 	"\x0fListCollections\x12 .culld.v1.ListCollectionsRequest\x1a!.culld.v1.ListCollectionsResponse\x12Y\n" +
 	"\x10DeleteCollection\x12!.culld.v1.DeleteCollectionRequest\x1a\".culld.v1.DeleteCollectionResponse\x12D\n" +
-	"\tGetPolicy\x12\x1a.culld.v1.GetPolicyRequest\x1a\x1b.culld.v1.GetPolicyResponse\x12D\n" +
+	"\tGetPolicy\x12\x1a.culld.v1.GetPolicyRequest\x1a\x1b.culld.v1.GetPolicyResponse\x12[\n" +
+	"\x10ExportCollection\x12!.culld.v1.ExportCollectionRequest\x1a\".culld.v1.ExportCollectionResponse0\x01\x12]\n" +
+	"\x10ImportCollection\x12!.culld.v1.ImportCollectionRequest\x1a\".culld.v1.ImportCollectionResponse(\x010\x01\x12D\n" +
 	"\tSetPolicy\x12\x1a.culld.v1.SetPolicyRequest\x1a\x1b.culld.v1.SetPolicyResponseB\x83\x01\n" +
 	"\fcom.culld.v1B\x16CollectionServiceProtoP\x01Z\x1aculld.dev/go/culld/culldpb\xa2\x02\x03CXX\xaa\x02\bCulld.V1\xca\x02\bCulld\\V1\xe2\x02\x14Culld\\V1\\GPBMetadata\xea\x02\tCulld::V1b\x06proto3"
 
@@ -711,7 +1033,7 @@ func file_culld_v1_collection_service_proto_rawDescGZIP() []byte {
 	return file_culld_v1_collection_service_proto_rawDescData
 }
 
-var file_culld_v1_collection_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_culld_v1_collection_service_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_culld_v1_collection_service_proto_goTypes = []any{
 	(*CreateCollectionRequest)(nil),  // 0: culld.v1.CreateCollectionRequest
 	(*CreateCollectionResponse)(nil), // 1: culld.v1.CreateCollectionResponse
@@ -721,37 +1043,48 @@ var file_culld_v1_collection_service_proto_goTypes = []any{
 	(*ListCollectionsResponse)(nil),  // 5: culld.v1.ListCollectionsResponse
 	(*DeleteCollectionRequest)(nil),  // 6: culld.v1.DeleteCollectionRequest
 	(*DeleteCollectionResponse)(nil), // 7: culld.v1.DeleteCollectionResponse
-	(*GetPolicyRequest)(nil),         // 8: culld.v1.GetPolicyRequest
-	(*GetPolicyResponse)(nil),        // 9: culld.v1.GetPolicyResponse
-	(*SetPolicyRequest)(nil),         // 10: culld.v1.SetPolicyRequest
-	(*SetPolicyResponse)(nil),        // 11: culld.v1.SetPolicyResponse
-	(*Collection)(nil),               // 12: culld.v1.Collection
-	(*Policy)(nil),                   // 13: culld.v1.Policy
+	(*ExportCollectionRequest)(nil),  // 8: culld.v1.ExportCollectionRequest
+	(*ExportCollectionResponse)(nil), // 9: culld.v1.ExportCollectionResponse
+	(*ImportCollectionHeader)(nil),   // 10: culld.v1.ImportCollectionHeader
+	(*ImportCollectionRequest)(nil),  // 11: culld.v1.ImportCollectionRequest
+	(*ImportCollectionResponse)(nil), // 12: culld.v1.ImportCollectionResponse
+	(*GetPolicyRequest)(nil),         // 13: culld.v1.GetPolicyRequest
+	(*GetPolicyResponse)(nil),        // 14: culld.v1.GetPolicyResponse
+	(*SetPolicyRequest)(nil),         // 15: culld.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil),        // 16: culld.v1.SetPolicyResponse
+	(*Collection)(nil),               // 17: culld.v1.Collection
+	(*Policy)(nil),                   // 18: culld.v1.Policy
 }
 var file_culld_v1_collection_service_proto_depIdxs = []int32{
-	12, // 0: culld.v1.CreateCollectionResponse.collection:type_name -> culld.v1.Collection
-	12, // 1: culld.v1.GetCollectionResponse.collection:type_name -> culld.v1.Collection
-	12, // 2: culld.v1.ListCollectionsResponse.collections:type_name -> culld.v1.Collection
-	13, // 3: culld.v1.GetPolicyResponse.policy:type_name -> culld.v1.Policy
-	13, // 4: culld.v1.SetPolicyRequest.policy:type_name -> culld.v1.Policy
-	13, // 5: culld.v1.SetPolicyResponse.policy:type_name -> culld.v1.Policy
-	0,  // 6: culld.v1.CollectionService.CreateCollection:input_type -> culld.v1.CreateCollectionRequest
-	2,  // 7: culld.v1.CollectionService.GetCollection:input_type -> culld.v1.GetCollectionRequest
-	4,  // 8: culld.v1.CollectionService.ListCollections:input_type -> culld.v1.ListCollectionsRequest
-	6,  // 9: culld.v1.CollectionService.DeleteCollection:input_type -> culld.v1.DeleteCollectionRequest
-	8,  // 10: culld.v1.CollectionService.GetPolicy:input_type -> culld.v1.GetPolicyRequest
-	10, // 11: culld.v1.CollectionService.SetPolicy:input_type -> culld.v1.SetPolicyRequest
-	1,  // 12: culld.v1.CollectionService.CreateCollection:output_type -> culld.v1.CreateCollectionResponse
-	3,  // 13: culld.v1.CollectionService.GetCollection:output_type -> culld.v1.GetCollectionResponse
-	5,  // 14: culld.v1.CollectionService.ListCollections:output_type -> culld.v1.ListCollectionsResponse
-	7,  // 15: culld.v1.CollectionService.DeleteCollection:output_type -> culld.v1.DeleteCollectionResponse
-	9,  // 16: culld.v1.CollectionService.GetPolicy:output_type -> culld.v1.GetPolicyResponse
-	11, // 17: culld.v1.CollectionService.SetPolicy:output_type -> culld.v1.SetPolicyResponse
-	12, // [12:18] is the sub-list for method output_type
-	6,  // [6:12] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	17, // 0: culld.v1.CreateCollectionResponse.collection:type_name -> culld.v1.Collection
+	17, // 1: culld.v1.GetCollectionResponse.collection:type_name -> culld.v1.Collection
+	17, // 2: culld.v1.ListCollectionsResponse.collections:type_name -> culld.v1.Collection
+	10, // 3: culld.v1.ImportCollectionRequest.header:type_name -> culld.v1.ImportCollectionHeader
+	17, // 4: culld.v1.ImportCollectionResponse.collection:type_name -> culld.v1.Collection
+	18, // 5: culld.v1.GetPolicyResponse.policy:type_name -> culld.v1.Policy
+	18, // 6: culld.v1.SetPolicyRequest.policy:type_name -> culld.v1.Policy
+	18, // 7: culld.v1.SetPolicyResponse.policy:type_name -> culld.v1.Policy
+	0,  // 8: culld.v1.CollectionService.CreateCollection:input_type -> culld.v1.CreateCollectionRequest
+	2,  // 9: culld.v1.CollectionService.GetCollection:input_type -> culld.v1.GetCollectionRequest
+	4,  // 10: culld.v1.CollectionService.ListCollections:input_type -> culld.v1.ListCollectionsRequest
+	6,  // 11: culld.v1.CollectionService.DeleteCollection:input_type -> culld.v1.DeleteCollectionRequest
+	13, // 12: culld.v1.CollectionService.GetPolicy:input_type -> culld.v1.GetPolicyRequest
+	8,  // 13: culld.v1.CollectionService.ExportCollection:input_type -> culld.v1.ExportCollectionRequest
+	11, // 14: culld.v1.CollectionService.ImportCollection:input_type -> culld.v1.ImportCollectionRequest
+	15, // 15: culld.v1.CollectionService.SetPolicy:input_type -> culld.v1.SetPolicyRequest
+	1,  // 16: culld.v1.CollectionService.CreateCollection:output_type -> culld.v1.CreateCollectionResponse
+	3,  // 17: culld.v1.CollectionService.GetCollection:output_type -> culld.v1.GetCollectionResponse
+	5,  // 18: culld.v1.CollectionService.ListCollections:output_type -> culld.v1.ListCollectionsResponse
+	7,  // 19: culld.v1.CollectionService.DeleteCollection:output_type -> culld.v1.DeleteCollectionResponse
+	14, // 20: culld.v1.CollectionService.GetPolicy:output_type -> culld.v1.GetPolicyResponse
+	9,  // 21: culld.v1.CollectionService.ExportCollection:output_type -> culld.v1.ExportCollectionResponse
+	12, // 22: culld.v1.CollectionService.ImportCollection:output_type -> culld.v1.ImportCollectionResponse
+	16, // 23: culld.v1.CollectionService.SetPolicy:output_type -> culld.v1.SetPolicyResponse
+	16, // [16:24] is the sub-list for method output_type
+	8,  // [8:16] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_culld_v1_collection_service_proto_init() }
@@ -760,13 +1093,17 @@ func file_culld_v1_collection_service_proto_init() {
 		return
 	}
 	file_culld_v1_collection_proto_init()
+	file_culld_v1_collection_service_proto_msgTypes[11].OneofWrappers = []any{
+		(*ImportCollectionRequest_Header)(nil),
+		(*ImportCollectionRequest_Data)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_culld_v1_collection_service_proto_rawDesc), len(file_culld_v1_collection_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

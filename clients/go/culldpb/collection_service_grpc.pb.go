@@ -24,6 +24,8 @@ const (
 	CollectionService_ListCollections_FullMethodName  = "/culld.v1.CollectionService/ListCollections"
 	CollectionService_DeleteCollection_FullMethodName = "/culld.v1.CollectionService/DeleteCollection"
 	CollectionService_GetPolicy_FullMethodName        = "/culld.v1.CollectionService/GetPolicy"
+	CollectionService_ExportCollection_FullMethodName = "/culld.v1.CollectionService/ExportCollection"
+	CollectionService_ImportCollection_FullMethodName = "/culld.v1.CollectionService/ImportCollection"
 	CollectionService_SetPolicy_FullMethodName        = "/culld.v1.CollectionService/SetPolicy"
 )
 
@@ -45,6 +47,17 @@ type CollectionServiceClient interface {
 	DeleteCollection(ctx context.Context, in *DeleteCollectionRequest, opts ...grpc.CallOption) (*DeleteCollectionResponse, error)
 	// Answers the policy in force.
 	GetPolicy(ctx context.Context, in *GetPolicyRequest, opts ...grpc.CallOption) (*GetPolicyResponse, error)
+	// Streams a whole collection in its portable form, to be taken to another daemon or read by other tools: a tar of JSON
+	// Lines, NumPy arrays and JPEG files, whose entries README.md lists. It is of one moment; what is deleted while it
+	// runs is left out. ABORTED where the active clustering was replaced and forgotten meanwhile. The pictures
+	// themselves are not in it: culld never has them.
+	ExportCollection(ctx context.Context, in *ExportCollectionRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportCollectionResponse], error)
+	// Makes a collection of what ExportCollection streamed. The first message is a header, every other one a piece of it,
+	// in order; the answers tell how far it is, the last one what was made. Whatever fails leaves nothing behind.
+	// ALREADY_EXISTS where there is a collection of that name that holds anything or of which anything was said;
+	// FAILED_PRECONDITION for vectors of another space (EMBEDDING_SPACE_MISMATCH) and for what is damaged or cut off
+	// (EXPORT_DAMAGED). The log is the one that was exported, with the same hashes.
+	ImportCollection(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ImportCollectionRequest, ImportCollectionResponse], error)
 	// Replaces the policy and answers it with its new version. INVALID_ARGUMENT names the field out of range.
 	SetPolicy(ctx context.Context, in *SetPolicyRequest, opts ...grpc.CallOption) (*SetPolicyResponse, error)
 }
@@ -107,6 +120,38 @@ func (c *collectionServiceClient) GetPolicy(ctx context.Context, in *GetPolicyRe
 	return out, nil
 }
 
+func (c *collectionServiceClient) ExportCollection(ctx context.Context, in *ExportCollectionRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportCollectionResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &CollectionService_ServiceDesc.Streams[0], CollectionService_ExportCollection_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportCollectionRequest, ExportCollectionResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CollectionService_ExportCollectionClient = grpc.ServerStreamingClient[ExportCollectionResponse]
+
+func (c *collectionServiceClient) ImportCollection(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ImportCollectionRequest, ImportCollectionResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &CollectionService_ServiceDesc.Streams[1], CollectionService_ImportCollection_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ImportCollectionRequest, ImportCollectionResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CollectionService_ImportCollectionClient = grpc.BidiStreamingClient[ImportCollectionRequest, ImportCollectionResponse]
+
 func (c *collectionServiceClient) SetPolicy(ctx context.Context, in *SetPolicyRequest, opts ...grpc.CallOption) (*SetPolicyResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SetPolicyResponse)
@@ -135,6 +180,17 @@ type CollectionServiceServer interface {
 	DeleteCollection(context.Context, *DeleteCollectionRequest) (*DeleteCollectionResponse, error)
 	// Answers the policy in force.
 	GetPolicy(context.Context, *GetPolicyRequest) (*GetPolicyResponse, error)
+	// Streams a whole collection in its portable form, to be taken to another daemon or read by other tools: a tar of JSON
+	// Lines, NumPy arrays and JPEG files, whose entries README.md lists. It is of one moment; what is deleted while it
+	// runs is left out. ABORTED where the active clustering was replaced and forgotten meanwhile. The pictures
+	// themselves are not in it: culld never has them.
+	ExportCollection(*ExportCollectionRequest, grpc.ServerStreamingServer[ExportCollectionResponse]) error
+	// Makes a collection of what ExportCollection streamed. The first message is a header, every other one a piece of it,
+	// in order; the answers tell how far it is, the last one what was made. Whatever fails leaves nothing behind.
+	// ALREADY_EXISTS where there is a collection of that name that holds anything or of which anything was said;
+	// FAILED_PRECONDITION for vectors of another space (EMBEDDING_SPACE_MISMATCH) and for what is damaged or cut off
+	// (EXPORT_DAMAGED). The log is the one that was exported, with the same hashes.
+	ImportCollection(grpc.BidiStreamingServer[ImportCollectionRequest, ImportCollectionResponse]) error
 	// Replaces the policy and answers it with its new version. INVALID_ARGUMENT names the field out of range.
 	SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error)
 	mustEmbedUnimplementedCollectionServiceServer()
@@ -161,6 +217,12 @@ func (UnimplementedCollectionServiceServer) DeleteCollection(context.Context, *D
 }
 func (UnimplementedCollectionServiceServer) GetPolicy(context.Context, *GetPolicyRequest) (*GetPolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPolicy not implemented")
+}
+func (UnimplementedCollectionServiceServer) ExportCollection(*ExportCollectionRequest, grpc.ServerStreamingServer[ExportCollectionResponse]) error {
+	return status.Error(codes.Unimplemented, "method ExportCollection not implemented")
+}
+func (UnimplementedCollectionServiceServer) ImportCollection(grpc.BidiStreamingServer[ImportCollectionRequest, ImportCollectionResponse]) error {
+	return status.Error(codes.Unimplemented, "method ImportCollection not implemented")
 }
 func (UnimplementedCollectionServiceServer) SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetPolicy not implemented")
@@ -276,6 +338,24 @@ func _CollectionService_GetPolicy_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CollectionService_ExportCollection_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportCollectionRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(CollectionServiceServer).ExportCollection(m, &grpc.GenericServerStream[ExportCollectionRequest, ExportCollectionResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CollectionService_ExportCollectionServer = grpc.ServerStreamingServer[ExportCollectionResponse]
+
+func _CollectionService_ImportCollection_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(CollectionServiceServer).ImportCollection(&grpc.GenericServerStream[ImportCollectionRequest, ImportCollectionResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CollectionService_ImportCollectionServer = grpc.BidiStreamingServer[ImportCollectionRequest, ImportCollectionResponse]
+
 func _CollectionService_SetPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SetPolicyRequest)
 	if err := dec(in); err != nil {
@@ -326,6 +406,18 @@ var CollectionService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _CollectionService_SetPolicy_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "ExportCollection",
+			Handler:       _CollectionService_ExportCollection_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ImportCollection",
+			Handler:       _CollectionService_ImportCollection_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "culld/v1/collection_service.proto",
 }

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from culld.v1 import collection_pb2 as culld_dot_v1_dot_collection__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!culld/v1/collection_service.proto\x12\x08\x63ulld.v1\x1a\x19\x63ulld/v1/collection.proto\"A\n\x17\x43reateCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"D\n\x18\x43reateCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.culld.v1.Collection\"*\n\x14GetCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"A\n\x15GetCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.culld.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x17ListCollectionsResponse\x12)\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x14.culld.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x17\x44\x65leteCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"*\n\x18\x44\x65leteCollectionResponse\x12\x0e\n\x06images\x18\x01 \x01(\x04\"&\n\x10GetPolicyRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"5\n\x11GetPolicyResponse\x12 \n\x06policy\x18\x01 \x01(\x0b\x32\x10.culld.v1.Policy\"k\n\x10SetPolicyRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12 \n\x06policy\x18\x02 \x01(\x0b\x32\x10.culld.v1.Policy\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"5\n\x11SetPolicyResponse\x12 \n\x06policy\x18\x01 \x01(\x0b\x32\x10.culld.v1.Policy2\xff\x03\n\x11\x43ollectionService\x12Y\n\x10\x43reateCollection\x12!.culld.v1.CreateCollectionRequest\x1a\".culld.v1.CreateCollectionResponse\x12P\n\rGetCollection\x12\x1e.culld.v1.GetCollectionRequest\x1a\x1f.culld.v1.GetCollectionResponse\x12V\n\x0fListCollections\x12 .culld.v1.ListCollectionsRequest\x1a!.culld.v1.ListCollectionsResponse\x12Y\n\x10\x44\x65leteCollection\x12!.culld.v1.DeleteCollectionRequest\x1a\".culld.v1.DeleteCollectionResponse\x12\x44\n\tGetPolicy\x12\x1a.culld.v1.GetPolicyRequest\x1a\x1b.culld.v1.GetPolicyResponse\x12\x44\n\tSetPolicy\x12\x1a.culld.v1.SetPolicyRequest\x1a\x1b.culld.v1.SetPolicyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!culld/v1/collection_service.proto\x12\x08\x63ulld.v1\x1a\x19\x63ulld/v1/collection.proto\"A\n\x17\x43reateCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"D\n\x18\x43reateCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.culld.v1.Collection\"*\n\x14GetCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"A\n\x15GetCollectionResponse\x12(\n\ncollection\x18\x01 \x01(\x0b\x32\x14.culld.v1.Collection\"?\n\x16ListCollectionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"]\n\x17ListCollectionsResponse\x12)\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\x14.culld.v1.Collection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"A\n\x17\x44\x65leteCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"*\n\x18\x44\x65leteCollectionResponse\x12\x0e\n\x06images\x18\x01 \x01(\x04\"-\n\x17\x45xportCollectionRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"(\n\x18\x45xportCollectionResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"@\n\x16ImportCollectionHeader\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"h\n\x17ImportCollectionRequest\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .culld.v1.ImportCollectionHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\t\n\x07message\"d\n\x18ImportCollectionResponse\x12\x0e\n\x06images\x18\x01 \x01(\x04\x12\x0e\n\x06\x65vents\x18\x02 \x01(\x04\x12(\n\ncollection\x18\x03 \x01(\x0b\x32\x14.culld.v1.Collection\"&\n\x10GetPolicyRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\"5\n\x11GetPolicyResponse\x12 \n\x06policy\x18\x01 \x01(\x0b\x32\x10.culld.v1.Policy\"k\n\x10SetPolicyRequest\x12\x12\n\ncollection\x18\x01 \x01(\t\x12 \n\x06policy\x18\x02 \x01(\x0b\x32\x10.culld.v1.Policy\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\"5\n\x11SetPolicyResponse\x12 \n\x06policy\x18\x01 \x01(\x0b\x32\x10.culld.v1.Policy2\xbb\x05\n\x11\x43ollectionService\x12Y\n\x10\x43reateCollection\x12!.culld.v1.CreateCollectionRequest\x1a\".culld.v1.CreateCollectionResponse\x12P\n\rGetCollection\x12\x1e.culld.v1.GetCollectionRequest\x1a\x1f.culld.v1.GetCollectionResponse\x12V\n\x0fListCollections\x12 .culld.v1.ListCollectionsRequest\x1a!.culld.v1.ListCollectionsResponse\x12Y\n\x10\x44\x65leteCollection\x12!.culld.v1.DeleteCollectionRequest\x1a\".culld.v1.DeleteCollectionResponse\x12\x44\n\tGetPolicy\x12\x1a.culld.v1.GetPolicyRequest\x1a\x1b.culld.v1.GetPolicyResponse\x12[\n\x10\x45xportCollection\x12!.culld.v1.ExportCollectionRequest\x1a\".culld.v1.ExportCollectionResponse0\x01\x12]\n\x10ImportCollection\x12!.culld.v1.ImportCollectionRequest\x1a\".culld.v1.ImportCollectionResponse(\x01\x30\x01\x12\x44\n\tSetPolicy\x12\x1a.culld.v1.SetPolicyRequest\x1a\x1b.culld.v1.SetPolicyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,14 +48,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELETECOLLECTIONREQUEST']._serialized_end=547
   _globals['_DELETECOLLECTIONRESPONSE']._serialized_start=549
   _globals['_DELETECOLLECTIONRESPONSE']._serialized_end=591
-  _globals['_GETPOLICYREQUEST']._serialized_start=593
-  _globals['_GETPOLICYREQUEST']._serialized_end=631
-  _globals['_GETPOLICYRESPONSE']._serialized_start=633
-  _globals['_GETPOLICYRESPONSE']._serialized_end=686
-  _globals['_SETPOLICYREQUEST']._serialized_start=688
-  _globals['_SETPOLICYREQUEST']._serialized_end=795
-  _globals['_SETPOLICYRESPONSE']._serialized_start=797
-  _globals['_SETPOLICYRESPONSE']._serialized_end=850
-  _globals['_COLLECTIONSERVICE']._serialized_start=853
-  _globals['_COLLECTIONSERVICE']._serialized_end=1364
+  _globals['_EXPORTCOLLECTIONREQUEST']._serialized_start=593
+  _globals['_EXPORTCOLLECTIONREQUEST']._serialized_end=638
+  _globals['_EXPORTCOLLECTIONRESPONSE']._serialized_start=640
+  _globals['_EXPORTCOLLECTIONRESPONSE']._serialized_end=680
+  _globals['_IMPORTCOLLECTIONHEADER']._serialized_start=682
+  _globals['_IMPORTCOLLECTIONHEADER']._serialized_end=746
+  _globals['_IMPORTCOLLECTIONREQUEST']._serialized_start=748
+  _globals['_IMPORTCOLLECTIONREQUEST']._serialized_end=852
+  _globals['_IMPORTCOLLECTIONRESPONSE']._serialized_start=854
+  _globals['_IMPORTCOLLECTIONRESPONSE']._serialized_end=954
+  _globals['_GETPOLICYREQUEST']._serialized_start=956
+  _globals['_GETPOLICYREQUEST']._serialized_end=994
+  _globals['_GETPOLICYRESPONSE']._serialized_start=996
+  _globals['_GETPOLICYRESPONSE']._serialized_end=1049
+  _globals['_SETPOLICYREQUEST']._serialized_start=1051
+  _globals['_SETPOLICYREQUEST']._serialized_end=1158
+  _globals['_SETPOLICYRESPONSE']._serialized_start=1160
+  _globals['_SETPOLICYRESPONSE']._serialized_end=1213
+  _globals['_COLLECTIONSERVICE']._serialized_start=1216
+  _globals['_COLLECTIONSERVICE']._serialized_end=1915
 # @@protoc_insertion_point(module_scope)

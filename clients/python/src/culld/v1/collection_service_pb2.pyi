@@ -63,6 +63,44 @@ class DeleteCollectionResponse(_message.Message):
     images: int
     def __init__(self, images: _Optional[int] = ...) -> None: ...
 
+class ExportCollectionRequest(_message.Message):
+    __slots__ = ("collection",)
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    def __init__(self, collection: _Optional[str] = ...) -> None: ...
+
+class ExportCollectionResponse(_message.Message):
+    __slots__ = ("data",)
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class ImportCollectionHeader(_message.Message):
+    __slots__ = ("collection", "request_id")
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    collection: str
+    request_id: str
+    def __init__(self, collection: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class ImportCollectionRequest(_message.Message):
+    __slots__ = ("header", "data")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    header: ImportCollectionHeader
+    data: bytes
+    def __init__(self, header: _Optional[_Union[ImportCollectionHeader, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class ImportCollectionResponse(_message.Message):
+    __slots__ = ("images", "events", "collection")
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    COLLECTION_FIELD_NUMBER: _ClassVar[int]
+    images: int
+    events: int
+    collection: _collection_pb2.Collection
+    def __init__(self, images: _Optional[int] = ..., events: _Optional[int] = ..., collection: _Optional[_Union[_collection_pb2.Collection, _Mapping]] = ...) -> None: ...
+
 class GetPolicyRequest(_message.Message):
     __slots__ = ("collection",)
     COLLECTION_FIELD_NUMBER: _ClassVar[int]

@@ -61,6 +61,16 @@ class CollectionServiceStub:
                 request_serializer=culld_dot_v1_dot_collection__service__pb2.GetPolicyRequest.SerializeToString,
                 response_deserializer=culld_dot_v1_dot_collection__service__pb2.GetPolicyResponse.FromString,
                 _registered_method=True)
+        self.ExportCollection = channel.unary_stream(
+                '/culld.v1.CollectionService/ExportCollection',
+                request_serializer=culld_dot_v1_dot_collection__service__pb2.ExportCollectionRequest.SerializeToString,
+                response_deserializer=culld_dot_v1_dot_collection__service__pb2.ExportCollectionResponse.FromString,
+                _registered_method=True)
+        self.ImportCollection = channel.stream_stream(
+                '/culld.v1.CollectionService/ImportCollection',
+                request_serializer=culld_dot_v1_dot_collection__service__pb2.ImportCollectionRequest.SerializeToString,
+                response_deserializer=culld_dot_v1_dot_collection__service__pb2.ImportCollectionResponse.FromString,
+                _registered_method=True)
         self.SetPolicy = channel.unary_unary(
                 '/culld.v1.CollectionService/SetPolicy',
                 request_serializer=culld_dot_v1_dot_collection__service__pb2.SetPolicyRequest.SerializeToString,
@@ -109,6 +119,27 @@ class CollectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportCollection(self, request, context):
+        """Streams a whole collection in its portable form, to be taken to another daemon or read by other tools: a tar of JSON
+        Lines, NumPy arrays and JPEG files, whose entries README.md lists. It is of one moment; what is deleted while it
+        runs is left out. ABORTED where the active clustering was replaced and forgotten meanwhile. The pictures
+        themselves are not in it: culld never has them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportCollection(self, request_iterator, context):
+        """Makes a collection of what ExportCollection streamed. The first message is a header, every other one a piece of it,
+        in order; the answers tell how far it is, the last one what was made. Whatever fails leaves nothing behind.
+        ALREADY_EXISTS where there is a collection of that name that holds anything or of which anything was said;
+        FAILED_PRECONDITION for vectors of another space (EMBEDDING_SPACE_MISMATCH) and for what is damaged or cut off
+        (EXPORT_DAMAGED). The log is the one that was exported, with the same hashes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetPolicy(self, request, context):
         """Replaces the policy and answers it with its new version. INVALID_ARGUMENT names the field out of range.
         """
@@ -143,6 +174,16 @@ def add_CollectionServiceServicer_to_server(servicer, server):
                     servicer.GetPolicy,
                     request_deserializer=culld_dot_v1_dot_collection__service__pb2.GetPolicyRequest.FromString,
                     response_serializer=culld_dot_v1_dot_collection__service__pb2.GetPolicyResponse.SerializeToString,
+            ),
+            'ExportCollection': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportCollection,
+                    request_deserializer=culld_dot_v1_dot_collection__service__pb2.ExportCollectionRequest.FromString,
+                    response_serializer=culld_dot_v1_dot_collection__service__pb2.ExportCollectionResponse.SerializeToString,
+            ),
+            'ImportCollection': grpc.stream_stream_rpc_method_handler(
+                    servicer.ImportCollection,
+                    request_deserializer=culld_dot_v1_dot_collection__service__pb2.ImportCollectionRequest.FromString,
+                    response_serializer=culld_dot_v1_dot_collection__service__pb2.ImportCollectionResponse.SerializeToString,
             ),
             'SetPolicy': grpc.unary_unary_rpc_method_handler(
                     servicer.SetPolicy,
@@ -287,6 +328,60 @@ class CollectionService:
             '/culld.v1.CollectionService/GetPolicy',
             culld_dot_v1_dot_collection__service__pb2.GetPolicyRequest.SerializeToString,
             culld_dot_v1_dot_collection__service__pb2.GetPolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/culld.v1.CollectionService/ExportCollection',
+            culld_dot_v1_dot_collection__service__pb2.ExportCollectionRequest.SerializeToString,
+            culld_dot_v1_dot_collection__service__pb2.ExportCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportCollection(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/culld.v1.CollectionService/ImportCollection',
+            culld_dot_v1_dot_collection__service__pb2.ImportCollectionRequest.SerializeToString,
+            culld_dot_v1_dot_collection__service__pb2.ImportCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,19 @@ class CollectionServiceStub:
     """
     GetPolicy: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.GetPolicyRequest, _collection_service_pb2.GetPolicyResponse]
     """Answers the policy in force."""
+    ExportCollection: _grpc.UnaryStreamMultiCallable[_collection_service_pb2.ExportCollectionRequest, _collection_service_pb2.ExportCollectionResponse]
+    """Streams a whole collection in its portable form, to be taken to another daemon or read by other tools: a tar of JSON
+    Lines, NumPy arrays and JPEG files, whose entries README.md lists. It is of one moment; what is deleted while it
+    runs is left out. ABORTED where the active clustering was replaced and forgotten meanwhile. The pictures
+    themselves are not in it: culld never has them.
+    """
+    ImportCollection: _grpc.StreamStreamMultiCallable[_collection_service_pb2.ImportCollectionRequest, _collection_service_pb2.ImportCollectionResponse]
+    """Makes a collection of what ExportCollection streamed. The first message is a header, every other one a piece of it,
+    in order; the answers tell how far it is, the last one what was made. Whatever fails leaves nothing behind.
+    ALREADY_EXISTS where there is a collection of that name that holds anything or of which anything was said;
+    FAILED_PRECONDITION for vectors of another space (EMBEDDING_SPACE_MISMATCH) and for what is damaged or cut off
+    (EXPORT_DAMAGED). The log is the one that was exported, with the same hashes.
+    """
     SetPolicy: _grpc.UnaryUnaryMultiCallable[_collection_service_pb2.SetPolicyRequest, _collection_service_pb2.SetPolicyResponse]
     """Replaces the policy and answers it with its new version. INVALID_ARGUMENT names the field out of range."""
 
@@ -69,6 +82,19 @@ class CollectionServiceAsyncStub(CollectionServiceStub):
     """
     GetPolicy: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.GetPolicyRequest, _collection_service_pb2.GetPolicyResponse]  # type: ignore[assignment]
     """Answers the policy in force."""
+    ExportCollection: _aio.UnaryStreamMultiCallable[_collection_service_pb2.ExportCollectionRequest, _collection_service_pb2.ExportCollectionResponse]  # type: ignore[assignment]
+    """Streams a whole collection in its portable form, to be taken to another daemon or read by other tools: a tar of JSON
+    Lines, NumPy arrays and JPEG files, whose entries README.md lists. It is of one moment; what is deleted while it
+    runs is left out. ABORTED where the active clustering was replaced and forgotten meanwhile. The pictures
+    themselves are not in it: culld never has them.
+    """
+    ImportCollection: _aio.StreamStreamMultiCallable[_collection_service_pb2.ImportCollectionRequest, _collection_service_pb2.ImportCollectionResponse]  # type: ignore[assignment]
+    """Makes a collection of what ExportCollection streamed. The first message is a header, every other one a piece of it,
+    in order; the answers tell how far it is, the last one what was made. Whatever fails leaves nothing behind.
+    ALREADY_EXISTS where there is a collection of that name that holds anything or of which anything was said;
+    FAILED_PRECONDITION for vectors of another space (EMBEDDING_SPACE_MISMATCH) and for what is damaged or cut off
+    (EXPORT_DAMAGED). The log is the one that was exported, with the same hashes.
+    """
     SetPolicy: _aio.UnaryUnaryMultiCallable[_collection_service_pb2.SetPolicyRequest, _collection_service_pb2.SetPolicyResponse]  # type: ignore[assignment]
     """Replaces the policy and answers it with its new version. INVALID_ARGUMENT names the field out of range."""
 
@@ -118,6 +144,31 @@ class CollectionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_collection_service_pb2.GetPolicyResponse, _abc.Awaitable[_collection_service_pb2.GetPolicyResponse]]:
         """Answers the policy in force."""
+
+    @_abc_1.abstractmethod
+    def ExportCollection(
+        self,
+        request: _collection_service_pb2.ExportCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_collection_service_pb2.ExportCollectionResponse], _abc.AsyncIterator[_collection_service_pb2.ExportCollectionResponse]]:
+        """Streams a whole collection in its portable form, to be taken to another daemon or read by other tools: a tar of JSON
+        Lines, NumPy arrays and JPEG files, whose entries README.md lists. It is of one moment; what is deleted while it
+        runs is left out. ABORTED where the active clustering was replaced and forgotten meanwhile. The pictures
+        themselves are not in it: culld never has them.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportCollection(
+        self,
+        request_iterator: _MaybeAsyncIterator[_collection_service_pb2.ImportCollectionRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_collection_service_pb2.ImportCollectionResponse], _abc.AsyncIterator[_collection_service_pb2.ImportCollectionResponse]]:
+        """Makes a collection of what ExportCollection streamed. The first message is a header, every other one a piece of it,
+        in order; the answers tell how far it is, the last one what was made. Whatever fails leaves nothing behind.
+        ALREADY_EXISTS where there is a collection of that name that holds anything or of which anything was said;
+        FAILED_PRECONDITION for vectors of another space (EMBEDDING_SPACE_MISMATCH) and for what is damaged or cut off
+        (EXPORT_DAMAGED). The log is the one that was exported, with the same hashes.
+        """
 
     @_abc_1.abstractmethod
     def SetPolicy(

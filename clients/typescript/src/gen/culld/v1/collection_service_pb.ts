@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file culld/v1/collection_service.proto.
  */
 export const file_culld_v1_collection_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFjdWxsZC92MS9jb2xsZWN0aW9uX3NlcnZpY2UucHJvdG8SCGN1bGxkLnYxIkEKF0NyZWF0ZUNvbGxlY3Rpb25SZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJEChhDcmVhdGVDb2xsZWN0aW9uUmVzcG9uc2USKAoKY29sbGVjdGlvbhgBIAEoCzIULmN1bGxkLnYxLkNvbGxlY3Rpb24iKgoUR2V0Q29sbGVjdGlvblJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCSJBChVHZXRDb2xsZWN0aW9uUmVzcG9uc2USKAoKY29sbGVjdGlvbhgBIAEoCzIULmN1bGxkLnYxLkNvbGxlY3Rpb24iPwoWTGlzdENvbGxlY3Rpb25zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCSJdChdMaXN0Q29sbGVjdGlvbnNSZXNwb25zZRIpCgtjb2xsZWN0aW9ucxgBIAMoCzIULmN1bGxkLnYxLkNvbGxlY3Rpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkEKF0RlbGV0ZUNvbGxlY3Rpb25SZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIqChhEZWxldGVDb2xsZWN0aW9uUmVzcG9uc2USDgoGaW1hZ2VzGAEgASgEIiYKEEdldFBvbGljeVJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCSI1ChFHZXRQb2xpY3lSZXNwb25zZRIgCgZwb2xpY3kYASABKAsyEC5jdWxsZC52MS5Qb2xpY3kiawoQU2V0UG9saWN5UmVxdWVzdBISCgpjb2xsZWN0aW9uGAEgASgJEiAKBnBvbGljeRgCIAEoCzIQLmN1bGxkLnYxLlBvbGljeRISCgpyZXF1ZXN0X2lkGAMgASgJEg0KBWFjdG9yGAQgASgJIjUKEVNldFBvbGljeVJlc3BvbnNlEiAKBnBvbGljeRgBIAEoCzIQLmN1bGxkLnYxLlBvbGljeTL/AwoRQ29sbGVjdGlvblNlcnZpY2USWQoQQ3JlYXRlQ29sbGVjdGlvbhIhLmN1bGxkLnYxLkNyZWF0ZUNvbGxlY3Rpb25SZXF1ZXN0GiIuY3VsbGQudjEuQ3JlYXRlQ29sbGVjdGlvblJlc3BvbnNlElAKDUdldENvbGxlY3Rpb24SHi5jdWxsZC52MS5HZXRDb2xsZWN0aW9uUmVxdWVzdBofLmN1bGxkLnYxLkdldENvbGxlY3Rpb25SZXNwb25zZRJWCg9MaXN0Q29sbGVjdGlvbnMSIC5jdWxsZC52MS5MaXN0Q29sbGVjdGlvbnNSZXF1ZXN0GiEuY3VsbGQudjEuTGlzdENvbGxlY3Rpb25zUmVzcG9uc2USWQoQRGVsZXRlQ29sbGVjdGlvbhIhLmN1bGxkLnYxLkRlbGV0ZUNvbGxlY3Rpb25SZXF1ZXN0GiIuY3VsbGQudjEuRGVsZXRlQ29sbGVjdGlvblJlc3BvbnNlEkQKCUdldFBvbGljeRIaLmN1bGxkLnYxLkdldFBvbGljeVJlcXVlc3QaGy5jdWxsZC52MS5HZXRQb2xpY3lSZXNwb25zZRJECglTZXRQb2xpY3kSGi5jdWxsZC52MS5TZXRQb2xpY3lSZXF1ZXN0GhsuY3VsbGQudjEuU2V0UG9saWN5UmVzcG9uc2ViBnByb3RvMw", [file_culld_v1_collection]);
+  fileDesc("CiFjdWxsZC92MS9jb2xsZWN0aW9uX3NlcnZpY2UucHJvdG8SCGN1bGxkLnYxIkEKF0NyZWF0ZUNvbGxlY3Rpb25SZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJEChhDcmVhdGVDb2xsZWN0aW9uUmVzcG9uc2USKAoKY29sbGVjdGlvbhgBIAEoCzIULmN1bGxkLnYxLkNvbGxlY3Rpb24iKgoUR2V0Q29sbGVjdGlvblJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCSJBChVHZXRDb2xsZWN0aW9uUmVzcG9uc2USKAoKY29sbGVjdGlvbhgBIAEoCzIULmN1bGxkLnYxLkNvbGxlY3Rpb24iPwoWTGlzdENvbGxlY3Rpb25zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKA0SEgoKcGFnZV90b2tlbhgCIAEoCSJdChdMaXN0Q29sbGVjdGlvbnNSZXNwb25zZRIpCgtjb2xsZWN0aW9ucxgBIAMoCzIULmN1bGxkLnYxLkNvbGxlY3Rpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkEKF0RlbGV0ZUNvbGxlY3Rpb25SZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIqChhEZWxldGVDb2xsZWN0aW9uUmVzcG9uc2USDgoGaW1hZ2VzGAEgASgEIi0KF0V4cG9ydENvbGxlY3Rpb25SZXF1ZXN0EhIKCmNvbGxlY3Rpb24YASABKAkiKAoYRXhwb3J0Q29sbGVjdGlvblJlc3BvbnNlEgwKBGRhdGEYASABKAwiQAoWSW1wb3J0Q29sbGVjdGlvbkhlYWRlchISCgpjb2xsZWN0aW9uGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiaAoXSW1wb3J0Q29sbGVjdGlvblJlcXVlc3QSMgoGaGVhZGVyGAEgASgLMiAuY3VsbGQudjEuSW1wb3J0Q29sbGVjdGlvbkhlYWRlckgAEg4KBGRhdGEYAiABKAxIAEIJCgdtZXNzYWdlImQKGEltcG9ydENvbGxlY3Rpb25SZXNwb25zZRIOCgZpbWFnZXMYASABKAQSDgoGZXZlbnRzGAIgASgEEigKCmNvbGxlY3Rpb24YAyABKAsyFC5jdWxsZC52MS5Db2xsZWN0aW9uIiYKEEdldFBvbGljeVJlcXVlc3QSEgoKY29sbGVjdGlvbhgBIAEoCSI1ChFHZXRQb2xpY3lSZXNwb25zZRIgCgZwb2xpY3kYASABKAsyEC5jdWxsZC52MS5Qb2xpY3kiawoQU2V0UG9saWN5UmVxdWVzdBISCgpjb2xsZWN0aW9uGAEgASgJEiAKBnBvbGljeRgCIAEoCzIQLmN1bGxkLnYxLlBvbGljeRISCgpyZXF1ZXN0X2lkGAMgASgJEg0KBWFjdG9yGAQgASgJIjUKEVNldFBvbGljeVJlc3BvbnNlEiAKBnBvbGljeRgBIAEoCzIQLmN1bGxkLnYxLlBvbGljeTK7BQoRQ29sbGVjdGlvblNlcnZpY2USWQoQQ3JlYXRlQ29sbGVjdGlvbhIhLmN1bGxkLnYxLkNyZWF0ZUNvbGxlY3Rpb25SZXF1ZXN0GiIuY3VsbGQudjEuQ3JlYXRlQ29sbGVjdGlvblJlc3BvbnNlElAKDUdldENvbGxlY3Rpb24SHi5jdWxsZC52MS5HZXRDb2xsZWN0aW9uUmVxdWVzdBofLmN1bGxkLnYxLkdldENvbGxlY3Rpb25SZXNwb25zZRJWCg9MaXN0Q29sbGVjdGlvbnMSIC5jdWxsZC52MS5MaXN0Q29sbGVjdGlvbnNSZXF1ZXN0GiEuY3VsbGQudjEuTGlzdENvbGxlY3Rpb25zUmVzcG9uc2USWQoQRGVsZXRlQ29sbGVjdGlvbhIhLmN1bGxkLnYxLkRlbGV0ZUNvbGxlY3Rpb25SZXF1ZXN0GiIuY3VsbGQudjEuRGVsZXRlQ29sbGVjdGlvblJlc3BvbnNlEkQKCUdldFBvbGljeRIaLmN1bGxkLnYxLkdldFBvbGljeVJlcXVlc3QaGy5jdWxsZC52MS5HZXRQb2xpY3lSZXNwb25zZRJbChBFeHBvcnRDb2xsZWN0aW9uEiEuY3VsbGQudjEuRXhwb3J0Q29sbGVjdGlvblJlcXVlc3QaIi5jdWxsZC52MS5FeHBvcnRDb2xsZWN0aW9uUmVzcG9uc2UwARJdChBJbXBvcnRDb2xsZWN0aW9uEiEuY3VsbGQudjEuSW1wb3J0Q29sbGVjdGlvblJlcXVlc3QaIi5jdWxsZC52MS5JbXBvcnRDb2xsZWN0aW9uUmVzcG9uc2UoATABEkQKCVNldFBvbGljeRIaLmN1bGxkLnYxLlNldFBvbGljeVJlcXVlc3QaGy5jdWxsZC52MS5TZXRQb2xpY3lSZXNwb25zZWIGcHJvdG8z", [file_culld_v1_collection]);
 
 /**
  * Asks for a new collection.
@@ -211,6 +211,148 @@ export const DeleteCollectionResponseSchema: GenMessage<DeleteCollectionResponse
   messageDesc(file_culld_v1_collection_service, 7);
 
 /**
+ * Asks for a whole collection.
+ *
+ * @generated from message culld.v1.ExportCollectionRequest
+ */
+export type ExportCollectionRequest = Message<"culld.v1.ExportCollectionRequest"> & {
+  /**
+   * Its name; empty means "default".
+   *
+   * @generated from field: string collection = 1;
+   */
+  collection: string;
+};
+
+/**
+ * Describes the message culld.v1.ExportCollectionRequest.
+ * Use `create(ExportCollectionRequestSchema)` to create a new message.
+ */
+export const ExportCollectionRequestSchema: GenMessage<ExportCollectionRequest> = /*@__PURE__*/
+  messageDesc(file_culld_v1_collection_service, 8);
+
+/**
+ * A piece of it.
+ *
+ * @generated from message culld.v1.ExportCollectionResponse
+ */
+export type ExportCollectionResponse = Message<"culld.v1.ExportCollectionResponse"> & {
+  /**
+   * At most 1 MiB. The pieces together are the tar.
+   *
+   * @generated from field: bytes data = 1;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message culld.v1.ExportCollectionResponse.
+ * Use `create(ExportCollectionResponseSchema)` to create a new message.
+ */
+export const ExportCollectionResponseSchema: GenMessage<ExportCollectionResponse> = /*@__PURE__*/
+  messageDesc(file_culld_v1_collection_service, 9);
+
+/**
+ * Opens an import.
+ *
+ * @generated from message culld.v1.ImportCollectionHeader
+ */
+export type ImportCollectionHeader = Message<"culld.v1.ImportCollectionHeader"> & {
+  /**
+   * The collection's name, whatever it was called before; empty means "default".
+   *
+   * @generated from field: string collection = 1;
+   */
+  collection: string;
+
+  /**
+   * At most 128 characters; a retry within 24 hours gets the first answer.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message culld.v1.ImportCollectionHeader.
+ * Use `create(ImportCollectionHeaderSchema)` to create a new message.
+ */
+export const ImportCollectionHeaderSchema: GenMessage<ImportCollectionHeader> = /*@__PURE__*/
+  messageDesc(file_culld_v1_collection_service, 10);
+
+/**
+ * A header, then pieces.
+ *
+ * @generated from message culld.v1.ImportCollectionRequest
+ */
+export type ImportCollectionRequest = Message<"culld.v1.ImportCollectionRequest"> & {
+  /**
+   * What this message is.
+   *
+   * @generated from oneof culld.v1.ImportCollectionRequest.message
+   */
+  message: {
+    /**
+     * The first message, and no other.
+     *
+     * @generated from field: culld.v1.ImportCollectionHeader header = 1;
+     */
+    value: ImportCollectionHeader;
+    case: "header";
+  } | {
+    /**
+     * Every other message: at most 1 MiB.
+     *
+     * @generated from field: bytes data = 2;
+     */
+    value: Uint8Array;
+    case: "data";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message culld.v1.ImportCollectionRequest.
+ * Use `create(ImportCollectionRequestSchema)` to create a new message.
+ */
+export const ImportCollectionRequestSchema: GenMessage<ImportCollectionRequest> = /*@__PURE__*/
+  messageDesc(file_culld_v1_collection_service, 11);
+
+/**
+ * How far an import is.
+ *
+ * @generated from message culld.v1.ImportCollectionResponse
+ */
+export type ImportCollectionResponse = Message<"culld.v1.ImportCollectionResponse"> & {
+  /**
+   * Images read.
+   *
+   * @generated from field: uint64 images = 1;
+   */
+  images: bigint;
+
+  /**
+   * Log entries read.
+   *
+   * @generated from field: uint64 events = 2;
+   */
+  events: bigint;
+
+  /**
+   * The collection, in the last message and no other.
+   *
+   * @generated from field: culld.v1.Collection collection = 3;
+   */
+  collection?: Collection;
+};
+
+/**
+ * Describes the message culld.v1.ImportCollectionResponse.
+ * Use `create(ImportCollectionResponseSchema)` to create a new message.
+ */
+export const ImportCollectionResponseSchema: GenMessage<ImportCollectionResponse> = /*@__PURE__*/
+  messageDesc(file_culld_v1_collection_service, 12);
+
+/**
  * Asks for the policy.
  *
  * @generated from message culld.v1.GetPolicyRequest
@@ -229,7 +371,7 @@ export type GetPolicyRequest = Message<"culld.v1.GetPolicyRequest"> & {
  * Use `create(GetPolicyRequestSchema)` to create a new message.
  */
 export const GetPolicyRequestSchema: GenMessage<GetPolicyRequest> = /*@__PURE__*/
-  messageDesc(file_culld_v1_collection_service, 8);
+  messageDesc(file_culld_v1_collection_service, 13);
 
 /**
  * Answers GetPolicy.
@@ -250,7 +392,7 @@ export type GetPolicyResponse = Message<"culld.v1.GetPolicyResponse"> & {
  * Use `create(GetPolicyResponseSchema)` to create a new message.
  */
 export const GetPolicyResponseSchema: GenMessage<GetPolicyResponse> = /*@__PURE__*/
-  messageDesc(file_culld_v1_collection_service, 9);
+  messageDesc(file_culld_v1_collection_service, 14);
 
 /**
  * Asks for another policy.
@@ -292,7 +434,7 @@ export type SetPolicyRequest = Message<"culld.v1.SetPolicyRequest"> & {
  * Use `create(SetPolicyRequestSchema)` to create a new message.
  */
 export const SetPolicyRequestSchema: GenMessage<SetPolicyRequest> = /*@__PURE__*/
-  messageDesc(file_culld_v1_collection_service, 10);
+  messageDesc(file_culld_v1_collection_service, 15);
 
 /**
  * Answers SetPolicy.
@@ -313,7 +455,7 @@ export type SetPolicyResponse = Message<"culld.v1.SetPolicyResponse"> & {
  * Use `create(SetPolicyResponseSchema)` to create a new message.
  */
 export const SetPolicyResponseSchema: GenMessage<SetPolicyResponse> = /*@__PURE__*/
-  messageDesc(file_culld_v1_collection_service, 11);
+  messageDesc(file_culld_v1_collection_service, 16);
 
 /**
  * Collections are separate worlds: each has its own embedding space, policy, active clustering, verdicts and log.
@@ -372,6 +514,33 @@ export const CollectionService: GenService<{
     methodKind: "unary";
     input: typeof GetPolicyRequestSchema;
     output: typeof GetPolicyResponseSchema;
+  },
+  /**
+   * Streams a whole collection in its portable form, to be taken to another daemon or read by other tools: a tar of JSON
+   * Lines, NumPy arrays and JPEG files, whose entries README.md lists. It is of one moment; what is deleted while it
+   * runs is left out. ABORTED where the active clustering was replaced and forgotten meanwhile. The pictures
+   * themselves are not in it: culld never has them.
+   *
+   * @generated from rpc culld.v1.CollectionService.ExportCollection
+   */
+  exportCollection: {
+    methodKind: "server_streaming";
+    input: typeof ExportCollectionRequestSchema;
+    output: typeof ExportCollectionResponseSchema;
+  },
+  /**
+   * Makes a collection of what ExportCollection streamed. The first message is a header, every other one a piece of it,
+   * in order; the answers tell how far it is, the last one what was made. Whatever fails leaves nothing behind.
+   * ALREADY_EXISTS where there is a collection of that name that holds anything or of which anything was said;
+   * FAILED_PRECONDITION for vectors of another space (EMBEDDING_SPACE_MISMATCH) and for what is damaged or cut off
+   * (EXPORT_DAMAGED). The log is the one that was exported, with the same hashes.
+   *
+   * @generated from rpc culld.v1.CollectionService.ImportCollection
+   */
+  importCollection: {
+    methodKind: "bidi_streaming";
+    input: typeof ImportCollectionRequestSchema;
+    output: typeof ImportCollectionResponseSchema;
   },
   /**
    * Replaces the policy and answers it with its new version. INVALID_ARGUMENT names the field out of range.
