@@ -165,6 +165,8 @@ def covered() -> list[str]:
     called = {step["call"] for step in steps if "call" in step}
     if any(step.get("do") == "add" for step in steps):
         called.add("ImageService/AddImages")
+    if any(step.get("do") == "transfer" for step in steps):
+        called |= {"CollectionService/ExportCollection", "CollectionService/ImportCollection"}
     return sorted(path.removeprefix("/culld.v1.") for path in METHODS if path.removeprefix("/culld.v1.") not in called)
 
 
