@@ -1,10 +1,11 @@
-//! The crate's own client: a connection that tries again where that may help, and the two streams that outlive a
-//! restart of the daemon. `culld add` adds with it.
+//! The crate's own client: a connection that tries again where that may help, the two streams that outlive a restart
+//! of the daemon, and those of whole collections. `culld add` adds with it.
 //!
 //! Single calls are made with the generated clients ([`Connection::images`] and its like) through
 //! [`Connection::call`], so that every field of the API is at hand.
 
 pub mod add;
+pub mod transfer;
 pub mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use culld::client::transfer::TransferError;
 use culld::client::{Connection, Options, request_id};
 use prost_reflect::DescriptorPool;
 use serde_json::{Map, Value, json};
@@ -77,6 +78,15 @@ impl From<Box<Status>> for Failure {
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         Self::Call(Box::new(status))
+    }
+}
+
+impl From<TransferError> for Failure {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Call(status) => Self::Call(status),
+            error => Self::Other(error.to_string()),
+        }
     }
 }
 

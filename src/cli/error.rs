@@ -10,6 +10,7 @@ use super::labels::LabelsError;
 use super::words::printable;
 use crate::access::AccessError;
 use crate::app::AppError;
+use crate::client::transfer::TransferError;
 use crate::config::ConfigError;
 use crate::decode::ContactSheetError;
 use crate::engine::EngineError;
@@ -164,6 +165,15 @@ impl CliError {
     /// A closure for `map_err` that names the file.
     pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::File { action, path: path.to_path_buf(), source }
+    }
+
+    /// A closure for `map_err` that says what was done to the file.
+    pub(super) fn transfer(action: &'static str) -> impl FnOnce(TransferError) -> Self {
+        move |error| match error {
+            TransferError::Call(status) => Self::Call(status),
+            TransferError::File { path, source } => Self::File { action, path, source },
+            TransferError::Incomplete => Self::Answer("the collection"),
+        }
     }
 
     /// A closure for `map_err` that names the CSV file.

@@ -12,6 +12,7 @@ use super::client::{Client, first_key};
 use super::error::CliError;
 use super::output::Output;
 use super::{Outcome, progress, words};
+use crate::client::transfer;
 use crate::portable::npy_header;
 use crate::proto::{Decision, ExportCollectionRequest, GetStatsRequest, Image};
 
@@ -67,33 +68,13 @@ pub(super) async fn run(args: ExportArgs, mut client: Client, out: &mut Output) 
     Ok(Outcome::Done)
 }
 
-/// Writes the whole collection beside its place, and puts it there once it is whole.
 async fn write_whole(client: &mut Client, path: &Path) -> Result<u64, CliError> {
     let request = ExportCollectionRequest { collection: client.collection.clone() };
-    let mut pieces = client.collections.export_collection(request).await?.into_inner();
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let mut file = File::create(&part).map_err(CliError::file("write", &part))?;
+    let pieces = client.collections.export_collection(request).await?.into_inner();
     let bar = progress::counted(0, "exporting");
-    let mut write = async || -> Result<u64, CliError> {
-        let mut bytes = 0;
-        while let Some(piece) = pieces.message().await? {
-            file.write_all(&piece.data).map_err(CliError::file("write", &part))?;
-            bytes += piece.data.len() as u64;
-            bar.set_position(bytes);
-        }
-        file.sync_all().map_err(CliError::file("write", &part))?;
-        std::fs::rename(&part, path).map_err(CliError::file("write", path))?;
-        Ok(bytes)
-    };
-    let written = write().await;
+    let written = transfer::export(pieces, path, |bytes| bar.set_position(bytes)).await;
     bar.finish_and_clear();
-    if written.is_err() {
-        // What can't be removed has a name that says what it is, and no end.
-        let _ = std::fs::remove_file(&part);
-    }
-    written
+    written.map_err(CliError::transfer("write"))
 }
 
 async fn write_rows(args: &ExportArgs, client: &mut Client) -> Result<u64, CliError> {

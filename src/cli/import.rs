@@ -1,25 +1,16 @@
 //! `culld import`
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
 use super::client::Client;
 use super::error::CliError;
 use super::output::Output;
 use super::{Outcome, progress, words};
-use crate::proto::import_collection_request::Message;
-use crate::proto::{ImportCollectionHeader, ImportCollectionRequest, ImportCollectionResponse};
-
-/// Bytes of a piece; the most that the daemon takes.
-const PIECE_BYTES: usize = 1 << 20;
-/// Pieces read and not yet sent at most.
-const PIECES_WAITING_MAX: usize = 4;
+use crate::client::transfer;
+use crate::proto::{ImportCollectionHeader, ImportCollectionResponse};
 
 /// Make a collection of what `culld export FILE.tar` wrote
 ///
@@ -52,39 +43,12 @@ pub(super) async fn run(args: ImportArgs, mut client: Client, out: &mut Output) 
 }
 
 async fn import(client: &mut Client, path: &Path) -> Result<ImportCollectionResponse, CliError> {
-    let mut file = File::open(path).map_err(CliError::file("read", path))?;
-    let size = file.metadata().map_err(CliError::file("read", path))?.len();
+    let size = std::fs::metadata(path).map_err(CliError::file("read", path))?.len();
     let bar = progress::counted(size, "importing");
-    let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
     let header = ImportCollectionHeader { collection: client.collection.clone(), request_id: String::new() };
-    let first = ImportCollectionRequest { message: Some(Message::Header(header)) };
     let sent = bar.clone();
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut piece = Some(first);
-        while let Some(message) = piece {
-            if sender.blocking_send(message).is_err() {
-                // The daemon said why it reads no more.
-                return Ok(());
-            }
-            let mut data = Vec::with_capacity(PIECE_BYTES);
-            let count = file.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut data)?;
-            sent.inc(count as u64);
-            piece = (count > 0).then_some(ImportCollectionRequest { message: Some(Message::Data(data)) });
-        }
-        Ok(())
-    });
-    let answered = async {
-        let mut answers = client.collections.import_collection(ReceiverStream::new(receiver)).await?.into_inner();
-        while let Some(answer) = answers.message().await? {
-            if answer.collection.is_some() {
-                return Ok(answer);
-            }
-        }
-        Err(CliError::Answer("the collection"))
-    };
-    let answered = answered.await;
+    let open = async |requests| client.collections.import_collection(requests).await;
+    let made = transfer::import(path, header, open, move |bytes| sent.set_position(bytes)).await;
     bar.finish_and_clear();
-    let read = reading.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    read.map_err(CliError::file("read", path))?;
-    answered
+    made.map_err(CliError::transfer("read"))
 }

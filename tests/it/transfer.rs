@@ -174,7 +174,11 @@ async fn check_same(here: &Api, there: &Api) {
             proto::GetReachabilityRequest { collection: api.collection.clone(), ..Default::default() };
         let plot = api.clusterings().get_reachability(request).await.unwrap().into_inner();
         let request = proto::GetPolicyRequest { collection: api.collection.clone() };
-        (clusterings.clusterings, plot.points, api.collections().get_policy(request).await.unwrap().into_inner())
+        (
+            clusterings.clusterings,
+            plot.points,
+            api.collections().get_policy(request).await.unwrap().into_inner(),
+        )
     };
     assert_eq!(list(here).await, list(there).await);
     let thumbnails = async |api: &Api| {
@@ -192,7 +196,12 @@ async fn an_import_takes_a_name_that_is_free() {
     let taken = |result| check_error(result, Code::AlreadyExists, "ALREADY_EXISTS", "");
     taken(daemon.take_in(&export).await);
     taken(daemon.at("other").take_in(&export).await);
-    check_error(daemon.at("Not/A").take_in(&export).await, Code::InvalidArgument, "INVALID_FIELD", "collection");
+    check_error(
+        daemon.at("Not/A").take_in(&export).await,
+        Code::InvalidArgument,
+        "INVALID_FIELD",
+        "collection",
+    );
     // One that holds nothing makes room, and so does the default one elsewhere.
     let empty = daemon.create("empty").await;
     empty.take_in(&export).await.unwrap();
@@ -301,9 +310,12 @@ async fn a_forged_export_leaves_nothing() {
             packed(&parts)
         }),
         ("no sources", edit_line(&parts, "images/", 3, |line| line["image"]["sources"] = json!([]))),
-        ("a source", edit_line(&parts, "images/", 3, |line| {
-            line["image"]["sources"][0]["key"] = json!("k".repeat(10_000));
-        })),
+        (
+            "a source",
+            edit_line(&parts, "images/", 3, |line| {
+                line["image"]["sources"][0]["key"] = json!("k".repeat(10_000));
+            }),
+        ),
         ("a generation", edit_line(&parts, "images/", 3, |line| line["image"]["generation"] = json!(99_999))),
         ("an id", edit_line(&parts, "images/", 3, |line| line["id"] = json!("12"))),
         ("a number", edit(&parts, "collection.json", |about| about["state"]["next_clustering"] = json!(1))),

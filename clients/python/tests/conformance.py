@@ -7,10 +7,12 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import queue
 import re
 import secrets
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -426,6 +428,14 @@ class Runner:
         parameters = json_format.ParseDict(given.get("parameters", {"auto": {}}), api.Parameters())
         clustering = client.recluster(parameters, progress=lambda operation: operation.phase)
         return {"clustering": as_json(clustering)}
+
+    def do_transfer(self, client: culld.Client, given: JSON) -> JSON:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "collection.tar"
+            size = client.export_collection(path)
+            if "cut" in given:
+                os.truncate(path, given["cut"])
+            return {"bytes": size, **as_json(client.at(given["to"]).import_collection(path))}
 
     def do_wait(self, client: culld.Client, given: JSON) -> JSON:
         return {"operation": as_json(client.operation(given["name"]).wait())}

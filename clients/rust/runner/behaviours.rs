@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use culld::client::watch::{Change, Watched, snapshot, watch};
-use culld::client::{Connection, Options, add, request_id};
+use culld::client::{Connection, Options, add, request_id, transfer};
 use culld::proto;
 use serde_json::{Value, json};
 use tokio::sync::watch as signal;
@@ -167,9 +167,37 @@ impl Runner {
             }
             "wait" => Ok(json!({"operation": self.wait(connection, text(given, "name")).await?})),
             "review" => self.review(connection, collection, given).await,
+            "transfer" => self.transfer(connection, &collection, given).await,
             "watch" => self.watch(connection, collection, given).await,
             _ => Err(Failure::Other(format!("there is no behaviour {behaviour}"))),
         }
+    }
+
+    async fn transfer(
+        &self,
+        connection: &Connection,
+        collection: &str,
+        given: &Value,
+    ) -> Result<Value, Failure> {
+        let folder = other(tempfile::tempdir())?;
+        let path = folder.path().join("collection.tar");
+        let mut collections = connection.collections();
+        let request = proto::ExportCollectionRequest { collection: collection.to_owned() };
+        let pieces = collections.export_collection(request).await?.into_inner();
+        let bytes = transfer::export(pieces, &path, |_| {}).await?;
+        if let Some(cut) = given["cut"].as_u64() {
+            let file = other(std::fs::OpenOptions::new().write(true).open(&path))?;
+            other(file.set_len(cut))?;
+        }
+        let header = proto::ImportCollectionHeader {
+            collection: text(given, "to").to_owned(),
+            request_id: request_id(),
+        };
+        let open = async |requests| collections.import_collection(requests).await;
+        let made = transfer::import(&path, header, open, |_| {}).await?;
+        let mut answer = typed_json(&self.pool, "ImportCollectionResponse", &made)?;
+        answer["bytes"] = json!(bytes);
+        Ok(answer)
     }
 
     async fn add(&self, connection: &Connection, collection: &str, given: &Value) -> Result<Value, Failure> {

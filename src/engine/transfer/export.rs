@@ -152,7 +152,9 @@ impl<W: Write> Export<'_, W> {
             let (store, number) = self.collection.store.raw();
             for &id in some {
                 // Added again meanwhile.
-                let Some(embedding) = read_embedding(store, &Keys::fingerprint(number, &id))? else { continue };
+                let Some(embedding) = read_embedding(store, &Keys::fingerprint(number, &id))? else {
+                    continue;
+                };
                 values.extend(embedding);
                 lines.push(DepartedLine { id, measures: self.collection.store.measures(&id)? });
                 written.insert(id);

@@ -53,10 +53,12 @@ class Connection:
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.primary_user_agent", "culld-python"),
         ]
+        self._target, self._options = target, options
+        self._credentials: grpc.ChannelCredentials | None = None
         if secure:
             key, chain = certificate or (None, None)
-            credentials = grpc.ssl_channel_credentials(_pem(ca), key, chain)
-            self.channel = grpc.aio.secure_channel(target, credentials, options)
+            self._credentials = grpc.ssl_channel_credentials(_pem(ca), key, chain)
+            self.channel = grpc.aio.secure_channel(target, self._credentials, options)
         else:
             if ca is not None or certificate is not None:
                 raise ValueError(f"{address}: a certificate is of use with https:// only")
@@ -138,6 +140,12 @@ class Connection:
                 raise error
             failures += 1
             await self.pause(error, failures)
+
+    def blocking(self) -> grpc.Channel:
+        """Another channel, as grpcio makes it for threads."""
+        if self._credentials is None:
+            return grpc.insecure_channel(self._target, self._options)
+        return grpc.secure_channel(self._target, self._credentials, self._options)
 
     async def close(self) -> None:
         """Ends the connection and what is in flight on it."""

@@ -174,6 +174,30 @@ class Client:
         """Deletes this collection with its images, verdicts and log; answers how many images. Not undoable."""
         return self._loop.run(self._inner.delete_collection())
 
+    def export_collection(
+        self, path: str | os.PathLike[str], *, progress: Callable[[int], object] | None = None
+    ) -> int:
+        """Writes the whole collection, without the pictures themselves, to a tar that ``culld import`` and other tools
+        read; answers its bytes. The file is there whole or not at all.
+
+        Args:
+            path: Where to; replaced where there is such a file.
+            progress: Called with the bytes written so far.
+        """
+        return self._loop.run(self._inner.export_collection(path, progress=progress))
+
+    def import_collection(
+        self, path: str | os.PathLike[str], *, progress: Callable[[int], object] | None = None
+    ) -> api.ImportCollectionResponse:
+        """Makes this client's collection of such a file: with the same images, decisions and log. It must not be there
+        yet, or hold nothing. Whatever fails leaves nothing behind. Answers what was made.
+
+        Args:
+            path: What was exported.
+            progress: Called, in another thread, with the bytes sent so far.
+        """
+        return self._loop.run(self._inner.import_collection(path, progress=progress))
+
     def policy(self) -> api.Policy:
         """The policy that decisions are made by."""
         return self._loop.run(self._inner.policy())

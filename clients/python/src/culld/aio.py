@@ -23,6 +23,7 @@ from ._add import Addable, Adder, Image, Progress, folder
 from ._connection import Connection
 from ._pictures import ContactSheet, Embeddings, table
 from ._retry import Retry
+from ._transfer import export, import_
 
 __all__ = ["AsyncClient", "Change", "Operation", "Review", "connect"]
 
@@ -246,6 +247,30 @@ class AsyncClient:
         """Deletes this collection with its images, verdicts and log; answers how many images. Not undoable."""
         request = api.DeleteCollectionRequest(collection=self.collection)
         return (await self.call(self.collections_api.DeleteCollection, request)).images
+
+    async def export_collection(
+        self, path: str | os.PathLike[str], *, progress: Callable[[int], object] | None = None
+    ) -> int:
+        """Writes the whole collection, without the pictures themselves, to a tar that ``culld import`` and other tools
+        read; answers its bytes. The file is there whole or not at all.
+
+        Args:
+            path: Where to; replaced where there is such a file.
+            progress: Called with the bytes written so far.
+        """
+        return await export(self._connection, self.collection, Path(path), progress)
+
+    async def import_collection(
+        self, path: str | os.PathLike[str], *, progress: Callable[[int], object] | None = None
+    ) -> api.ImportCollectionResponse:
+        """Makes this client's collection of such a file: with the same images, decisions and log. It must not be there
+        yet, or hold nothing. Whatever fails leaves nothing behind. Answers what was made.
+
+        Args:
+            path: What was exported.
+            progress: Called, in another thread, with the bytes sent so far.
+        """
+        return await import_(self._connection, self.collection, Path(path), progress)
 
     async def policy(self) -> api.Policy:
         """The policy that decisions are made by."""

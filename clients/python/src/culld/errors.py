@@ -7,6 +7,7 @@ Catch :class:`CulldError` for all of them, or one of its subclasses. ``reason`` 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -149,8 +150,8 @@ _BY_CODE: dict[str, type[CulldError]] = {
 _DETAILS_KEY = "grpc-status-details-bin"
 
 
-def from_rpc(error: grpc.aio.AioRpcError) -> CulldError:
-    """The typed error of a failed call."""
+def from_rpc(error: Any) -> CulldError:
+    """The typed error of a failed call, from grpcio's own, of either kind."""
     code = error.code().name
     reason, fields, retry_after = "", list[str](), None
     for detail in _details(error.trailing_metadata() or ()):
