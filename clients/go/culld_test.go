@@ -30,11 +30,14 @@ var quick = RetryPolicy{InitialDelay: time.Millisecond, MaxDelay: 2 * time.Milli
 type daemon struct {
 	culldpb.UnimplementedImageServiceServer
 	culldpb.UnimplementedDecisionServiceServer
+	culldpb.UnimplementedCollectionServiceServer
 	add      func(grpc.BidiStreamingServer[culldpb.AddImagesRequest, culldpb.AddImagesResponse]) error
 	undo     func(context.Context, *culldpb.UndoEventRequest) (*culldpb.UndoEventResponse, error)
 	getImage func(context.Context) error
 	fetch    func(grpc.ServerStreamingServer[culldpb.FetchDecisionsResponse]) error
 	watch    func(*culldpb.WatchDecisionsRequest, grpc.ServerStreamingServer[culldpb.WatchDecisionsResponse]) error
+	export   func(grpc.ServerStreamingServer[culldpb.ExportCollectionResponse]) error
+	imports  func(grpc.BidiStreamingServer[culldpb.ImportCollectionRequest, culldpb.ImportCollectionResponse]) error
 }
 
 func (d *daemon) AddImages(stream grpc.BidiStreamingServer[culldpb.AddImagesRequest, culldpb.AddImagesResponse]) error {
@@ -57,6 +60,14 @@ func (d *daemon) WatchDecisions(request *culldpb.WatchDecisionsRequest, stream g
 	return d.watch(request, stream)
 }
 
+func (d *daemon) ExportCollection(_ *culldpb.ExportCollectionRequest, stream grpc.ServerStreamingServer[culldpb.ExportCollectionResponse]) error {
+	return d.export(stream)
+}
+
+func (d *daemon) ImportCollection(stream grpc.BidiStreamingServer[culldpb.ImportCollectionRequest, culldpb.ImportCollectionResponse]) error {
+	return d.imports(stream)
+}
+
 // connect serves a daemon that stands in, and connects to it.
 func connect(t *testing.T, d *daemon, options ...Option) *Client {
 	t.Helper()
@@ -67,6 +78,7 @@ func connect(t *testing.T, d *daemon, options ...Option) *Client {
 	server := grpc.NewServer()
 	culldpb.RegisterImageServiceServer(server, d)
 	culldpb.RegisterDecisionServiceServer(server, d)
+	culldpb.RegisterCollectionServiceServer(server, d)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
 	client, err := Connect(listener.Addr().String(), append([]Option{WithRetry(quick), WithToken("t")}, options...)...)

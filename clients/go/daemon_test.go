@@ -280,6 +280,50 @@ func TestAWatchThroughAKill(t *testing.T) {
 	}
 }
 
+func TestACollectionThatIsTakenElsewhere(t *testing.T) {
+	d := startDaemon(t)
+	client, ctx := d.connect("cars"), t.Context()
+	must[culld.AddProgress](t)(client.AddAll(ctx, pictures(0, 20), nil))
+	must[*culldpb.SetVerdictResponse](t)(client.KeepImages(ctx, culld.ImageID(picture(3))))
+	file := filepath.Join(d.folder, "cars.tar")
+	var told int64
+	size := must[int64](t)(client.ExportCollectionFile(ctx, file, func(bytes int64) { told = bytes }))
+	whole := must[[]byte](t)(os.ReadFile(file))
+	if size != int64(len(whole)) || told != size {
+		t.Error(size, told, len(whole))
+	}
+	looks := 0
+	copied := client.In("copied")
+	done := must[*culldpb.ImportCollectionResponse](t)(copied.ImportCollectionFile(ctx, file, func(*culldpb.ImportCollectionResponse) { looks++ }))
+	if done.GetImages() != 20 || done.GetCollection().GetName() != "copied" || looks == 0 {
+		t.Error(done, looks)
+	}
+	if decision := must[*culldpb.Decision](t)(copied.Decision(ctx, culld.ImageID(picture(3)))); decision.GetDecision() != culldpb.DecisionKind_DECISION_KIND_KEEP {
+		t.Error(decision)
+	}
+	// More than fits into the windows of a stream, so that the daemon refuses while pieces are sent.
+	large := func() io.Reader { return io.MultiReader(bytes.NewReader(whole), bytes.NewReader(make([]byte, 64<<20))) }
+	for range 10 {
+		if _, err := copied.ImportCollection(ctx, large(), nil); !errors.Is(err, culld.ErrAlreadyExists) {
+			t.Fatal(err)
+		}
+		var failed *culld.Error
+		torn := io.MultiReader(bytes.NewReader(whole[:len(whole)/2]), bytes.NewReader(make([]byte, 64<<20)))
+		if _, err := client.In("torn").ImportCollection(ctx, torn, nil); !errors.As(err, &failed) || failed.Reason != "EXPORT_DAMAGED" {
+			t.Fatal(err)
+		}
+	}
+	if _, err := client.In("torn").Stats(ctx); !errors.Is(err, culld.ErrNotFound) {
+		t.Error(err)
+	}
+	if _, err := client.In("nowhere").ExportCollectionFile(ctx, filepath.Join(d.folder, "nowhere.tar"), nil); !errors.Is(err, culld.ErrNotFound) {
+		t.Error(err)
+	}
+	if left := must[[]string](t)(filepath.Glob(filepath.Join(d.folder, "*.tar*"))); len(left) != 1 {
+		t.Error(left)
+	}
+}
+
 func TestLeavingAndDeadlines(t *testing.T) {
 	d := startDaemon(t)
 	client := d.connect("left")

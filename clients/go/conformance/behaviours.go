@@ -294,6 +294,8 @@ func (r *runner) behave(ctx context.Context, name string, client *culld.Client, 
 		return decisions(ctx, client, g)
 	case "recluster":
 		return recluster(ctx, client, g)
+	case "transfer":
+		return transfer(ctx, client, g)
 	case "wait":
 		operation, err := client.Operation(ctx, g.text("name"))
 		if err != nil {
@@ -339,6 +341,45 @@ func recluster(ctx context.Context, client *culld.Client, g given) (any, error) 
 	}
 	value, err := toJSON(clustering)
 	return object{"clustering": value}, err
+}
+
+// transfer exports the collection to a file, cuts that where it is asked for, and imports it as another collection.
+func transfer(ctx context.Context, client *culld.Client, g given) (any, error) {
+	folder, err := os.MkdirTemp("", "culld-transfer-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	file := filepath.Join(folder, "collection.tar")
+	told := int64(0)
+	size, err := client.ExportCollectionFile(ctx, file, func(bytes int64) { told = bytes })
+	if err != nil {
+		if left, _ := os.ReadDir(folder); len(left) > 0 {
+			return nil, fmt.Errorf("an export that failed left %s behind", left[0].Name())
+		}
+		return nil, err
+	}
+	if told != size {
+		return nil, fmt.Errorf("progress said %d of %d bytes", told, size)
+	}
+	if g["cut"] != nil {
+		size = int64(number(g["cut"]))
+		if err := os.Truncate(file, size); err != nil {
+			return nil, err
+		}
+	}
+	looks := 0
+	done, err := client.In(g.text("to")).ImportCollectionFile(ctx, file, func(*culldpb.ImportCollectionResponse) { looks++ })
+	if err == nil && looks == 0 {
+		err = errors.New("no progress was told")
+	}
+	if err != nil {
+		return nil, err
+	}
+	collection, err := toJSON(done.GetCollection())
+	return object{
+		"bytes": float64(size), "images": float64(done.GetImages()), "events": float64(done.GetEvents()), "collection": collection,
+	}, err
 }
 
 var peak = regexp.MustCompile(`VmHWM:\s+(\d+)`)

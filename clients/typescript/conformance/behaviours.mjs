@@ -2,7 +2,8 @@
 
 import { create, fromJson, toJson } from "@bufbuild/protobuf";
 import * as proto from "culld/proto";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, truncate } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const json = (schema) => (message) => toJson(schema, message);
@@ -111,11 +112,36 @@ async function review(culld, given) {
   return { items, answers, judgements: Number(last.estimate?.judgements ?? 0) };
 }
 
+async function transfer(culld, given, { signal }) {
+  const folder = await mkdtemp(join(tmpdir(), "culld-transfer-"));
+  const file = join(folder, "collection.tar");
+  try {
+    let told = 0;
+    const exporting = culld.exportCollection({ signal, onProgress: (bytes) => (told = bytes) });
+    let bytes = await exporting.toFile(file).catch(async (error) => {
+      const left = await readdir(folder);
+      throw left.length > 0 ? new Error(`an export that failed left ${left} behind`, { cause: error }) : error;
+    });
+    if (told !== bytes) throw new Error(`progress said ${told} of ${bytes} bytes`);
+    if (given.cut !== undefined) {
+      bytes = given.cut;
+      await truncate(file, bytes);
+    }
+    let looks = 0;
+    const done = await culld.in(given.to).importCollection(file, { signal, onProgress: () => (looks += 1) });
+    if (looks === 0) throw new Error("no progress was told");
+    return { bytes, images: done.images, events: done.events, collection: toJson(proto.CollectionSchema, done.collection) };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
 /** What a scenario's `do` names: each takes a client at work on the collection. */
 export const behaviours = {
   add,
   watch,
   review,
+  transfer,
   images: async (culld, given) => ({
     images: await all(culld.images({ filter: filter(given.filter), withEmbeddings: given.withEmbeddings }), proto.ImageSchema),
   }),

@@ -45,6 +45,15 @@ import { Operation } from "./operations.js";
 import { chunks, entries, PAGE_SIZE } from "./pages.js";
 import { type Answer, type AnswerOptions, reviewAll, ReviewItem, type ReviewOptions } from "./review.js";
 import { find, type ImageSource, type ImageSources, Unsendable } from "./sources.js";
+import {
+  CollectionExport,
+  type ExportedCollection,
+  type ExportOptions,
+  importCollection,
+  type ImportedCollection,
+  type ImportOptions,
+  type ImportRequests,
+} from "./transfer.js";
 import { type Change, Decisions, type FetchOptions, watch, type WatchOptions } from "./watch.js";
 
 /** The deadline of calls that compare all images, in milliseconds: as long as the daemon allows by default. */
@@ -445,6 +454,26 @@ export class Culld {
   async deleteCollection(name: string, options: CallOptions = {}): Promise<number> {
     if (name === "") throw new TypeError("which collection is to be deleted?");
     return Number((await this.services.collections.deleteCollection({ collection: name }, callOptions(options))).images);
+  }
+
+  /**
+   * The collection worked on, to take it elsewhere: a tar of everything that was added, said and clustered, which
+   * `importCollection` makes a collection of. The pictures themselves are not in it. Iterate over its pieces, or have it
+   * written to a file: `exportCollection().toFile(path)`.
+   */
+  exportCollection(options: ExportOptions = {}): CollectionExport {
+    const call = (signal: AbortSignal) => this.services.collections.exportCollection({ collection: this.collection }, { signal });
+    return new CollectionExport(call, this.#connection.retry, options);
+  }
+
+  /**
+   * Makes the collection worked on of what `exportCollection` gave, whatever it was called before: there must be none of
+   * that name, or one that holds nothing and in which nothing was said. An error leaves no collection behind, and the
+   * import is not begun again by itself; what the source fails with is thrown as it is.
+   */
+  importCollection(source: ExportedCollection, options: ImportOptions = {}): Promise<ImportedCollection> {
+    const call = (requests: ImportRequests, signal: AbortSignal) => this.services.collections.importCollection(requests, { signal });
+    return importCollection(call, this.collection, source, options);
   }
 
   /** The policy in force. */

@@ -45,4 +45,12 @@ export { Operation, type WaitOptions } from "./operations.js";
 export { DEFAULT_RETRY, type RetryPolicy } from "./retry.js";
 export { type Answer, type AnswerOptions, ReviewItem, type ReviewOptions } from "./review.js";
 export { IMAGE_BYTES_MAX, imageId, type ImageSource, type ImageSources, type ImageToAdd } from "./sources.js";
+export {
+  CollectionExport,
+  type ExportedCollection,
+  type ExportOptions,
+  type ImportedCollection,
+  type ImportOptions,
+  type ImportProgress,
+} from "./transfer.js";
 export { type Change, Decisions, type FetchOptions, type WatchOptions } from "./watch.js";

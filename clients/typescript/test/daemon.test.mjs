@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { copyFile, mkdir, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -120,6 +120,36 @@ test("a watch goes on through a kill, and begins anew in a collection that was m
     if (change.type === "checkpoint") break;
   }
   assert.deepEqual(types, ["resync", "decided", "checkpoint"]);
+});
+
+test("a collection is the same elsewhere, and what can't be imported leaves nothing behind", { skip }, async () => {
+  const work = await fresh();
+  await work.addImages(pictures(20)).summary();
+  await work.keep([imageId(picture(3))]);
+  const folder = join(daemon.folder, "exports");
+  await mkdir(folder);
+  const file = join(folder, "all.tar");
+  let told = 0;
+  const size = await work.exportCollection({ onProgress: (bytes) => (told = bytes) }).toFile(file);
+  const whole = await readFile(file);
+  assert.deepEqual([size, told], [whole.length, whole.length]);
+  const copied = culld.in("copied");
+  const { images, collection } = await copied.importCollection(file);
+  assert.deepEqual([images, collection.name], [20, "copied"]);
+  assert.equal((await copied.decision(imageId(picture(3)))).decision, DecisionKind.KEEP);
+  // More than fits into the windows of a stream, so that the daemon refuses while pieces are sent.
+  async function* large(bytes) {
+    yield bytes;
+    for (let mib = 0; mib < 64; mib += 1) yield new Uint8Array(1 << 20);
+  }
+  for (let again = 0; again < 10; again += 1) {
+    await assert.rejects(copied.importCollection(large(whole)), { name: "AlreadyExistsError" });
+    const torn = { name: "FailedPreconditionError", reason: "EXPORT_DAMAGED" };
+    await assert.rejects(culld.in("torn").importCollection(large(whole.subarray(0, whole.length / 2))), torn);
+  }
+  await assert.rejects(culld.in("torn").stats(), { name: "NotFoundError" });
+  await assert.rejects(culld.in("nowhere").exportCollection().toFile(join(folder, "nowhere.tar")), { name: "NotFoundError" });
+  assert.deepEqual(await readdir(folder), ["all.tar"]);
 });
 
 test("leaving, aborting and deadlines end calls, and the connection serves on", { skip }, async () => {
