@@ -143,8 +143,8 @@ public final class Collections {
   }
 
   /**
-   * As {@link #importFrom(Path)}, from a stream, which is read to its end on this thread, as the daemon takes it, and is
-   * not closed. A deadline, an interruption and a refusal are noticed between two pieces of 1 MiB.
+   * As {@link #importFrom(Path)}, from a stream, which is read on this thread as the daemon takes it, and is not closed.
+   * A deadline, an interruption and a refusal are noticed between two pieces of 1 MiB.
    *
    * @param source what was exported
    * @return how many images and log entries were read, and the collection
