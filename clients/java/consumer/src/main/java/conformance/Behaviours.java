@@ -21,7 +21,12 @@ import dev.culld.v1.NextReviewResponse;
 import dev.culld.v1.Parameters;
 import dev.culld.v1.ReviewAnswer;
 import dev.culld.v1.WatchDecisionsRequest;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.ExecutorService;
@@ -55,6 +60,7 @@ final class Behaviours {
       case "decisions" -> decisions(client, with);
       case "thumbnails" -> list("thumbnails", client.images().thumbnails(texts(with.get("imageIds"))));
       case "recluster" -> recluster(client, with);
+      case "transfer" -> transfer(client, connected.withCollection(with.get("to").getAsString()), with);
       case "wait" -> {
         var operation = client.operations().handle(with.get("name").getAsString()).await();
         yield Json.object("operation", Json.of(operation));
@@ -126,6 +132,35 @@ final class Behaviours {
       throw new Failure("no progress was told");
     }
     return Json.object("clustering", Json.of(found));
+  }
+
+  private static JsonObject transfer(CulldClient from, CulldClient to, JsonObject with) {
+    try {
+      Path folder = Files.createTempDirectory("culld-transfer-");
+      Path file = folder.resolve("collection.tar");
+      try {
+        from.collections().exportTo(file);
+        if (with.has("cut")) {
+          try (var channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+            channel.truncate(with.get("cut").getAsLong());
+          }
+        }
+        AtomicLong sent = new AtomicLong();
+        var imported = to.collections().importFrom(file, progress -> sent.set(progress.bytes()));
+        if (sent.get() == 0) {
+          throw new Failure("no progress was told");
+        }
+        JsonObject answer = Json.of(imported);
+        answer.addProperty("bytes", Files.size(file));
+        return answer;
+      } finally {
+        Files.deleteIfExists(file);
+        // Fails where an export left something else there.
+        Files.delete(folder);
+      }
+    } catch (IOException failed) {
+      throw new UncheckedIOException(failed);
+    }
   }
 
   private static JsonObject review(CulldClient client, JsonObject with) {

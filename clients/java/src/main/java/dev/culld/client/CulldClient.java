@@ -169,8 +169,8 @@ public final class CulldClient implements AutoCloseable {
   }
 
   /**
-   * The same client with another deadline, which holds for streams as well: for adding, fetching and watching, each as a
-   * whole.
+   * The same client with another deadline, which holds for streams as well: for adding, fetching, watching, exporting
+   * and importing, each as a whole.
    *
    * @param deadline the longest that a call may take, all its tries together
    * @return a view
