@@ -109,7 +109,8 @@ async function fromFolder(context, daemon) {
   for (const [path, file] of [["/", "index.html"], ["/app.js", "app.js"], ["/app.css", "app.css"], ["/favicon.svg", "favicon.svg"]]) {
     await context.route(`${daemon.url}${path}`, async (route) => {
       const response = await route.fetch({ headers: {} });
-      await route.fulfill({ response, body: readFileSync(join(folder, file)) });
+      // What the daemon refuses stays refused.
+      await route.fulfill({ response, ...(response.ok() ? { body: readFileSync(join(folder, file)) } : {}) });
     });
   }
 }

@@ -472,15 +472,15 @@ async function imports(page, daemon) {
   const from = join(PICTURES, "images");
   for (const file of readdirSync(from).slice(0, INBOX_PICTURES)) cpSync(join(from, file), join(INBOX, file));
   await page.goto(`${daemon.url}/#/default/run`);
-  await page.getByLabel("A new one").fill("imported");
+  await page.getByLabel("A new one").fill("inbox");
   await page.getByRole("button", { name: "Make" }).click();
-  await page.waitForURL(/#\/imported\/run/);
+  await page.waitForURL(/#\/inbox\/run/);
   const folder = page.getByLabel("Import a folder of the daemon's machine");
   await folder.fill("/etc");
-  await page.getByRole("button", { name: "Import" }).click();
+  await page.getByRole("button", { name: "Import", exact: true }).click();
   await page.locator(".notice.bad").getByText("/etc").waitFor();
   await folder.fill(INBOX);
-  await page.getByRole("button", { name: "Import" }).click();
+  await page.getByRole("button", { name: "Import", exact: true }).click();
   await page.getByText(`${INBOX_PICTURES} added, 0 were there`).waitFor();
   const dropped = readFileSync(join(from, readdirSync(from)[INBOX_PICTURES])).toString("base64");
   const handed = await page.evaluateHandle((base64) => {
@@ -492,7 +492,7 @@ async function imports(page, daemon) {
   await page.dispatchEvent(".drop", "dragover", { dataTransfer: handed });
   await page.dispatchEvent(".drop", "drop", { dataTransfer: handed });
   await page.getByText("1 of 1 file: 1 added").waitFor();
-  assert.equal((await daemon.json("--collection", "imported", "stats")).images, INBOX_PICTURES + 1);
+  assert.equal((await daemon.json("--collection", "inbox", "stats")).images, INBOX_PICTURES + 1);
   await shown(page, "imported");
   note("pictures were imported and dropped, and a folder that may not be read was refused in words");
 }
@@ -508,13 +508,13 @@ async function touches(daemon, browser) {
   await page.locator(".pictures .look").first().tap();
   await page.locator(".closer .nearest").waitFor();
   await seen(page, "touch-closer");
-  await page.getByRole("button", { name: "Close" }).tap();
+  await page.locator(".closer header button").last().tap();
   await page.locator(".pictures .digit").nth(1).tap();
   await page.evaluate(() => document.querySelectorAll(".board .look").forEach((look) => (look.dataset.file = "seen")));
-  await page.getByRole("button", { name: "Skip" }).tap();
+  await page.getByRole("button", { name: "Skip", exact: true }).tap();
   await replaced(page, "seen");
   await caughtUp(page);
-  await page.getByRole("button", { name: "Undo" }).tap();
+  await page.getByRole("button", { name: "Undo", exact: true }).tap();
   await page.getByText("Taken back:").waitFor();
   await caughtUp(page);
   assert.deepEqual((await item(page)).files.sort(), [...files].sort());
