@@ -8,7 +8,7 @@
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { crc32, deflateSync, gzipSync } from "node:zlib";
@@ -155,5 +155,6 @@ await browser.close();
 await daemon.kill();
 const script = gzipSync(readFileSync(fileURLToPath(new URL("../dist/app.js", import.meta.url))), { level: 9 }).length;
 row("script, gzipped", `≤ ${SCRIPT_KB} KB`, `${(script / 1000).toFixed(0)} KB`, "", "");
-console.log(`${cpus().length} × ${cpus()[0].model}; embeddings by ${process.env.CULLD_MODEL ?? "the default model"}\n`);
+const load = loadavg()[0].toFixed(1);
+console.log(`${cpus().length} × ${cpus()[0].model}, load average ${load}; embeddings by ${process.env.CULLD_MODEL ?? "the default model"}\n`);
 console.log(["| | median | 95 % within | at most | meant |", "|---|---|---|---|---|", ...rows].join("\n"));
