@@ -4,7 +4,7 @@
 //   CULLD_BINARY=../../target/release/culld CULLD_FOLDER=$(mktemp -d) node test/bench.mjs
 //
 // The pictures are made here: coloured waves in groups. CULLD_MODEL=fake makes adding them quick, on embeddings of 64
-// numbers instead of 1,280. With what is printed as a Markdown table: tests/bench/measured/page.md.
+// numbers instead of 1,280. What it printed: tests/bench/measured/page.md.
 
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -123,9 +123,8 @@ async function answered(page, looksFirst) {
   return waits;
 }
 
-const rows = [];
 function row(what, meant, ...told) {
-  rows.push(`| ${[what, ...told, meant].join(" | ")} |`);
+  console.log(`| ${[what, ...told, meant].join(" | ")} |`);
 }
 
 function waits(what, values, meant) {
@@ -141,6 +140,8 @@ await daemon.start();
 execFileSync(required("CULLD_BINARY"), ["--server", daemon.url, "add", pictures], { stdio: "inherit" });
 const browser = await launch();
 const page = await visit(browser, daemon);
+console.log(`${cpus().length} × ${cpus()[0].model}, load average ${loadavg()[0].toFixed(1)}; embeddings by ${process.env.CULLD_MODEL ?? "the default model"}\n`);
+console.log("| | median | 95 % within | at most | meant |\n|---|---|---|---|---|");
 const url = `${daemon.url}/#/default/review`;
 const cold = await first(page, url);
 waits(`first item, the page opened at once when ${IMAGES.toLocaleString("en")} pictures are added`, [cold], `≤ ${FIRST_MS} ms`);
@@ -155,6 +156,4 @@ await browser.close();
 await daemon.kill();
 const script = gzipSync(readFileSync(fileURLToPath(new URL("../dist/app.js", import.meta.url))), { level: 9 }).length;
 row("script, gzipped", `≤ ${SCRIPT_KB} KB`, `${(script / 1000).toFixed(0)} KB`, "", "");
-const load = loadavg()[0].toFixed(1);
-console.log(`${cpus().length} × ${cpus()[0].model}, load average ${load}; embeddings by ${process.env.CULLD_MODEL ?? "the default model"}\n`);
-console.log(["| | median | 95 % within | at most | meant |", "|---|---|---|---|---|", ...rows].join("\n"));
+console.log(`\nload average ${loadavg()[0].toFixed(1)} at the end`);
