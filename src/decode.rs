@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::contact_sheet::{ContactSheetError, SHEET_CELLS_MAX, contact_sheet};
 pub use self::defects::{Defect, Defects, Exposure};
-pub use self::fingerprint::PerceptualHash;
+pub use self::fingerprint::{Crops, PerceptualHash};
 pub use self::measures::{MEASURES_VERSION, Measures};
 pub use self::thumbnail::{Look, THUMBNAIL_EDGE_MAX, ThumbnailError, look, preview, thumbnail};
 

@@ -12,6 +12,9 @@ use crate::proto::{GetGrowthRequest, GrowthPoint};
 
 /// Show how the collection grew, and how much of it was decided, over time
 ///
+/// The counts are recorded while the daemon runs, ever more coarsely as years go by; how a collection was before the
+/// first of them is not known.
+///
 /// Example: culld growth --json
 #[derive(Debug, Args)]
 pub(super) struct GrowthArgs {}

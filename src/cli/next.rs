@@ -96,7 +96,7 @@ pub(super) async fn run(args: NextArgs, mut client: Client, out: &mut Output) ->
     let request = NextReviewRequest {
         collection: client.collection.clone(),
         reviewer: client.actor.clone(),
-        held_item_ids: Vec::new(),
+        ..NextReviewRequest::default()
     };
     let next = client.decisions.next_review(request).await?.into_inner();
     let shown = next.item.as_ref().map(|item| item.shown_image_ids.clone()).unwrap_or_default();

@@ -73,23 +73,40 @@ impl PerceptualHash {
     /// The smallest such share over all places where one picture may be a crop of the other, of 84 % of its edges or
     /// more, [0, 1].
     pub fn crop_distance(&self, other: &Self) -> f32 {
-        self.contains_at_best(other).min(other.contains_at_best(self))
+        Crops::of(self).distance(&Crops::of(other))
     }
+}
 
-    fn contains_at_best(&self, part: &Self) -> f32 {
-        let spans = &*SPANS;
-        let mut best = 1.0f32;
-        for size in spans.chunk_by(|a, b| a.size == b.size) {
+/// The parts of a hash as they are in every crop that is looked for: made once for many comparisons.
+#[derive(Debug)]
+pub struct Crops {
+    hash: PerceptualHash,
+    /// Both planes of each crop.
+    planes: Vec<(u128, u128)>,
+}
+
+impl Crops {
+    /// Those of a hash.
+    pub fn of(hash: &PerceptualHash) -> Self {
+        let mut planes = Vec::with_capacity(CROPS.iter().map(|(_, places)| places * places).sum());
+        for size in SPANS.chunk_by(|a, b| a.size == b.size) {
             for columns in size {
                 // Columns are picked once for all rows.
-                let (across, down) = (columns.pick_columns(self.across), columns.pick_columns(self.down));
-                for rows in size {
-                    let distance = plane_distance(rows.pick_rows(across), rows.pick_rows(down), part);
-                    best = best.min(distance);
-                }
+                let (across, down) = (columns.pick_columns(hash.across), columns.pick_columns(hash.down));
+                planes.extend(size.iter().map(|rows| (rows.pick_rows(across), rows.pick_rows(down))));
             }
         }
-        best
+        Self { hash: *hash, planes }
+    }
+
+    /// As [`PerceptualHash::crop_distance`].
+    pub fn distance(&self, other: &Self) -> f32 {
+        self.contains_at_best(&other.hash).min(other.contains_at_best(&self.hash))
+    }
+
+    fn contains_at_best(&self, part: &PerceptualHash) -> f32 {
+        let distances = self.planes.iter().map(|&(across, down)| plane_distance(across, down, part));
+        distances.fold(1.0, f32::min)
     }
 }
 

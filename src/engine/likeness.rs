@@ -4,9 +4,12 @@
 //! reverse; two pages of one book have nearly the same embedding, two photographs of plain ground the same hash. So what
 //! one distance takes of its threshold is not left for the other.
 
+use std::cell::OnceCell;
+use std::sync::OnceLock;
+
 use crate::decide::Duplicate;
 use crate::decide::policy::Policy;
-use crate::decode::PerceptualHash;
+use crate::decode::{Crops, PerceptualHash};
 use crate::types::{ImageId, cosine_distance};
 
 /// The share of the cosine threshold within which a picture may be a crop of the other: the embedding hardly minds.
@@ -35,6 +38,18 @@ impl Thresholds {
 
     /// How far apart two pictures are, where they are near-duplicates; hashes first, since they are cheaper.
     pub(super) fn compare(&self, a: Picture<'_>, b: Picture<'_>) -> Option<Duplicate> {
+        self.compare_within(a, b, 1.0, || a.hash.crop_distance(b.hash))
+    }
+
+    /// The same, where nothing farther apart than a separation is of use: what is answered may be farther all the same.
+    /// To look for crops is what costs: `crop` is asked for [`PerceptualHash::crop_distance`] where it matters.
+    pub(super) fn compare_within(
+        &self,
+        a: Picture<'_>,
+        b: Picture<'_>,
+        within: f32,
+        crop: impl FnOnce() -> f32,
+    ) -> Option<Duplicate> {
         let whole = a.hash.distance(b.hash);
         let may_be_copy = f64::from(whole) <= self.hash_distance;
         let may_be_crop = a.hash.parts_distance(b.hash) <= CROP_PARTS_MAX;
@@ -42,11 +57,15 @@ impl Thresholds {
             return None;
         }
         let distance = cosine_distance(a.embedding, b.embedding);
+        // Hashes could be the same at best.
+        if (f64::from(distance) / self.distance) as f32 > within {
+            return None;
+        }
         let copy = self.duplicate(b.image, distance, whole);
         if copy.is_some() || !may_be_crop || f64::from(distance) > self.distance * CROP_DISTANCE_SHARE {
             return copy;
         }
-        let crop = a.hash.crop_distance(b.hash);
+        let crop = crop();
         let near = f64::from(crop) <= self.hash_distance * CROP_HASH_SHARE;
         if near { self.duplicate(b.image, distance, crop) } else { None }
     }
@@ -55,6 +74,35 @@ impl Thresholds {
         let separation = f64::from(distance) / self.distance + f64::from(hash_distance) / self.hash_distance;
         let separation = separation as f32;
         (separation <= 1.0).then_some(Duplicate { image, distance, hash_distance, separation })
+    }
+}
+
+/// A picture that is compared with many, and what is made of it once for all of them.
+pub(super) struct Subject<'a> {
+    pub(super) picture: Picture<'a>,
+    crops: OnceCell<Crops>,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn new(picture: Picture<'a>) -> Self {
+        Self { picture, crops: OnceCell::new() }
+    }
+
+    /// How far apart it is from one of many; `others_crops` is that one's, made once for all subjects.
+    pub(super) fn compare(
+        &self,
+        thresholds: Thresholds,
+        other: Picture<'_>,
+        others_crops: Option<&OnceLock<Crops>>,
+        within: f32,
+    ) -> Option<Duplicate> {
+        thresholds.compare_within(self.picture, other, within, || {
+            let own = self.crops.get_or_init(|| Crops::of(self.picture.hash));
+            match others_crops {
+                Some(crops) => own.distance(crops.get_or_init(|| Crops::of(other.hash))),
+                None => own.distance(&Crops::of(other.hash)),
+            }
+        })
     }
 }
 

@@ -5,17 +5,17 @@
 //! nothing more.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
 use crate::decide::Duplicate;
 use crate::decide::labels::Labels;
 use crate::decide::policy::Policy;
-use crate::decode::PerceptualHash;
+use crate::decode::{Crops, PerceptualHash};
 use crate::types::{ImageId, PointOffset, Side};
 
-use super::likeness::{Picture, Thresholds};
+use super::likeness::{Picture, Subject, Thresholds};
 use super::state::State;
 
 /// A labelled picture that others can be near-duplicates of.
@@ -23,6 +23,22 @@ use super::state::State;
 struct Original {
     image: ImageId,
     hash: PerceptualHash,
+}
+
+/// Originals whose crops are kept while all rows are compared with them: 2 KB each.
+const CROPS_MAX: usize = 4096;
+
+/// Originals to be looked through, and the crops of the first ones, which are made when they are first needed.
+struct Among<'a> {
+    originals: &'a [Original],
+    crops: Vec<OnceLock<Crops>>,
+}
+
+impl<'a> Among<'a> {
+    fn new(originals: &'a [Original]) -> Self {
+        let crops = (0..originals.len().min(CROPS_MAX)).map(|_| OnceLock::new()).collect();
+        Self { originals, crops }
+    }
 }
 
 /// Labelled pictures whose hash is known, by id.
@@ -81,36 +97,38 @@ impl Originals {
     }
 }
 
+/// What is in one list and not in the other; both are in order.
+fn without(list: &[Original], other: &[Original]) -> Vec<Original> {
+    list.iter().filter(|one| other.binary_search(one).is_err()).copied().collect()
+}
+
 /// What one side's list of originals became.
 struct Change<'a> {
-    all: &'a [Original],
-    added: Vec<Original>,
+    all: Among<'a>,
+    added: Among<'a>,
     removed: HashSet<ImageId>,
 }
 
 impl<'a> Change<'a> {
-    fn between(before: &[Original], after: &'a [Original]) -> Self {
-        let without = |list: &[Original], other: &[Original]| -> Vec<Original> {
-            list.iter().filter(|one| other.binary_search(one).is_err()).copied().collect()
-        };
+    fn new(before: &[Original], after: &'a [Original], added: &'a [Original]) -> Self {
         let removed = without(before, after).into_iter().map(|original| original.image).collect();
-        Self { all: after, added: without(after, before), removed }
+        Self { all: Among::new(after), added: Among::new(added), removed }
     }
 
     /// Whether there is any.
     fn is_any(&self) -> bool {
-        !self.added.is_empty() || !self.removed.is_empty()
+        !self.added.originals.is_empty() || !self.removed.is_empty()
     }
 
     /// The best now, where this was the best before.
     fn apply(
         &self,
         before: Option<Duplicate>,
-        search: impl Fn(&[Original]) -> Option<Duplicate>,
+        search: impl Fn(&Among<'_>, Option<Duplicate>) -> Option<Duplicate>,
     ) -> Option<Duplicate> {
         match before {
-            Some(before) if self.removed.contains(&before.image) => search(self.all),
-            before => nearer(before, search(&self.added)),
+            Some(before) if self.removed.contains(&before.image) => search(&self.all, None),
+            before => search(&self.added, before),
         }
     }
 }
@@ -136,20 +154,21 @@ impl State {
         let afresh = before.thresholds != Some(thresholds) || before.rows.len() != count;
         let (none, known) = (Originals::default(), &*before.originals);
         let known = if afresh { &none } else { known };
-        let keep = Change::between(&known.keep, &originals.keep);
-        let discard = Change::between(&known.discard, &originals.discard);
+        let added = [without(&originals.keep, &known.keep), without(&originals.discard, &known.discard)];
+        let keep = Change::new(&known.keep, &originals.keep, &added[0]);
+        let discard = Change::new(&known.discard, &originals.discard, &added[1]);
         if !afresh && !keep.is_any() && !discard.is_any() {
             return before.clone();
         }
         let row = |offset: usize| {
             let offset = offset as PointOffset;
             let [keep_before, discard_before] = if afresh { [None; 2] } else { before.row(offset) };
-            let search = |among: &[Original]| self.nearest_original(offset, among, thresholds);
+            let search = |among: &Among<'_>, best| self.nearest_original(offset, among, best, thresholds);
             let discarded = discard.apply(discard_before, search);
             // Nobody knew of kept ones while there was no discarded one.
             let kept = match (discarded, discard_before) {
                 (None, _) => None,
-                (Some(_), None) => search(keep.all),
+                (Some(_), None) => search(&keep.all, None),
                 (Some(_), Some(_)) => keep.apply(keep_before, search),
             };
             [kept, discarded]
@@ -162,25 +181,33 @@ impl State {
     pub(super) fn twins_of(&self, offset: PointOffset) -> RowTwins {
         let twins = &self.derived.twins;
         let Some(thresholds) = twins.thresholds else { return [None; 2] };
-        let search = |among: &[Original]| self.nearest_original(offset, among, thresholds);
+        let search = |originals: &[Original]| {
+            let among = Among { originals, crops: Vec::new() };
+            self.nearest_original(offset, &among, None, thresholds)
+        };
         let discarded = search(&twins.originals.discard);
         [discarded.and_then(|_| search(&twins.originals.keep)), discarded]
     }
 
+    /// The nearest near-duplicate among these and the best of those looked at before.
     fn nearest_original(
         &self,
         offset: PointOffset,
-        among: &[Original],
+        among: &Among<'_>,
+        best: Option<Duplicate>,
         thresholds: Thresholds,
     ) -> Option<Duplicate> {
         let row = self.rows.get(offset);
-        let hash = row.hash.as_ref().filter(|_| row.alive)?;
-        let own = Picture { image: row.image, hash, embedding: self.vectors.row(offset as usize) };
-        let others = among.iter().filter(|original| original.image != row.image);
-        let found = others.filter_map(|Original { image, hash }| {
-            thresholds.compare(own, Picture { image: *image, hash, embedding: self.embedding_of(image)? })
-        });
-        found.fold(None, |best, next| nearer(best, Some(next)))
+        let Some(hash) = row.hash.as_ref().filter(|_| row.alive) else { return best };
+        let embedding = self.vectors.row(offset as usize);
+        let own = Subject::new(Picture { image: row.image, hash, embedding });
+        let others = among.originals.iter().enumerate().filter(|(_, original)| original.image != row.image);
+        others.fold(best, |best, (at, Original { image, hash })| {
+            let Some(embedding) = self.embedding_of(image) else { return best };
+            let within = best.map_or(1.0, |best| best.separation);
+            let other = Picture { image: *image, hash, embedding };
+            nearer(best, own.compare(thresholds, other, among.crops.get(at), within))
+        })
     }
 
     /// The hash of an image that is stored, or was labelled when it was deleted.

@@ -35,6 +35,8 @@ pub use self::preview::{DecisionChange, Preview, Proposal};
 pub(super) use self::looks::Scorer;
 pub(super) use self::refresher::catch_up;
 
+/// Images that a reviewer may prefer in one request: as many as an item shows.
+pub(super) const PREFERRED_IMAGES_MAX: usize = 9;
 /// Items that a reviewer may hold in one request.
 pub(super) const HELD_ITEMS_MAX: usize = 100;
 /// Times that it is worked out anew what comes next, because something was said meanwhile, at most.
@@ -145,18 +147,29 @@ pub struct AnswerTaken {
 }
 
 impl Collection {
-    /// Leases the item whose answer is worth most. What was said and stored before the call is felt in it.
+    /// Leases the item whose answer is worth most, or the one that shows most of the images preferred. What was said and
+    /// stored before the call is felt in it.
     ///
     /// # Errors
     /// Texts or lists beyond their limits, too many leases, or a store that fails.
-    pub fn next_review(&self, reviewer: &str, held: &[u64]) -> Result<NextReview, EngineError> {
+    pub fn next_review(
+        &self,
+        reviewer: &str,
+        held: &[u64],
+        preferred: &[ImageId],
+    ) -> Result<NextReview, EngineError> {
         check_text("reviewer", reviewer, ACTOR_CHARACTERS_MAX)?;
         if held.len() > HELD_ITEMS_MAX {
             let description = format!("names {} items, at most {HELD_ITEMS_MAX} are allowed", held.len());
             return Err(EngineError::invalid("held_item_ids", description));
         }
+        if preferred.len() > PREFERRED_IMAGES_MAX {
+            let description =
+                format!("names {} images, at most {PREFERRED_IMAGES_MAX} are allowed", preferred.len());
+            return Err(EngineError::invalid("preferred_image_ids", description));
+        }
         for _ in 0..LEASE_TRIES {
-            if let Some(next) = self.try_next_review(reviewer, held)? {
+            if let Some(next) = self.try_next_review(reviewer, held, preferred)? {
                 return Ok(next);
             }
         }
@@ -165,7 +178,12 @@ impl Collection {
     }
 
     /// Leases the best item; `None` where something was said since it was found out which that is.
-    fn try_next_review(&self, reviewer: &str, held: &[u64]) -> Result<Option<NextReview>, EngineError> {
+    fn try_next_review(
+        &self,
+        reviewer: &str,
+        held: &[u64],
+        preferred: &[ImageId],
+    ) -> Result<Option<NextReview>, EngineError> {
         let outlook = self.refreshed()?;
         let mut desk = lock(&self.review.desk);
         let state = read(&self.state);
@@ -176,7 +194,7 @@ impl Collection {
         desk.release_stale(&state);
         let leased = desk.leased_images();
         let enough = outlook.is_enough(&leased, state.labels.both_sides_seen());
-        let item = match outlook.first_free(&leased) {
+        let item = match outlook.first_free(&leased, preferred) {
             None => None,
             Some(question) => {
                 let digest = desk::digest(&state, &question);

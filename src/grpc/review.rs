@@ -19,8 +19,9 @@ pub(super) async fn next(
 ) -> Result<proto::NextReviewResponse, Status> {
     reach(&request.collection)?;
     let held = convert::item_ids(&request.held_item_ids)?;
+    let preferred: Vec<_> = convert::image_ids("preferred_image_ids", &request.preferred_image_ids)?;
     let reviewer = request.reviewer;
-    let next = move |collection: Arc<Collection>| collection.next_review(&reviewer, &held);
+    let next = move |collection: Arc<Collection>| collection.next_review(&reviewer, &held, &preferred);
     Ok(convert::next_review(&on_collection(engine, request.collection, next).await?))
 }
 

@@ -33,6 +33,17 @@ impl Api {
             collection: self.collection.clone(),
             reviewer: reviewer.to_owned(),
             held_item_ids: held.iter().map(|id| (*id).to_owned()).collect(),
+            preferred_image_ids: Vec::new(),
+        };
+        Ok(self.decisions().next_review(request).await?.into_inner())
+    }
+
+    /// Asks about these images again.
+    pub(crate) async fn next_like(&self, images: &[String]) -> Result<NextReviewResponse, Status> {
+        let request = proto::NextReviewRequest {
+            collection: self.collection.clone(),
+            preferred_image_ids: images.to_vec(),
+            ..Default::default()
         };
         Ok(self.decisions().next_review(request).await?.into_inner())
     }

@@ -40,7 +40,7 @@ export function App() {
     <>
       <header class="top">
         <a class="brand" href={linkTo({ view: "review" })} aria-label="culld: review">
-          <img src="/favicon.svg" alt="" width="20" height="20" /> culld
+          <img src="/favicon.svg" alt="" width="20" height="20" /> <span>culld</span>
         </a>
         <nav aria-label="Views">
           {VIEWS.map((one) => (

@@ -109,7 +109,8 @@ async function fromFolder(context, daemon) {
   for (const [path, file] of [["/", "index.html"], ["/app.js", "app.js"], ["/app.css", "app.css"], ["/favicon.svg", "favicon.svg"]]) {
     await context.route(`${daemon.url}${path}`, async (route) => {
       const response = await route.fetch({ headers: {} });
-      await route.fulfill({ response, body: readFileSync(join(folder, file)) });
+      // What the daemon refuses stays refused.
+      await route.fulfill({ response, ...(response.ok() ? { body: readFileSync(join(folder, file)) } : {}) });
     });
   }
 }
@@ -145,6 +146,18 @@ export async function shown(page, name) {
   }
   await page.setViewportSize(LOOKS[0].viewport);
   await page.emulateMedia({ colorScheme: "dark" });
+}
+
+/** What a phone is, to a page: it has no mouse and no keys. */
+export const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 };
+
+/** A picture of a view as it is in this very window, and what axe says of it. */
+export async function seen(page, name) {
+  const folder = process.env.CULLD_SCREENSHOTS;
+  await page.waitForTimeout(300);
+  await settled(page);
+  if (folder) await page.screenshot({ path: join(folder, `${name}.png`) });
+  await accessible(page, name);
 }
 
 /** Waits until the pictures in the window are there. */

@@ -1,19 +1,27 @@
 // The whole job by the page: from an empty daemon to decisions, by keyboard, with everything that may go wrong meanwhile.
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { Daemon, launch, offences, required, settled, shown, visit } from "./harness.mjs";
+import { Daemon, launch, offences, PHONE, required, seen, settled, shown, visit } from "./harness.mjs";
 
 const PICTURES = required("CULLD_PICTURES");
 const FOLDER = required("CULLD_FOLDER");
 const SCREENSHOTS = process.env.CULLD_SCREENSHOTS;
 const KEEP = "cat,dog,panda,horse";
+/** A note that would be more than text, were it not shown as such. */
+const NOTE = "<b>bold</b> \u202eesrever\u202c שלום";
+/** What the daemon may import beside the pictures. */
+const INBOX = join(FOLDER, "inbox");
+const INBOX_PICTURES = 12;
 /** What all labels would give, and what a review may stay below it. */
 const CEILING = 0.998;
 const BELOW_CEILING = 0.02;
 const JUDGEMENTS_MAX = 120;
+/** Cells of a list that are in the document at most, in a window of 1,280 × 800. */
+const IN_SIGHT_MAX = 72;
 /** From a key to the next pictures, in milliseconds: on a machine that does nothing else, and on any. */
 const NEXT_MS = 100;
 const NEXT_MS_MAX = 500;
@@ -107,20 +115,30 @@ async function undoes(page, daemon) {
     return [stats.labelled_keep, stats.labelled_discard, stats.judgements];
   };
   const [keep, discard, spent] = await labels();
-  await answer(page);
+  const said = await answer(page);
   await caughtUp(page);
   await page.keyboard.press("u");
   await page.getByText("Taken back:").last().waitFor();
   await caughtUp(page);
   assert.deepEqual(await labels(), [keep, discard, spent + 1], "it is as if never said, and stays spent");
   const undone = await item(page);
+  assert.deepEqual([...undone.files].sort(), [...said.files].sort(), "what was taken back is asked again");
   await page.keyboard.press("Shift+U");
   await page.keyboard.press("u");
   await page.getByText("Said again:").last().waitFor();
   await page.getByText("Taken back:").nth(1).waitFor();
+  await caughtUp(page);
   const again = await item(page);
   assert.deepEqual([...again.files].sort(), [...undone.files].sort());
-  note("an answer was taken back, said again, and taken back");
+  // Several, and back to where it was: each brings its own pictures back.
+  const several = [await answer(page), await answer(page), await answer(page)];
+  await caughtUp(page);
+  for (const { files } of several.reverse()) {
+    await page.keyboard.press("u");
+    await caughtUp(page);
+    assert.deepEqual((await item(page)).files.sort(), [...files].sort(), "the last one said is the first one back");
+  }
+  note("answers were taken back, said again, and taken back, and the very items came back");
 }
 
 async function looksCloser(page) {
@@ -207,6 +225,8 @@ async function review(page, daemon, browser) {
   const median = waits[Math.floor(waits.length / 2)];
   note(`enough after ${await judgements(page)} judgements; next item ${median} ms after a key (${waits.at(-1)} at most, ${NEXT_MS} is meant)`);
   assert(median <= NEXT_MS_MAX, `the next item takes ${median} ms`);
+  // By now most groups are made around the boundary, anew with each answer.
+  await undoes(page, daemon);
   await good(daemon);
 }
 
@@ -265,6 +285,34 @@ async function clusters(page, daemon) {
   await verdict(page, daemon);
 }
 
+/** The wall by keyboard alone: from cluster to cluster, into one, a picture excepted, and back to where it was. */
+async function wallByKeys(page) {
+  await page.goto(`${page.url().split("#")[0]}#/default/clusters`);
+  await page.locator(".card").first().waitFor();
+  const focused = () => page.evaluate(() => document.activeElement?.closest("[data-group]")?.dataset.group);
+  for (let tabs = 0; tabs < 30 && (await focused()) === undefined; tabs += 1) await page.keyboard.press("Tab");
+  const first = await focused();
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowDown");
+  const other = await focused();
+  assert(other !== undefined && other !== first, "arrows go from cluster to cluster");
+  await page.keyboard.press("x");
+  await page.getByRole("group", { name: "The chosen clusters" }).waitFor();
+  await page.keyboard.press("x");
+  await page.keyboard.press("Enter");
+  await page.locator(".member").first().waitFor();
+  await page.getByText(/^Came from #|^New: its pictures/).waitFor();
+  for (let tabs = 0; tabs < 30 && (await page.locator(".member :focus").count()) === 0; tabs += 1) await page.keyboard.press("Tab");
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("x");
+  await page.locator("li:nth-child(2) .member.exception").waitFor();
+  await page.keyboard.press("x");
+  await page.keyboard.press("Escape");
+  await page.locator(".card").first().waitFor();
+  await page.waitForFunction((group) => document.activeElement?.dataset.group === group, other);
+  note("the wall by keyboard alone");
+}
+
 async function verdict(page, daemon) {
   const before = await daemon.json("stats");
   const card = page.locator(".card").first();
@@ -276,6 +324,7 @@ async function verdict(page, daemon) {
   await page.getByText(/of which 1 exception gets/).waitFor();
   await page.getByText(/decisions? change|No decision changes/).waitFor();
   await shown(page, "verdict");
+  await page.getByLabel("Note, for the log").fill(NOTE);
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "Undo" }).waitFor();
   const judged = await daemon.json("stats");
@@ -286,8 +335,13 @@ async function verdict(page, daemon) {
   assert.deepEqual([undone.labelled_keep, undone.labelled_discard], [before.labelled_keep, before.labelled_discard]);
   await page.locator(".card a").first().click();
   await page.locator(".member").first().waitFor();
+  // Of many pictures only those in sight, and a little more, are there.
+  const list = page.getByRole("list", { name: /^Pictures of Cluster/ });
+  const [there, all] = [await list.locator("li").count(), Number(await list.locator("li").first().getAttribute("aria-setsize"))];
+  assert(there < all && there <= IN_SIGHT_MAX, `${there} of ${all} pictures are in the document`);
   await shown(page, "cluster");
   note("a verdict was looked at, given and taken back");
+  await wallByKeys(page);
 }
 
 async function evaluates(page, daemon) {
@@ -296,15 +350,23 @@ async function evaluates(page, daemon) {
   for (const name of KEEP.split(",")) await page.getByLabel(name, { exact: true }).check();
   await page.getByRole("button", { name: "Measure" }).click();
   await page.locator(".confusion").waitFor();
-  await page.locator(".confusion").scrollIntoViewIfNeeded();
+  const found = await daemon.json("evaluate", "--labels", join(PICTURES, "labels.csv"), "--keep", KEEP);
+  const [needed, not] = [page.locator(".confusion tbody tr").nth(0), page.locator(".confusion tbody tr").nth(1)];
+  const told = await Promise.all([needed, not].flatMap((row) => [0, 1].map((at) => row.locator("td").nth(at).innerText())));
+  const meant = [found.true_positive, found.false_negative, found.false_positive, found.true_negative];
+  assert.deepEqual(told.map((text) => Number(text.replaceAll(",", ""))), meant, "the confusion table is the command line's");
+  assert.equal(await page.locator(".savings tbody tr").count(), found.savings.length);
+  await page.locator(".savings").scrollIntoViewIfNeeded();
   await shown(page, "evaluate");
   note("evaluated by the page");
 }
 
 async function logs(page, daemon) {
   await page.goto(`${daemon.url}/#/default/run`);
-  const log = page.locator(".log");
+  const log = page.locator(".scroll[aria-label=Log]");
   await log.locator("li").first().waitFor();
+  await page.getByLabel("Which entries").selectOption("verdicts");
+  await log.getByText(NOTE, { exact: true }).waitFor();
   await page.getByLabel("Which entries").selectOption("answers");
   const undo = log.getByRole("button", { name: /^Undo event/ }).first();
   const before = await daemon.json("stats");
@@ -334,15 +396,36 @@ async function plots(page, daemon) {
   await cut.focus();
   for (let step = 0; step < 40; step += 1) await page.keyboard.press("ArrowLeft");
   assert.notEqual(await said.innerText(), before, "another cut gives other clusters");
+  const plot = await page.locator(".bars canvas").boundingBox();
+  const byKeys = await said.innerText();
+  await page.mouse.move(plot.x + plot.width / 2, plot.y + plot.height / 2);
+  await page.mouse.down();
+  await page.mouse.move(plot.x + plot.width / 2, plot.y + plot.height * 0.3, { steps: 5 });
+  await page.mouse.up();
+  assert.notEqual(await said.innerText(), byKeys, "the line is dragged");
   await page.getByRole("button", { name: "Look at the pictures" }).click();
   await page.getByText("auto would choose").waitFor();
-  const plot = await page.locator(".bars canvas").boundingBox();
+  await page.locator(".knee-label").first().waitFor();
+  assert((await page.locator("td.bad").allInnerTexts()).some(Boolean), "some radius has a red flag");
   await page.mouse.move(plot.x + plot.width / 3, plot.y + 100);
   await page.locator(".bars img").waitFor();
   await shown(page, "plots");
   await page.getByRole("button", { name: "Cluster so" }).click();
   await page.getByText(/by optics/).nth(1).waitFor();
   note("the plots, and a clustering by a cut");
+  await activates(page, daemon);
+}
+
+/** Goes back to an earlier clustering, and what it says of where its pictures came from. */
+async function activates(page, daemon) {
+  const history = page.locator(".scroll[aria-label=Clusterings]");
+  await history.getByRole("button", { name: "Activate clustering" }).last().click();
+  await page.getByText(/is the active one now/).waitFor();
+  const { clusterings } = await daemon.json("clusterings");
+  assert.equal(clusterings.find((one) => one.active).algorithm, "k-means");
+  await page.goto(`${daemon.url}/#/default/clusters`);
+  await page.locator(".card").first().waitFor();
+  note("went back to an earlier clustering");
 }
 
 /** The map: pictures that are circled, by mouse or by keyboard, are shown and judged. */
@@ -384,6 +467,92 @@ async function map(page, daemon) {
   note("the map, and a verdict on what was circled");
 }
 
+/** What lies on the daemon's machine, and what another program drops. */
+async function imports(page, daemon) {
+  const from = join(PICTURES, "images");
+  for (const file of readdirSync(from).slice(0, INBOX_PICTURES)) cpSync(join(from, file), join(INBOX, file));
+  await page.goto(`${daemon.url}/#/default/run`);
+  await page.getByLabel("A new one").fill("inbox");
+  await page.getByRole("button", { name: "Make" }).click();
+  await page.waitForURL(/#\/inbox\/run/);
+  const folder = page.getByLabel("Import a folder of the daemon's machine");
+  await folder.fill("/etc");
+  await page.getByRole("button", { name: "Import", exact: true }).click();
+  await page.locator(".notice.bad").getByText("/etc").waitFor();
+  await folder.fill(INBOX);
+  await page.getByRole("button", { name: "Import", exact: true }).click();
+  await page.getByText(`${INBOX_PICTURES} added, 0 were there`).waitFor();
+  const dropped = readFileSync(join(from, readdirSync(from)[INBOX_PICTURES])).toString("base64");
+  const handed = await page.evaluateHandle((base64) => {
+    const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+    const data = new DataTransfer();
+    data.items.add(new File([bytes], "dropped.jpg", { type: "image/jpeg" }));
+    return data;
+  }, dropped);
+  await page.dispatchEvent(".drop", "dragover", { dataTransfer: handed });
+  await page.dispatchEvent(".drop", "drop", { dataTransfer: handed });
+  await page.getByText("1 of 1 file: 1 added").waitFor();
+  assert.equal((await daemon.json("--collection", "inbox", "stats")).images, INBOX_PICTURES + 1);
+  await shown(page, "imported");
+  note("pictures were imported and dropped, and a folder that may not be read was refused in words");
+}
+
+/** A phone: fingers only. */
+async function touches(daemon, browser) {
+  const page = await visit(browser, daemon, PHONE);
+  await page.goto(`${daemon.url}/#/default/review`);
+  const { files } = await item(page);
+  await seen(page, "touch-review");
+  await page.locator(".pictures .digit").nth(1).tap();
+  assert.equal(await page.locator(".pictures .exception").count(), 1);
+  await page.locator(".pictures .look").first().tap();
+  await page.locator(".closer .nearest").waitFor();
+  await seen(page, "touch-closer");
+  await page.locator(".closer header button").last().tap();
+  await page.locator(".pictures .digit").nth(1).tap();
+  await page.evaluate(() => document.querySelectorAll(".board .look").forEach((look) => (look.dataset.file = "seen")));
+  await page.getByRole("button", { name: "Skip", exact: true }).tap();
+  await replaced(page, "seen");
+  await caughtUp(page);
+  await page.getByRole("button", { name: "Undo", exact: true }).tap();
+  await page.getByText("Taken back:").waitFor();
+  await caughtUp(page);
+  assert.deepEqual((await item(page)).files.sort(), [...files].sort());
+  await page.goto(`${daemon.url}/#/default/clusters`);
+  await page.locator(".card a").first().tap();
+  await page.locator(".member .digit").first().tap();
+  await page.locator(".member.exception").first().waitFor();
+  await seen(page, "touch-cluster");
+  await page.context().close();
+  note("the page by fingers alone");
+}
+
+/** A daemon that asks who comes. */
+async function door(browser) {
+  const made = execFileSync(required("CULLD_BINARY"), ["token", "new", "somebody", "--role", "judge", "--at", "*", "--json"]);
+  const { token, entry } = JSON.parse(made);
+  const file = join(FOLDER, "tokens.toml");
+  writeFileSync(file, entry);
+  const closed = new Daemon(join(FOLDER, "closed"), ["--tokens", file]);
+  await closed.start();
+  try {
+    const page = await visit(browser, closed);
+    await page.goto(closed.url);
+    await shown(page, "door");
+    await page.getByLabel("Your token").fill("guessed");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText(/token/).waitFor();
+    await page.getByLabel("Your token").fill(token);
+    await page.keyboard.press("Enter");
+    await page.getByText("Nothing is left to judge.").waitFor();
+    await shown(page, "nothing");
+    await page.context().close();
+  } finally {
+    await closed.kill();
+  }
+  note("a daemon that asks who comes");
+}
+
 /** Names that would be more than names, were they not shown as text. */
 async function names(page, daemon) {
   const hostile = ["<img src=x onerror=alert(1)>.png", "\u202egnp.\u202c‏שלום<script>alert(1)</script>.png"];
@@ -411,7 +580,8 @@ async function names(page, daemon) {
   note("names are text");
 }
 
-const daemon = new Daemon(join(FOLDER, "data"), ["--allowed-root", PICTURES]);
+mkdirSync(INBOX);
+const daemon = new Daemon(join(FOLDER, "data"), ["--allowed-root", PICTURES, "--allowed-root", INBOX]);
 await daemon.start();
 const browser = await launch();
 try {
@@ -424,7 +594,10 @@ try {
   await logs(page, daemon);
   await plots(page, daemon);
   await map(page, daemon);
+  await touches(daemon, browser);
+  await imports(page, daemon);
   await names(page, daemon);
+  await door(browser);
   await settled(page);
   assert.deepEqual(offences, []);
   note("done");

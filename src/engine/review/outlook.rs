@@ -1,5 +1,6 @@
 //! From labels and looks to scores, and to what is asked next.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -45,16 +46,26 @@ pub(super) struct Outlook {
 }
 
 impl Outlook {
-    /// The best question none of whose images is in somebody's hands.
-    pub(super) fn first_free(&self, leased: &HashSet<ImageId>) -> Option<Arc<Question>> {
+    /// The best question none of whose images is in somebody's hands: of those that show most of the images preferred.
+    pub(super) fn first_free(
+        &self,
+        leased: &HashSet<ImageId>,
+        preferred: &[ImageId],
+    ) -> Option<Arc<Question>> {
         let is_free = |question: &&Arc<Question>| !question.images.iter().any(|image| leased.contains(image));
-        self.questions.iter().find(is_free).map(Arc::clone)
+        let mut free = self.questions.iter().filter(is_free);
+        let shows = |question: &&Arc<Question>| {
+            preferred.iter().filter(|image| question.shown.contains(image)).count()
+        };
+        let found =
+            if preferred.is_empty() { free.next() } else { free.min_by_key(|one| Reverse(shows(one))) };
+        found.map(Arc::clone)
     }
 
     /// Whether the gain is spent of what could be asked now: what is in somebody's hands is being answered, and what was
     /// skipped nobody wanted to answer.
     pub(super) fn is_enough(&self, leased: &HashSet<ImageId>, both_sides_seen: bool) -> bool {
-        let best = self.first_free(leased).filter(|question| !question.skipped);
+        let best = self.first_free(leased, &[]).filter(|question| !question.skipped);
         let spent = best.is_none_or(|question| question.gain < GAIN_ENOUGH);
         self.questions.is_empty() || (spent && both_sides_seen)
     }

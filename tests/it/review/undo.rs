@@ -1,8 +1,10 @@
 //! Taking back, and previews.
 
+use std::collections::BTreeSet;
+
 use culld::proto;
 use culld::proto::preview_verdict_request::What;
-use culld::proto::{DecisionKind, DecisionReason, ReviewAnswer, Side};
+use culld::proto::{DecisionKind, DecisionReason, ReviewAnswer, ReviewItem, Side};
 use tonic::{Code, Status};
 
 use crate::support::{Api, TestDaemon, check_error, dbscan, groups, id_of, picture};
@@ -147,4 +149,37 @@ async fn a_label_that_comes_back_after_deletion_speaks_again() {
     daemon.add("again", picture(1, 0)).await.unwrap();
     let before = daemon.fetch().await;
     assert_eq!(daemon.restarted().await.fetch().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_back_can_be_asked_again_before_all_else() {
+    let daemon = TestDaemon::start().await;
+    daemon.add_new(groups(0..8, 12)).await;
+    let mut said = Vec::new();
+    for number in 0..4 {
+        let item = daemon.next_item().await;
+        let answer = if number % 2 == 0 { ReviewAnswer::Keep } else { ReviewAnswer::Discard };
+        said.push((daemon.answer(&item, answer, &[]).await.unwrap().event_sequence, item));
+    }
+    let shown = |item: &ReviewItem| item.shown_image_ids.iter().cloned().collect::<BTreeSet<_>>();
+    // In any order, each brings its own item back, whatever else is worth more by now.
+    for (event, item) in [&said[1], &said[0], &said[3]] {
+        daemon.undo(*event).await.unwrap();
+        let again = daemon.next_like(&item.shown_image_ids).await.unwrap().item.unwrap();
+        assert_eq!((shown(&again), again.images), (shown(item), item.images), "event {event}");
+        daemon.answer(&again, ReviewAnswer::Skip, &[]).await.unwrap();
+    }
+    // What nobody can be asked about any more changes nothing, and a list has its limits.
+    let kept = &said[2].1.shown_image_ids;
+    let other = daemon.next_like(kept).await.unwrap().item.unwrap();
+    assert!(!other.shown_image_ids.iter().any(|id| kept.contains(id)));
+    let many = vec![kept[0].clone(); 10];
+    for wrong in [many, vec!["cat".to_owned()]] {
+        check_error(
+            daemon.next_like(&wrong).await,
+            Code::InvalidArgument,
+            "INVALID_FIELD",
+            "preferred_image_ids",
+        );
+    }
 }

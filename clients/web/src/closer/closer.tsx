@@ -173,8 +173,7 @@ function Verdict({ decision }: { decision: Decision }) {
         <span class={`dot ${decision.decision === DecisionKind.REVIEW ? "review" : side}`} /> {kindWord(decision.decision)}
       </h2>
       <p>
-        {decision.decision === DecisionKind.REVIEW ? `It would be ${side} if it had to be decided now. ` : ""}
-        Because {reason}.
+        Because {reason}.{decision.decision === DecisionKind.REVIEW && ` If it had to be decided now: ${side}.`}
       </p>
       {decision.detail && !reason.includes(decision.detail) && <p class="muted">{decision.detail}</p>}
       <p class="muted">

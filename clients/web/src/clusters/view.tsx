@@ -1,6 +1,6 @@
 // Clusters: a wall of contact sheets.
 
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { Side } from "../gen/culld/v1/decision_pb";
 import { useAnswer } from "../parts/answer";
@@ -18,7 +18,7 @@ import { propose, VerdictDialog } from "./verdict";
 
 const CARD_WIDTH_PX = 236;
 /** What a card has above and below its sheet, in pixels. */
-const CARD_REST_PX = 92;
+const CARD_REST_PX = 112;
 
 export function ClustersView() {
   const name = collection.value;
@@ -46,7 +46,14 @@ export function ClustersView() {
     setChosen(next);
   };
   const judge = (side: Side, keys: ReadonlySet<string>) => propose({ side, groups: groups.filter((one) => keys.has(one.key)), onDone: done });
+  const scrolled = useRef(0);
   const { detail } = place.value;
+  const left = useRef("");
+  useEffect(() => {
+    // Who comes back from a cluster finds it in focus.
+    if (left.current && !detail) document.querySelector<HTMLElement>(`[data-group="${CSS.escape(left.current)}"]`)?.focus();
+    left.current = detail;
+  }, [detail]);
   const opened = detail ? groups.find((one) => one.key === detail) : undefined;
   useKeys((event) => {
     if (opened) return;
@@ -94,6 +101,7 @@ export function ClustersView() {
         <VirtualGrid
           label="Clusters"
           items={shown}
+          scrolled={scrolled}
           keyOf={(one) => one.key}
           minWidth={CARD_WIDTH_PX}
           heightOf={(width) => width + CARD_REST_PX}
@@ -144,14 +152,12 @@ function Card({ group, chosen, onChoose, onJudge }: CardProps) {
       <header>
         <input type="checkbox" checked={chosen} aria-label={`Choose ${title}`} onChange={onChoose} />
         <a href={linkTo({ detail: group.key })} title={`Open ${title}`}>
-          {group.key === NOISE ? "Noise" : `#${group.key}`} <b>{count(group.size)}</b>
+          {group.key === NOISE ? "Noise" : `#${group.key}`} <b>{counted(group.size, "picture")}</b>
         </a>
-        <span class="muted" title="Radius: the largest distance from its middle">
-          {group.key !== NOISE && `r ${fixed(group.radius)}`}
-        </span>
-        <span class="muted" title="Uncertainty: one less the mean confidence in the pictures shown">
-          {group.uncertainty !== undefined && `? ${share(group.uncertainty)}`}
-        </span>
+        <p class="muted">
+          {group.key !== NOISE && <span title="The largest distance from its middle">radius {fixed(group.radius)}</span>}
+          {group.uncertainty !== undefined && <span title="One less the mean confidence in the pictures shown">uncertain {share(group.uncertainty)}</span>}
+        </p>
       </header>
       <div class="sheet">
         {group.samples.map((image, index) => (
@@ -161,6 +167,7 @@ function Card({ group, chosen, onChoose, onJudge }: CardProps) {
             class={exceptions.has(image) ? "exception" : ""}
             aria-pressed={exceptions.has(image)}
             aria-label={`${title}, picture ${index + 1}: exception`}
+            title="Click: an exception, of the other side"
             onClick={() => mark(group.key, image)}
           >
             <Picture image={image} alt="" />

@@ -4,8 +4,8 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preac
 
 import { DecisionKind } from "../gen/culld/v1/decision_pb";
 import { Picture } from "../parts/picture";
-import { inside, nearest } from "./points";
-import type { Points, Sight, Spot } from "./points";
+import { EVERYTHING, inside, nearest } from "./points";
+import type { Focus, Points, Sight, Spot } from "./points";
 
 export type Colour = "decision" | "cluster";
 export type Tool = "move" | "select";
@@ -28,19 +28,24 @@ const REACH_PX = 10;
 const CLICK_PX = 4;
 const MARGIN_PX = 24;
 const ZOOM_STEP = 1.4;
+const ZOOM_MIN = 0.5;
 const ZOOM_MAX = 400;
+/** Up to so many pictures points are round; of more, squares are drawn sooner. */
+const ROUND_MAX = 20_000;
+/** What is not selected, where something is. */
+const DIMMED = 0.25;
 const PAN_SHARE = 0.15;
 
 export function Canvas({ points, colour, tool, selected, label, onSelect, onLook }: CanvasProps) {
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const [room, setRoom] = useState({ width: 0, height: 0 });
-  const [sight, setSight] = useState<Sight | null>(null);
+  const [focus, setFocus] = useState<Focus>(EVERYTHING);
   const [line, setLine] = useState<Spot[]>([]);
   const [met, setMet] = useState<{ row: number; x: number; y: number } | null>(null);
   const [scheme, setScheme] = useState(0);
-  const least = (Math.min(room.width, room.height) - 2 * MARGIN_PX) / 2;
-  const seen = sight ?? { x: 0, y: 0, scale: Math.max(least, 1) };
+  const whole = Math.max((Math.min(room.width, room.height) - 2 * MARGIN_PX) / 2, 1);
+  const seen: Sight = { x: focus.x, y: focus.y, scale: whole * focus.zoom };
   useLayoutEffect(() => {
     const element = frame.current;
     if (!element) return undefined;
@@ -58,17 +63,17 @@ export function Canvas({ points, colour, tool, selected, label, onSelect, onLook
   }, []);
   useEffect(() => {
     if (canvas.current) draw(canvas.current, room, points, seen, colour, selected, line);
-  }, [points, colour, selected, sight, line, room, scheme]);
+  }, [points, colour, selected, focus, line, room, scheme]);
   const spotAt = useCallback(
     (x: number, y: number): Spot => ({ x: seen.x + (x - room.width / 2) / seen.scale, y: seen.y - (y - room.height / 2) / seen.scale }),
     [seen.x, seen.y, seen.scale, room],
   );
   const zoom = (factor: number, at: Spot = seen) => {
-    const scale = Math.min(Math.max(seen.scale * factor, least / 2), least * ZOOM_MAX);
-    const kept = seen.scale / scale;
-    setSight({ scale, x: at.x + (seen.x - at.x) * kept, y: at.y + (seen.y - at.y) * kept });
+    const zoom = Math.min(Math.max(focus.zoom * factor, ZOOM_MIN), ZOOM_MAX);
+    const kept = focus.zoom / zoom;
+    setFocus({ zoom, x: at.x + (seen.x - at.x) * kept, y: at.y + (seen.y - at.y) * kept });
   };
-  const pan = (dx: number, dy: number) => setSight({ ...seen, x: seen.x - dx / seen.scale, y: seen.y + dy / seen.scale });
+  const pan = (dx: number, dy: number) => setFocus({ ...focus, x: seen.x - dx / seen.scale, y: seen.y + dy / seen.scale });
   const pointers = usePointers({
     element: canvas,
     tool,
@@ -101,7 +106,7 @@ export function Canvas({ points, colour, tool, selected, label, onSelect, onLook
       "+": () => zoom(ZOOM_STEP),
       "=": () => zoom(ZOOM_STEP),
       "-": () => zoom(1 / ZOOM_STEP),
-      "0": () => setSight(null),
+      "0": () => setFocus(EVERYTHING),
       Enter: inSight,
     };
     const act = acts[event.key];
@@ -120,7 +125,7 @@ export function Canvas({ points, colour, tool, selected, label, onSelect, onLook
         <button type="button" aria-label="Farther" title="−" onClick={() => zoom(1 / ZOOM_STEP)}>
           −
         </button>
-        <button type="button" aria-label="All of it" title="0" onClick={() => setSight(null)}>
+        <button type="button" aria-label="All of it" title="0" onClick={() => setFocus(EVERYTHING)}>
           ⤢
         </button>
       </div>
@@ -212,17 +217,32 @@ function draw(canvas: HTMLCanvasElement, room: { width: number; height: number }
   const left = (x: number) => room.width / 2 + (x - sight.x) * sight.scale;
   const top = (y: number) => room.height / 2 - (y - sight.y) * sight.scale;
   const size = points.images.length > 20_000 ? 2 : points.images.length > 2_000 ? 4 : 6;
-  const dot = (row: number, by: number) => context.fillRect(left(points.x[row] ?? 0) - by / 2, top(points.y[row] ?? 0) - by / 2, by, by);
-  context.globalAlpha = selected.size > 0 ? 0.35 : 0.85;
-  for (let row = 0; row < points.images.length; row += 1) {
+  const isRound = points.images.length <= ROUND_MAX;
+  const dot = (row: number, by: number) => {
+    const [x, y] = [left(points.x[row] ?? 0), top(points.y[row] ?? 0)];
+    if (!isRound) return context.fillRect(x - by / 2, y - by / 2, by, by);
+    context.beginPath();
+    context.arc(x, y, by / 2, 0, 2 * Math.PI);
+    context.fill();
+  };
+  const colourOf = (row: number) => {
     const cluster = points.cluster[row] ?? -1;
-    if (colour === "decision") context.fillStyle = colours[points.decision[row] ?? 0] ?? muted;
-    else context.fillStyle = cluster < 0 ? muted : `hsl(${(cluster * HUE_STEP) % 360} 65% 55%)`;
+    if (colour === "decision") return colours[points.decision[row] ?? 0] ?? muted;
+    return cluster < 0 ? muted : `hsl(${(cluster * HUE_STEP) % 360} 65% 55%)`;
+  };
+  context.globalAlpha = selected.size > 0 ? DIMMED : 0.85;
+  for (let row = 0; row < points.images.length; row += 1) {
+    context.fillStyle = colourOf(row);
     dot(row, size);
   }
+  // What is selected keeps its colour, on a ground that tells it from the rest.
   context.globalAlpha = 1;
   context.fillStyle = named("--accent");
-  selected.forEach((row) => dot(row, size + 2));
+  selected.forEach((row) => dot(row, size + 5));
+  selected.forEach((row) => {
+    context.fillStyle = colourOf(row);
+    dot(row, size + 1);
+  });
   if (line.length > 1) {
     context.beginPath();
     line.forEach((spot, at) => (at === 0 ? context.moveTo(left(spot.x), top(spot.y)) : context.lineTo(left(spot.x), top(spot.y))));

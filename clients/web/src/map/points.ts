@@ -20,6 +20,15 @@ export interface Sight {
   scale: number;
 }
 
+/** What a person looks at, whatever room there is: the middle, and how many times as near as where all is seen. */
+export interface Focus {
+  x: number;
+  y: number;
+  zoom: number;
+}
+
+export const EVERYTHING: Focus = { x: 0, y: 0, zoom: 1 };
+
 export interface Spot {
   x: number;
   y: number;

@@ -127,14 +127,17 @@ interface SelectionProps {
 function Selection({ images, counts, onJudge, onClear }: SelectionProps) {
   return (
     <section class="selection" aria-label="What is selected">
-      <div class="strip">
+      <header>
         <h2>
-          <span role="status">{counted(images.length, "picture")}</span> <span class="muted">{count(counts[0])} keep, {count(counts[1])} discard, {count(counts[2])} review</span>
+          <span role="status">{counted(images.length, "picture")}</span>
         </h2>
         <button type="button" onClick={onClear}>
           Clear <kbd>Esc</kbd>
         </button>
-      </div>
+        <p class="muted">
+          {count(counts[0])} keep, {count(counts[1])} discard, {count(counts[2])} review
+        </p>
+      </header>
       <VirtualGrid
         label="Pictures selected"
         items={images}

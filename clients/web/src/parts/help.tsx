@@ -29,9 +29,11 @@ const KEYS: [string, [string, string][]][] = [
     "Clusters",
     [
       ["K, D", "keep or discard the cluster in focus, or all that are chosen"],
-      ["X", "choose the cluster in focus"],
+      ["Arrows", "go from cluster to cluster, or from picture to picture"],
+      ["X", "choose the cluster in focus; within a cluster: the picture is an exception"],
       ["Space", "on a picture: an exception"],
       ["Enter", "on a cluster: open it"],
+      ["Esc", "back to all clusters"],
     ],
   ],
   [
@@ -55,7 +57,12 @@ export function Help() {
   const close = () => (helpIsOpen.value = false);
   return (
     <Dialog label="Keys" class="help" onClose={close}>
-      <h2>Keys</h2>
+      <header>
+        <h2>Keys</h2>
+        <button type="button" autofocus onClick={close}>
+          Close <kbd>Esc</kbd>
+        </button>
+      </header>
       {KEYS.map(([title, keys]) => (
         <section>
           <h3>{title}</h3>
@@ -78,9 +85,6 @@ export function Help() {
       <p class="muted">
         <a href="/licenses.txt">Licences of what this page is made of</a>
       </p>
-      <button type="button" onClick={close}>
-        Close <kbd>Esc</kbd>
-      </button>
     </Dialog>
   );
 }

@@ -77,7 +77,6 @@ function Card({ card, onDbscan }: { card: ParameterCard } & CardPanelProps) {
               <th scope="col" class="number">
                 Largest
               </th>
-              <th scope="col">Speaks against it</th>
             </tr>
           </thead>
           <tbody>
@@ -107,22 +106,30 @@ function Card({ card, onDbscan }: { card: ParameterCard } & CardPanelProps) {
 
 function Look({ look, isKnee, onUse }: { look: EpsLook; isKnee: boolean; onUse: () => void }) {
   return (
-    <tr>
-      <td class="number">
-        {fixed(look.eps, 3)}
-        {isKnee && <span class="tag">knee</span>}
-      </td>
-      <td>
-        <button type="button" aria-label={`Cluster by DBSCAN at ${fixed(look.eps, 3)}`} onClick={onUse}>
-          DBSCAN
-        </button>
-      </td>
-      <td class="number">{count(look.clusters)}</td>
-      <td class="number">{share(look.noiseShare)}</td>
-      <td class="number">{share(look.coreShare)}</td>
-      <td class="number">{share(look.largestShare)}</td>
-      <td class="bad">{look.redFlags.map(redFlagWords).join("; ")}</td>
-    </tr>
+    <>
+      <tr class={look.redFlags.length > 0 ? "flagged" : ""}>
+        <td class="number">
+          {fixed(look.eps, 3)}
+          {isKnee && <span class="tag">knee</span>}
+        </td>
+        <td>
+          <button type="button" aria-label={`Cluster by DBSCAN at ${fixed(look.eps, 3)}`} onClick={onUse}>
+            DBSCAN
+          </button>
+        </td>
+        <td class="number">{count(look.clusters)}</td>
+        <td class="number">{share(look.noiseShare)}</td>
+        <td class="number">{share(look.coreShare)}</td>
+        <td class="number">{share(look.largestShare)}</td>
+      </tr>
+      {look.redFlags.length > 0 && (
+        <tr>
+          <td class="bad" colSpan={6}>
+            ⚑ {look.redFlags.map(redFlagWords).join("; ")}
+          </td>
+        </tr>
+      )}
+    </>
   );
 }
 

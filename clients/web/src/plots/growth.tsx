@@ -5,10 +5,10 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { admin } from "../api";
 import type { GrowthPoint } from "../gen/culld/v1/admin_service_pb";
 import { useAnswer } from "../parts/answer";
+import { useWidth } from "../parts/width";
 import { collection, linkTo } from "../session";
-import { count, counted, share } from "../words";
+import { count, counted, moment, share } from "../words";
 
-const WIDTH = 600;
 const HEIGHT = 220;
 const MARGIN = { left: 60, right: 12, top: 12, bottom: 26 };
 const LAYERS = [
@@ -43,9 +43,12 @@ export function GrowthPanel() {
       {last && (Number(last.images) > 0 || points.length >= 3) && (
         <>
           <p>
-            <b>{counted(last.images, "picture")}</b>, of which <b>{decidedShare(last)}</b> decided
+            <b>{counted(last.images, "picture")}</b>, {decidedShare(last)} decided
           </p>
           <Layers points={points} />
+          {points[0] && points[0].images > 0n && (
+            <p class="muted">Recorded since {moment(points[0].time)}; how it was before is not known.</p>
+          )}
           <ul class="layers">
             {LAYERS.map((layer) => (
               <li key={layer.name}>
@@ -61,14 +64,15 @@ export function GrowthPanel() {
 
 function decidedShare(point: GrowthPoint): string {
   const images = Number(point.images);
-  return images === 0 ? "none are" : `${share((images - Number(point.inReview)) / images)} are`;
+  return images === 0 ? "none" : share((images - Number(point.inReview)) / images);
 }
 
 function Layers({ points }: { points: readonly GrowthPoint[] }) {
+  const { element, width } = useWidth<SVGSVGElement>();
   const times = points.map((point) => (point.time ? timestampMs(point.time) : 0));
   const [from, to] = [times[0] ?? 0, times.at(-1) ?? 0];
   const most = Math.max(1, ...points.map((point) => Number(point.images)));
-  const x = (time: number) => MARGIN.left + ((time - from) / Math.max(to - from, 1)) * (WIDTH - MARGIN.left - MARGIN.right);
+  const x = (time: number) => MARGIN.left + ((time - from) / Math.max(to - from, 1)) * (width - MARGIN.left - MARGIN.right);
   const y = (images: number) => HEIGHT - MARGIN.bottom - (images / most) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   // A count holds until the next point: stairs, not slopes.
   const stairs = (heights: readonly number[]): [number, number][] =>
@@ -85,14 +89,16 @@ function Layers({ points }: { points: readonly GrowthPoint[] }) {
   const ticks = [...new Set([0, Math.round(most / 2), most])];
   return (
     <svg
+      ref={element}
       class="curve growth"
-      viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+      height={HEIGHT}
+      viewBox={`0 0 ${width} ${HEIGHT}`}
       role="img"
       aria-label={`Pictures over time, from ${when(from, to - from)} to ${when(to, to - from)}: ${count(points[0]?.images ?? 0)} at first, ${count(last?.images ?? 0)} now, of which ${count(last?.decidedKeep ?? 0)} to keep, ${count(last?.decidedDiscard ?? 0)} to discard, ${count(last?.inReview ?? 0)} for review`}
     >
       {ticks.map((tick) => (
         <g key={tick}>
-          <line class="grid" x1={MARGIN.left} x2={WIDTH - MARGIN.right} y1={y(tick)} y2={y(tick)} />
+          <line class="grid" x1={MARGIN.left} x2={width - MARGIN.right} y1={y(tick)} y2={y(tick)} />
           <text x={MARGIN.left - 6} y={y(tick) + 4} text-anchor="end">
             {count(tick)}
           </text>
@@ -104,7 +110,7 @@ function Layers({ points }: { points: readonly GrowthPoint[] }) {
       <text x={MARGIN.left} y={HEIGHT - 8}>
         {when(from, to - from)}
       </text>
-      <text x={WIDTH - MARGIN.right} y={HEIGHT - 8} text-anchor="end">
+      <text x={width - MARGIN.right} y={HEIGHT - 8} text-anchor="end">
         {when(to, to - from)}
       </text>
     </svg>

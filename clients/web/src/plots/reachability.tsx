@@ -13,6 +13,10 @@ import type { Cut, Reachability } from "./cut";
 
 /** Height of the plot, in pixels. */
 const HEIGHT_PX = 240;
+/** Radius of what the line is dragged by, in pixels; all of it can be dragged. */
+const GRIP_PX = 7;
+/** How strongly the noise is painted. */
+const NOISE_ALPHA = 0.35;
 /** Steps that a cut can be set by. */
 const STEPS = 500;
 /** Hues of neighbouring clusters lie so many degrees apart, so that few look alike. */
@@ -116,8 +120,14 @@ function Bars({ plot, result, cut, onCut }: BarsProps) {
         }}
         onPointerMove={place}
       />
+      <div class="scale" aria-hidden="true">
+        <span>{fixed(plot.highest)}</span>
+        <span>{fixed(plot.highest / 2)}</span>
+        <span>0.00</span>
+      </div>
+      <p class="muted small">Each bar is a picture, in the order of the clusters; its height is the distance at which it joins. Drag the line.</p>
       {image && pointed !== null && (
-        <figure>
+        <figure class={pointed > plot.images.length / 2 ? "left" : "right"}>
           <button type="button" class="look" aria-label="Look closer at the picture pointed at" onClick={() => lookCloser({ images: [image], index: 0 })}>
             <Picture image={image} alt="" eager />
           </button>
@@ -143,7 +153,7 @@ function draw(element: HTMLCanvasElement, plot: Reachability, result: Cut, cut: 
   const paper = element.getContext("2d");
   if (!paper) return;
   const style = getComputedStyle(element);
-  const [ground, ink] = [style.getPropertyValue("--line"), style.getPropertyValue("--text")];
+  const [ground, ink] = [style.getPropertyValue("--muted"), style.getPropertyValue("--text")];
   const points = plot.images.length;
   const scale = plot.highest > 0 ? height / plot.highest : 0;
   for (let column = 0; column < width; column += 1) {
@@ -152,9 +162,16 @@ function draw(element: HTMLCanvasElement, plot: Reachability, result: Cut, cut: 
     let high = 0;
     for (let at = from; at < to; at += 1) high = Math.max(high, Math.min(plot.reachability[at] ?? 0, plot.highest));
     const label = result.labels[from] ?? -1;
+    paper.globalAlpha = label === -1 ? NOISE_ALPHA : 1;
     paper.fillStyle = label === -1 ? ground : `hsl(${(label * HUE_STEP) % 360} 55% 58%)`;
     paper.fillRect(column, height - high * scale, 1, high * scale);
   }
+  paper.globalAlpha = 1;
   paper.fillStyle = ink;
-  paper.fillRect(0, height - cut * scale - 1, width, Math.max(2, devicePixelRatio));
+  const line = height - cut * scale;
+  paper.fillRect(0, line - 1, width, Math.max(2, devicePixelRatio));
+  const grip = GRIP_PX * devicePixelRatio;
+  paper.beginPath();
+  paper.arc(width - grip * 1.5, line, grip, 0, 2 * Math.PI);
+  paper.fill();
 }

@@ -37,9 +37,12 @@ export function PlotsView() {
     <main class="run">
       <h1 class="sr">Plots</h1>
       <div class="plots">
-        <GrowthPanel />
+        <div>
+          <GrowthPanel />
+          <CardPanel onDbscan={(eps, minPoints) => void cluster({ algorithm: { case: "dbscan", value: { eps, minPoints } } })} />
+        </div>
         <section class="panel" aria-labelledby="clustering-title">
-          <h2 id="clustering-title">A clustering</h2>
+          <h2 id="clustering-title">Behind a clustering</h2>
           {listed.failure && <p role="alert">{listed.failure}</p>}
           {listed.value && all.length === 0 && (
             <p>
@@ -60,7 +63,6 @@ export function PlotsView() {
           )}
           {chosen && <Behind key={chosen} id={BigInt(chosen)} />}
         </section>
-        <CardPanel onDbscan={(eps, minPoints) => void cluster({ algorithm: { case: "dbscan", value: { eps, minPoints } } })} />
       </div>
     </main>
   );

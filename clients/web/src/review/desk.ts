@@ -39,10 +39,10 @@ const LEASE_LEFT_MS = 5_000;
 const LOOK_MS = 5_000;
 /** What was not asked for by a key takes no keys for so long: the last one may have been meant for what was there. */
 const SETTLE_MS = 350;
+/** Pictures whose shapes are remembered. */
+const SHAPES_MAX = 45;
 /** Answers that can be taken back in one window. */
 const SPENT_MAX = 200;
-/** Items that are looked through for the one that was taken back. */
-const LOOKED_THROUGH_MAX = 8;
 
 const WORDS: Record<number, string> = {
   [ReviewAnswer.KEEP]: "kept",
@@ -63,11 +63,6 @@ function item(response: NextReviewResponse): Item | null {
   };
 }
 
-/** How many of these pictures an item shows. */
-function common(one: Item, shown: readonly string[]): number {
-  return one.shown.filter((image) => shown.includes(image)).length;
-}
-
 export class Desk {
   readonly current = signal<Item | null>(null);
   readonly waiting = signal<Waiting>("fetching");
@@ -77,6 +72,8 @@ export class Desk {
   readonly names = signal<ReadonlyMap<string, string>>(new Map());
   readonly spent = signal<Spent[]>([]);
   readonly undone = signal<Spent[]>([]);
+  /** Width by height of pictures that were had lately: the next ones will be much like them. */
+  shapes: readonly number[] = [];
   /** Acts that were not answered yet. */
   readonly pending = signal(0);
 
@@ -179,7 +176,9 @@ export class Desk {
         this.#remember();
         say(`${done}: ${last.words}.`);
         this.#drop();
-        await this.#find(last.shown);
+        // Groups around the boundary are made anew with each answer: where it is none of them any more, it is the one that
+        // has most of its pictures.
+        this.#show(await this.#fetch([], last.shown));
         await this.#fill();
       } catch (error) {
         // What can't be taken back now never can: somebody else did.
@@ -222,16 +221,11 @@ export class Desk {
     this.#remember();
   }
 
-  /** The very same item under another lease, where it is among those that are worth most. */
+  /** The very same item under another lease, where there still is such a one. */
   async #leaseAgain(judged: Item): Promise<Item | null> {
-    const passed: Item[] = [];
-    while (passed.length < LOOKED_THROUGH_MAX) {
-      const found = await this.#fetch([this.current.value, this.#next, ...passed]);
-      if (!found) return null;
-      if (found.images === judged.images && common(found, judged.shown) === judged.shown.length) return found;
-      passed.push(found);
-    }
-    return null;
+    const found = await this.#fetch([this.current.value, this.#next], judged.shown);
+    const isSame = found?.images === judged.images && found.shown.every((image) => judged.shown.includes(image));
+    return isSame ? found : null;
   }
 
   /** Fetches until one item is looked at and another lies ready, or there is none. */
@@ -244,27 +238,10 @@ export class Desk {
     }
   }
 
-  /**
-   * Looks for the item of these pictures among those that are worth most. Groups around the boundary are made anew with
-   * each answer: where it is none of them any more, the one that has most of its pictures will do.
-   */
-  async #find(shown: readonly string[]): Promise<void> {
-    const passed: Item[] = [];
-    while (passed.length < LOOKED_THROUGH_MAX) {
-      const found = await this.#fetch(passed);
-      if (!found) break;
-      passed.push(found);
-      if (common(found, shown) === shown.length) break;
-    }
-    const best = passed.reduce<Item | null>((best, one) => (best && common(best, shown) >= common(one, shown) ? best : one), null);
-    this.#show(best);
-    this.#next = passed.find((one) => one !== best) ?? null;
-  }
-
-  /** The item that is worth most beside those that are held. */
-  async #fetch(holding: readonly (Item | null)[]): Promise<Item | null> {
+  /** The item that is worth most beside those that are held, or that of some pictures. */
+  async #fetch(holding: readonly (Item | null)[], preferred: readonly string[] = []): Promise<Item | null> {
     const held = [...this.#sending, ...holding].flatMap((one) => (one ? [one.id] : []));
-    const request = { collection: this.#collection, reviewer: lessee.value, heldItemIds: held };
+    const request = { collection: this.#collection, reviewer: lessee.value, heldItemIds: held, preferredImageIds: [...preferred] };
     const response = await patiently(() => decisions.nextReview(request), this.#stop.signal);
     this.estimate.value = response.estimate ?? null;
     this.enough.value = response.enough;
@@ -291,7 +268,7 @@ export class Desk {
 
   /** Has pictures and names of an item there before it is looked at. */
   async #lookUp(found: Item): Promise<void> {
-    for (const image of found.shown) new Image().src = thumbnailUrl(this.#collection, image);
+    for (const image of found.shown) this.#have(image);
     const request = { collection: this.#collection, imageIds: found.shown, view: DecisionView.FULL };
     try {
       const response = await patiently(() => decisions.batchGetDecisions(request), this.#stop.signal);
@@ -300,6 +277,15 @@ export class Desk {
     } catch {
       // Names are a convenience: pictures are judged by their looks.
     }
+  }
+
+  #have(image: string): void {
+    const picture = new Image();
+    picture.onload = () => {
+      const shape = picture.naturalWidth / Math.max(picture.naturalHeight, 1);
+      this.shapes = [...this.shapes, shape].slice(-SHAPES_MAX);
+    };
+    picture.src = thumbnailUrl(this.#collection, image);
   }
 
   async #watch(): Promise<void> {

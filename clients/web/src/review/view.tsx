@@ -97,7 +97,7 @@ function About({ item, exceptions }: { item: Item; exceptions: number }) {
 
 function Board({ desk, item, onLook }: { desk: Desk; item: Item; onLook: (index: number) => void }) {
   const element = useRef<HTMLUListElement>(null);
-  const columns = useColumns(element, item.shown.length);
+  const columns = useColumns(element, item.shown.length, desk);
   return (
     <ul class="pictures" ref={element} style={{ "--columns": columns, "--rows": Math.ceil(item.shown.length / columns) }}>
       {item.shown.map((image, index) => {
@@ -120,23 +120,30 @@ function Board({ desk, item, onLook }: { desk: Desk; item: Item; onLook: (index:
   );
 }
 
-/** As many columns as make the pictures largest in the room there is. */
-function useColumns(element: { current: HTMLElement | null }, pictures: number): number {
+/** What a picture is taken for before any was had: width by height. */
+const USUAL_SHAPE = 4 / 3;
+
+/** As many columns as make the pictures largest in the room there is, by the shapes of those that were had. */
+function useColumns(element: { current: HTMLElement | null }, pictures: number, desk: Desk): number {
   const [columns, setColumns] = useState(3);
   useLayoutEffect(() => {
     const room = element.current;
     if (!room) return undefined;
     const fit = () => {
       const { clientWidth: width, clientHeight: height } = room;
-      const side = (columns: number) => Math.min(width / columns, height / Math.ceil(pictures / columns));
+      const shapes = desk.shapes.length > 0 ? desk.shapes : [USUAL_SHAPE];
+      const area = (columns: number) => {
+        const [across, down] = [width / columns, height / Math.ceil(pictures / columns)];
+        return shapes.reduce((sum, shape) => sum + Math.min(across, down * shape) ** 2 / shape, 0);
+      };
       const options = Array.from({ length: pictures }, (_, index) => index + 1);
-      setColumns(options.reduce((best, one) => (side(one) > side(best) ? one : best), 1));
+      setColumns(options.reduce((best, one) => (area(one) > area(best) ? one : best), 1));
     };
     fit();
     const observer = new ResizeObserver(fit);
     observer.observe(room);
     return () => observer.disconnect();
-  }, [pictures]);
+  }, [pictures, desk]);
   return columns;
 }
 

@@ -100,53 +100,28 @@ export function HistoryPanel({ round, onChanged }: { round: number; onChanged: (
       {found.value && all.length === 0 && <p class="muted">None yet.</p>}
       {all.length > 0 && (
         <div class="scroll" tabIndex={0} role="region" aria-label="Clusterings">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">#</th>
-                <th scope="col">
-                  <span class="sr">Use</span>
-                </th>
-                <th scope="col">Algorithm</th>
-                <th scope="col" class="number">
-                  Clusters
-                </th>
-                <th scope="col" class="number">
-                  Noise
-                </th>
-                <th scope="col" class="number">
-                  Took
-                </th>
-                <th scope="col">Made</th>
-              </tr>
-            </thead>
-            <tbody>
-              {all.map((one) => (
-                <tr key={String(one.clusteringId)} title={one.explanation.join(" ")}>
-                  <td>{String(one.clusteringId)}</td>
-                  <td>
-                    {one.active ? (
-                      <a href={linkTo({ view: "clusters" })}>active</a>
-                    ) : (
-                      <button type="button" aria-label={`Activate clustering ${one.clusteringId}`} onClick={() => void activate(one.clusteringId)}>
-                        Activate
-                      </button>
-                    )}
-                  </td>
-                  <td>
-                    {one.algorithm}
-                    {one.redFlags.map((flag) => (
-                      <span class="tag bad">{redFlagWords(flag)}</span>
-                    ))}
-                  </td>
-                  <td class="number">{count(one.clusters)}</td>
-                  <td class="number">{count(one.noise)}</td>
-                  <td class="number">{fixed(one.seconds, 1)} s</td>
-                  <td>{moment(one.createTime)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <ol class="log">
+            {all.map((one) => (
+              <li key={String(one.clusteringId)} title={one.explanation.join(" ")}>
+                <div>
+                  <span class="muted">#{String(one.clusteringId)}</span> <b>{one.algorithm}</b>: {counted(one.clusters, "cluster")}, {count(one.noise)} noise
+                  {one.redFlags.map((flag) => (
+                    <span class="tag bad">{redFlagWords(flag)}</span>
+                  ))}
+                  <p class="muted">
+                    {moment(one.createTime)}, in {fixed(one.seconds, 1)} s
+                  </p>
+                </div>
+                {one.active ? (
+                  <a href={linkTo({ view: "clusters" })}>active</a>
+                ) : (
+                  <button type="button" aria-label={`Activate clustering ${one.clusteringId}`} onClick={() => void activate(one.clusteringId)}>
+                    Activate
+                  </button>
+                )}
+              </li>
+            ))}
+          </ol>
         </div>
       )}
       {all.find((one) => one.active) && <Why lines={all.find((one) => one.active)?.explanation ?? []} />}

@@ -127,7 +127,7 @@ function Report({ report }: { report: EvaluateResponse }) {
         </tbody>
       </table>
       <p class="muted">
-        {counted(report.judgements, "judgement")}, {fixed(report.seconds / 60, 1)} minutes, {fixed(report.cost)} in all
+        {counted(report.judgements, "judgement")}, {fixed(report.seconds / 60, 1)} minutes, {fixed(report.cost)} PLN in all
         {report.unknown > 0n && `; ${counted(report.unknown, "label")} named no picture, or several`}
       </p>
       <Savings report={report} />
@@ -140,7 +140,7 @@ function Savings({ report }: { report: EvaluateResponse }) {
   const largest = Math.max(...report.savings.map((one) => one.saving), 1);
   return (
     <table class="savings">
-      <caption>Saved against sorting by hand, in currency, by the study's rates</caption>
+      <caption>Saved against sorting by hand, PLN, by the study's rates</caption>
       <tbody>
         {report.savings.map((one) => (
           <tr key={String(one.images)}>

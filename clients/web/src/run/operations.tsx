@@ -66,12 +66,11 @@ function Running({ first, onDone }: { first: Operation; onDone: () => void }) {
   const cancel = () => patiently(() => admin.cancelOperation({ name: first.name })).catch(complain);
   const known = now.workTotal > 0n;
   return (
-    <div class="row">
-      <b>{title(now)}</b>
+    <div class="progress">
+      <p role="status">
+        <b>{title(now)}</b>: {now.phase} {known ? `${count(now.workDone)} of ${count(now.workTotal)}` : ""}
+      </p>
       <progress {...(known ? { value: Number(now.workDone), max: Number(now.workTotal) } : {})} aria-label={title(now)} />
-      <span role="status">
-        {now.phase} {known ? `${count(now.workDone)} of ${count(now.workTotal)}` : ""}
-      </span>
       <button type="button" onClick={() => void cancel()}>
         Cancel
       </button>

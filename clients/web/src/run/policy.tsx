@@ -5,15 +5,17 @@ import { complain, say } from "../parts/notices";
 import { collection, reviewer } from "../session";
 
 const FIELDS = [
-  { name: "standingMargin", label: "Margin of the nearer side", min: 0, max: 2 },
-  { name: "standingRadius", label: "Reach of a single verdict", min: 0, max: 2 },
+  { name: "standingMargin", label: "Margin of the nearer side (distance)", min: 0, max: 2 },
+  { name: "standingRadius", label: "Reach of a single verdict (distance)", min: 0, max: 2 },
   { name: "inheritanceQuorum", label: "Labelled share to inherit", min: 0, max: 1 },
   { name: "inheritanceAgreement", label: "Agreement to inherit", min: 0.5, max: 1 },
-  { name: "doubtThreshold", label: "How sure doubt must be", min: 0.5, max: 1 },
+  { name: "doubtThreshold", label: "How sure doubt must be (probability)", min: 0.5, max: 1 },
+  { name: "duplicateDistance", label: "Reach of near-duplicates (distance; 0: none)", min: 0, max: 2 },
+  { name: "duplicateHashDistance", label: "Reach of near-duplicates (hash)", min: 0, max: 0.5 },
   { name: "precisionWeight", label: "Weight of precision", min: 0, max: 1 },
-  { name: "reclusterGrowth", label: "Cluster anew on growth by", min: 0, max: 100 },
-  { name: "reclusterNoise", label: "Cluster anew on noise above", min: 0, max: 1 },
-  { name: "reclusterHours", label: "Cluster anew after hours", min: 0, max: 8760 },
+  { name: "reclusterGrowth", label: "Cluster anew on growth by (share; 0: never)", min: 0, max: 100 },
+  { name: "reclusterNoise", label: "Cluster anew on noise above (share; 0: never)", min: 0, max: 1 },
+  { name: "reclusterHours", label: "Cluster anew after (hours; 0: never)", min: 0, max: 8760 },
 ] as const;
 
 /** The knobs of decisions; every one has a default that works. */

@@ -100,10 +100,13 @@ function note(name: string, what: "added" | "present" | "rejected" | "failed", d
 
 /** The files of a drop, those in folders too. */
 export async function filesOf(items: DataTransferItemList): Promise<Named[]> {
-  // The list is empty once the event is over: entries are taken at once.
-  const entries = [...items].flatMap((item) => item.webkitGetAsEntry() ?? []);
+  // The list is empty once the event is over: entries are taken at once. What another program hands over has none.
+  const dropped = [...items].map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
   const found: Named[] = [];
-  for (const entry of entries) await collect(entry, found);
+  for (const { entry, file } of dropped) {
+    if (entry) await collect(entry, found);
+    else if (file) found.push({ name: file.name, file });
+  }
   return found;
 }
 

@@ -23,14 +23,20 @@ export function RunView() {
       <h1 class="sr">Run</h1>
       <Stats round={round} />
       <div class="columns">
-        <AddPanel onAdded={again} onStarted={again} />
-        <ClusterPanel running={running.includes("Recluster")} onStarted={again} />
-        <OperationsPanel round={round} onRunning={setRunning} onDone={again} />
-        <HistoryPanel round={round} onChanged={again} />
-        <LogPanel round={round} onChanged={again} />
-        <EvaluatePanel />
-        <PolicyPanel />
-        <CollectionsPanel round={round} onChanged={again} />
+        <div>
+          <AddPanel onAdded={again} onStarted={again} />
+          <ClusterPanel running={running.includes("Recluster")} onStarted={again} />
+        </div>
+        <div>
+          <OperationsPanel round={round} onRunning={setRunning} onDone={again} />
+          <HistoryPanel round={round} onChanged={again} />
+          <LogPanel round={round} onChanged={again} />
+        </div>
+        <div>
+          <EvaluatePanel />
+          <PolicyPanel />
+          <CollectionsPanel round={round} onChanged={again} />
+        </div>
       </div>
     </main>
   );
