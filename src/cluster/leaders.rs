@@ -1,4 +1,4 @@
-//! Leaders: a few rows, and how far every row is from the one next to it. Angles between vectors obey the triangle
+//! Leaders: a few unit vectors, and how far every row is from the one next to it. Angles between vectors obey the triangle
 //! inequality, so two products with leaders tell of most pairs that they can't be near. Exact for any leaders; how much
 //! they save depends on how tightly rows lie around them.
 
@@ -14,6 +14,8 @@ const SAMPLE_ROWS: usize = 1_024;
 const ROWS_PER_LEADER: usize = 64;
 /// Leaders are at least so far apart, a cosine distance: one or a few for a tight cluster.
 const APART: f32 = 0.3;
+/// The sum of members that has no direction.
+const LENGTH_MIN: f32 = 1e-3;
 /// Rows that are assigned at a time.
 const BLOCK_ROWS: usize = 256;
 /// Unit vectors are so within 1e-3 of their squared length, and products are rounded.
@@ -39,12 +41,38 @@ pub(super) struct Leaders {
 }
 
 impl Leaders {
-    /// Picks leaders of these rows and assigns all to them.
+    /// Picks leaders of these rows, assigns all to them, and moves each leader to the middle of its members, from where
+    /// they are nearer.
     pub(super) fn new(vectors: &Vectors) -> Self {
         let leaders = vectors.gather(&picked(vectors));
         let mut made = Self { vectors: leaders, members: Vec::new() };
         made.extend(vectors);
+        made.vectors = made.middles(vectors);
+        let Self { vectors: leaders, members } = &mut made;
+        members.par_iter_mut().enumerate().for_each(|(row, member)| {
+            member.product = dot(vectors.row(row), leaders.row(member.leader as usize));
+        });
         made
+    }
+
+    /// The directions of the members' sums.
+    fn middles(&self, vectors: &Vectors) -> Vectors {
+        let dim = vectors.dim();
+        let mut sums = vec![0.0f32; self.vectors.len() * dim];
+        for (row, member) in self.members.iter().enumerate() {
+            let sum = &mut sums[member.leader as usize * dim..][..dim];
+            sum.iter_mut().zip(vectors.row(row)).for_each(|(sum, value)| *sum += value);
+        }
+        for (leader, sum) in sums.chunks_exact_mut(dim).enumerate() {
+            let length = dot(sum, sum).sqrt();
+            if length > LENGTH_MIN {
+                sum.iter_mut().for_each(|value| *value /= length);
+            } else {
+                // They cancel out, or there are none.
+                sum.copy_from_slice(self.vectors.row(leader));
+            }
+        }
+        Vectors::from_rows(dim, sums)
     }
 
     /// Assigns the rows that were appended since.

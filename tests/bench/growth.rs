@@ -105,10 +105,10 @@ async fn restart(images: usize) -> Outcome<f64> {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("data");
     fill(&data, images).await?;
-    let served = Served::start(&data).await?;
+    let served = Served::start(&data, "auto").await?;
     served.api.cluster().await?;
     served.stop()?;
-    let served = Served::start(&data).await?;
+    let served = Served::start(&data, "auto").await?;
     served.api.live_clusters().await?;
     let seconds = served.began.elapsed().as_secs_f64();
     served.stop()?;

@@ -31,6 +31,8 @@ use crate::common::{EPS, MIN_POINTS, Outcome, generate};
 const BATCH: usize = 1_000;
 /// What is asked again at this interval until it is answered.
 const ASK_EVERY: Duration = Duration::from_millis(20);
+/// In which Linux tells a process's time.
+const TICKS_PER_SECOND: f64 = 100.0;
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_mins(60);
 
@@ -217,6 +219,18 @@ impl Api {
         Ok(began.elapsed().as_secs_f64())
     }
 
+    /// Judges images by themselves.
+    pub(crate) async fn judge_images(&self, image_ids: Vec<String>, side: proto::Side) -> Outcome {
+        let target = proto::ImagesTarget { image_ids };
+        let request = proto::SetVerdictRequest {
+            side: side.into(),
+            target: Some(proto::set_verdict_request::Target::Images(target)),
+            ..Default::default()
+        };
+        DecisionServiceClient::new(self.channel.clone()).set_verdict(request).await?;
+        Ok(())
+    }
+
     /// Judges a cluster as a whole.
     pub(crate) async fn judge(&self, cluster_id: u64, side: proto::Side) -> Outcome {
         let target = proto::ClusterTarget { cluster_id: Some(cluster_id), ..Default::default() };
@@ -241,9 +255,9 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    pub(crate) async fn start(data: &Path) -> Outcome<Self> {
+    pub(crate) async fn start(data: &Path, index: &str) -> Outcome<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_culld"));
-        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.args(["serve", "--json", "--listen", "127.0.0.1:0", "--index", index, "--data"]).arg(data);
         let began = Instant::now();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut line = String::new();
@@ -283,6 +297,15 @@ impl Served {
             ("ListLiveClusters", live),
         ];
         Ok((seconds, all))
+    }
+
+    /// Seconds of processors that the process took so far: what is left of a time where others use the machine too.
+    pub(crate) fn processor_seconds(&self) -> Outcome<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<f64>().ok());
+        let (user, system) = ticks(11).zip(ticks(12)).ok_or("the system does not say")?;
+        Ok((user + system) / TICKS_PER_SECOND)
     }
 
     /// SIGTERM; answers the seconds that it took to stop.
