@@ -41,7 +41,7 @@ pub(super) struct Groups<'a> {
     space: &'a Space<'a>,
     eps: f32,
     leaders: &'a Vectors,
-    groups: Vec<Group>,
+    all: Vec<Group>,
     /// The row at each place.
     order: Vec<PointOffset>,
     /// The rows of the space that bound products, in this order.
@@ -77,14 +77,14 @@ impl<'a> Groups<'a> {
             return None;
         }
         let mut order = Vec::with_capacity(space.len());
-        let mut groups = Vec::with_capacity(found.len());
+        let mut all = Vec::with_capacity(found.len());
         for (least, rows) in found {
             let leader = members[rows[0] as usize].leader;
-            groups.push(Group { leader, places: order.len()..order.len() + rows.len(), least });
+            all.push(Group { leader, places: order.len()..order.len() + rows.len(), least });
             order.extend_from_slice(rows);
         }
         let short = space.short().gather(&order);
-        Some(Self { space, eps, leaders: &leaders.vectors, groups, order, short })
+        Some(Self { space, eps, leaders: &leaders.vectors, all, order, short })
     }
 
     /// Shows every pair at a cosine distance of at most `eps` to `edge`, once, from one thread at a time.
@@ -102,7 +102,7 @@ impl<'a> Groups<'a> {
             let rows = self.space.vectors.gather(&self.order[columns.clone()]);
             buffers.of_leaders.resize(self.leaders.len() * rows.len(), 0.0);
             products(self.leaders.as_slice(), rows.as_slice(), rows.dim(), &mut buffers.of_leaders);
-            for group in self.groups.iter().take_while(|group| group.places.start < end) {
+            for group in self.all.iter().take_while(|group| group.places.start < end) {
                 self.near(group, columns.clone(), buffers);
                 let mut edge = edge.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 buffers.found.drain(..).for_each(|(a, b)| edge(a, b));

@@ -88,7 +88,7 @@ pub(crate) fn generate_in(dim: usize, points: usize, seed: u64) -> Vectors {
     Vectors::from_rows(dim, rows)
 }
 
-/// A line of this process's status in MiB: "VmRSS" what it holds in memory, "VmHWM" the most it ever held.
+/// A line of this process's status in MiB: `VmRSS` what it holds in memory, `VmHWM` the most it ever held.
 pub(crate) fn memory_mib(line: &str) -> Outcome<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find(|other| other.starts_with(line)).ok_or("the system does not say")?;

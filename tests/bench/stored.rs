@@ -34,7 +34,7 @@ const ASK_EVERY: Duration = Duration::from_millis(20);
 /// In which Linux tells a process's time.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// Longest wait for anything.
-const PATIENCE: Duration = Duration::from_mins(60);
+const PATIENCE: Duration = Duration::from_hours(1);
 
 /// A picture of noise in four colours.
 pub(crate) fn picture(number: u64, edge: u32) -> Vec<u8> {
