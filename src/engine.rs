@@ -12,6 +12,7 @@ mod collection;
 mod collections;
 mod decisions;
 mod delete;
+mod derived_file;
 mod duplicates;
 mod error;
 mod evaluate;
@@ -22,6 +23,7 @@ mod growth;
 mod import;
 mod ingest;
 mod judged;
+mod kept_near;
 mod likeness;
 mod live;
 mod lock;
@@ -464,6 +466,9 @@ impl Engine {
             collection.save_index();
             if let Err(error) = collection.keep_followed(true) {
                 tracing::warn!(%error, collection = collection.name(), "the clustering was not kept");
+            }
+            if let Err(error) = collection.keep_near(true) {
+                tracing::warn!(%error, collection = collection.name(), "what is nearest was not kept");
             }
             // What is saved as told is what the next start finds.
             if let Err(error) = collection.settle() {

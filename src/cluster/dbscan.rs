@@ -4,7 +4,7 @@ use super::curve::{k_distances, knee, thin};
 use super::knn::knn;
 use super::live::{Density, EdgeStream};
 use super::outcome::{Algorithm, Outcome};
-use super::pairs::{all_within, candidates_within};
+use super::pairs::all_within;
 use super::params::default_min_points;
 use super::progress::Stage;
 use super::ranges::RowRanges;
@@ -15,6 +15,9 @@ use crate::types::PointOffset;
 
 /// DBSCAN (Ester et al. 1996) over cosine distance. A border point belongs to its nearest core point, ties to the
 /// smaller image id: the original gives it to whichever cluster came first.
+///
+/// It takes no candidates: a range holds as many rows as a cluster has, far more than a graph proposes cheaply, and what
+/// is followed from here on has to be exact.
 pub(super) struct Dbscan {
     pub(super) eps: Option<f32>,
     pub(super) min_points: Option<u32>,
@@ -30,7 +33,8 @@ impl Algorithm for Dbscan {
             Vec::new()
         } else {
             let stage = stage.part(0.0, 0.5, "finding neighbours");
-            k_distances(&knn(input, &space, min_points as usize, &stage)?, min_points as usize)
+            let exact = ClusterInput { candidates: None, ..*input };
+            k_distances(&knn(&exact, &space, min_points as usize, &stage)?, min_points as usize)
         };
         let knee = knee(&curve);
         let eps = self.eps.or(knee).unwrap_or(0.0);
@@ -38,10 +42,7 @@ impl Algorithm for Dbscan {
         EdgeStream::check(density, n)?;
         let mut stream = EdgeStream::new(density, n);
         let stage = stage.part(0.5, 1.0, "finding neighbours within eps");
-        let recall = match input.candidates {
-            None => all_within(&space, eps, &stage, |a, b| stream.edge(a, b)).map(|()| 1.0)?,
-            Some(source) => candidates_within(&space, source, eps, &stage, |a, b| stream.edge(a, b))?,
-        };
+        all_within(&space, eps, &stage, |a, b| stream.edge(a, b))?;
         let id = |row: PointOffset| input.ids[row as usize];
         let live = stream.finish(&RowRanges::new(input.vectors, &sketches, &id));
         let rows = 0..n as PointOffset;
@@ -56,10 +57,9 @@ impl Algorithm for Dbscan {
         }
         outcome.k_distance = thin(curve);
         outcome.knee = knee;
-        outcome.neighbour_recall = Some(recall);
-        outcome.approximate = input.candidates.is_some();
+        outcome.neighbour_recall = Some(1.0);
         outcome.flags = density_flags(input.vectors, &outcome.labels, Some(&core));
-        outcome.followed = input.candidates.is_none().then(|| Box::new((live, sketches)));
+        outcome.followed = Some(Box::new((live, sketches)));
         Ok(outcome)
     }
 }

@@ -7,6 +7,7 @@
 //! of embeddings are: 257 numbers settle all but a few in a hundred pairs of 1,280 dimensions.
 
 use super::distances::ROUNDING;
+use super::leaders::{Leaders, NOBODY};
 use super::params::EPS_MAX;
 use crate::product::products;
 use crate::types::{PointOffset, Vectors, cosine_distance, dot};
@@ -119,29 +120,37 @@ fn orthonormal(rows: &Vectors) -> Vectors {
 /// The sketches of a growing set of vectors; few or low-dimensional vectors are their own sketches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sketches {
-    projection: Option<Projection>,
-    /// Empty without a projection.
+    fit: Option<Fit>,
+    /// Empty without a fit.
     rows: Vectors,
+}
+
+/// What was found from the rows at the beginning.
+#[derive(Debug, Clone, PartialEq)]
+struct Fit {
+    projection: Projection,
+    leaders: Leaders,
 }
 
 impl Sketches {
     /// The sketches of all rows.
     pub fn new(vectors: &Vectors) -> Self {
         if vectors.dim() < SKETCHED_DIMENSIONS_MIN || vectors.len() < SKETCHED_ROWS_MIN {
-            return Self { projection: None, rows: Vectors::new(vectors.dim()) };
+            return Self { fit: None, rows: Vectors::new(vectors.dim()) };
         }
         let projection = Projection::fit(vectors);
         let width = projection.0.len() + 1;
         let rows = Vectors::from_rows(width, projection.sketch(vectors.as_slice()));
-        Self { projection: Some(projection), rows }
+        Self { fit: Some(Fit { projection, leaders: Leaders::new(vectors) }), rows }
     }
 
-    /// Sketches the rows that were appended since. Directions are those of the rows at the beginning, or of all once
-    /// there are enough to find any.
+    /// Sketches the rows that were appended since. Directions and leaders are those of the rows at the beginning, or of
+    /// all once there are enough to find any.
     pub fn extend(&mut self, vectors: &Vectors) {
-        match &self.projection {
+        match &mut self.fit {
             None => *self = Self::new(vectors),
-            Some(projection) => {
+            Some(Fit { projection, leaders }) => {
+                leaders.extend(vectors);
                 let fresh = &vectors.as_slice()[self.rows.len() * vectors.dim()..];
                 let width = self.rows.dim();
                 projection.sketch(fresh).chunks_exact(width).for_each(|sketch| {
@@ -156,17 +165,24 @@ impl Sketches {
     #[must_use]
     pub fn placed(&self, at: &[PointOffset], rows: usize) -> Self {
         let width = self.rows.dim();
-        let mut data = vec![0.0; if self.projection.is_some() { rows * width } else { 0 }];
-        for (row, &place) in at.iter().enumerate().filter(|_| self.projection.is_some()) {
-            data[place as usize * width..(place as usize + 1) * width].copy_from_slice(self.rows.row(row));
+        let Some(Fit { projection, leaders }) = &self.fit else { return self.clone() };
+        let mut data = vec![0.0; rows * width];
+        let mut members = vec![NOBODY; rows];
+        for (row, &place) in at.iter().enumerate() {
+            let place = place as usize;
+            data[place * width..(place + 1) * width].copy_from_slice(self.rows.row(row));
+            members[place] = leaders.members[row];
         }
-        Self { projection: self.projection.clone(), rows: Vectors::from_rows(width, data) }
+        let leaders = Leaders { vectors: leaders.vectors.clone(), members };
+        let fit = Fit { projection: projection.clone(), leaders };
+        Self { fit: Some(fit), rows: Vectors::from_rows(width, data) }
     }
 
     /// The sketches of these rows, in this order, as the only ones.
     pub fn keep(&mut self, rows: &[PointOffset]) {
-        if self.projection.is_some() {
+        if let Some(Fit { leaders, .. }) = &mut self.fit {
             self.rows = self.rows.gather(rows);
+            leaders.members = rows.iter().map(|&row| leaders.members[row as usize]).collect();
         }
     }
 }
@@ -177,7 +193,8 @@ pub(super) struct Space<'a> {
     /// The vectors, shape (n, dim).
     pub(super) vectors: &'a Vectors,
     short: &'a Vectors,
-    sketched: bool,
+    /// Where the rows are sketched.
+    leaders: Option<&'a Leaders>,
 }
 
 /// Products below this, of sketches or of whole vectors, are of pairs farther apart than `limit`.
@@ -207,9 +224,9 @@ impl Known {
 impl<'a> Space<'a> {
     /// The vectors with their sketches.
     pub(super) fn new(vectors: &'a Vectors, sketches: &'a Sketches) -> Self {
-        match sketches.projection {
-            Some(_) => Self { vectors, short: &sketches.rows, sketched: true },
-            None => Self { vectors, short: vectors, sketched: false },
+        match &sketches.fit {
+            Some(fit) => Self { vectors, short: &sketches.rows, leaders: Some(&fit.leaders) },
+            None => Self { vectors, short: vectors, leaders: None },
         }
     }
 
@@ -225,12 +242,17 @@ impl<'a> Space<'a> {
 
     /// Whether products of sketches are looser than products of vectors.
     pub(super) fn sketched(&self) -> bool {
-        self.sketched
+        self.leaders.is_some()
+    }
+
+    /// The leaders of the rows, where there are any.
+    pub(super) fn leaders(&self) -> Option<&'a Leaders> {
+        self.leaders
     }
 
     /// What the product of two sketches says of a pair.
     pub(super) fn known(&self, a: usize, b: usize, product: f32) -> Known {
-        if !self.sketched {
+        if !self.sketched() {
             return Known::whole(product);
         }
         let slack = 2.0 * self.rest(a) * self.rest(b) + BOUND_ROUNDING;

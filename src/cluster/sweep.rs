@@ -13,10 +13,10 @@ use crate::product::products;
 /// Rows of one block of a matrix product: two blocks fit a second-level cache.
 pub(super) const BLOCK_ROWS: usize = 256;
 /// Products looked at together: nearly always none of them is high enough.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// Where more than one in so many pairs stays open, the whole products of the tile are cheaper than those of the pairs.
-const OPEN_SHARE: usize = 8;
+pub(super) const OPEN_SHARE: usize = 8;
 
 /// A block of the matrix of pairs.
 pub(super) struct Tile<'a> {

@@ -23,6 +23,7 @@ use super::duplicates::FoundDuplicates;
 use super::error::EngineError;
 use super::evidence::{EvidenceSets, NearRows};
 use super::judged::{assemble, evidence_of, nearest};
+use super::kept_near::NearKeeper;
 use super::live::{BackOff, Followed, Keeper};
 use super::lock::{lock, now_ms, read, write};
 use super::map::Mapped;
@@ -67,6 +68,8 @@ pub struct Collection {
     pub(super) beginning: Mutex<BackOff>,
     /// What is kept of it on disk.
     pub(super) keeper: Keeper,
+    /// What is kept on disk of what is nearest to rows.
+    pub(super) near_keeper: NearKeeper,
     pub(super) review: Review,
     /// The near-duplicates found last; locked while they are looked for.
     pub(super) duplicates: Mutex<Option<FoundDuplicates>>,
@@ -151,6 +154,7 @@ impl Collection {
             followed: Mutex::new(None),
             beginning: Mutex::default(),
             keeper: Keeper::default(),
+            near_keeper: NearKeeper::default(),
             review,
             duplicates: Mutex::new(None),
             growth: Mutex::new(growth),
@@ -172,7 +176,8 @@ impl Collection {
             Some(head) => places(head.generation, &self.store.members(head.id)?),
             None => Places::default(),
         };
-        let derived = derive(&read(&self.state), &places, None);
+        let near = self.kept_near();
+        let derived = derive(&read(&self.state), &places, near);
         write(&self.state).derived = Arc::new(derived);
         Ok(())
     }

@@ -170,6 +170,7 @@ fn delete_step(
         state.forget(&images, saved.generation);
     });
     collection.follow_removed(writer, &offsets);
+    collection.near_keeper.keep_soon();
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::product::{PRODUCT_ROUNDING, products};
 use crate::types::{ImageId, Side, Vectors, cosine_distance};
@@ -13,7 +14,7 @@ pub(super) const QUERY_BLOCK_ROWS: usize = 64;
 const TARGET_BLOCK_ROWS: usize = 1024;
 
 /// The nearest labelled image of one side.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Near {
     /// Which image.
     pub(super) image: ImageId,

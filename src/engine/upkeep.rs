@@ -27,6 +27,11 @@ pub(super) fn keep_up(collections: &RwLock<BTreeMap<String, Open>>, stop: &Atomi
         {
             tracing::error!(%error, collection = collection.name(), "the clustering was not kept");
         }
+        if let Err(error) = collection.keep_near(false)
+            && !collection.is_closed()
+        {
+            tracing::error!(%error, collection = collection.name(), "what is nearest was not kept");
+        }
     }
     for collection in &open {
         if let Err(error) = collection.save_revisions(false)

@@ -6,8 +6,10 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
-use culld::types::{ImageId, Vectors};
+use culld::cluster::{ClusterInput, Density, Live, RowRanges, RunContext, Sketches, follow};
+use culld::types::{ImageId, PointOffset, Vectors};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -20,6 +22,8 @@ const CLUSTERS: usize = 200;
 const NOISE: f32 = 0.1;
 pub(crate) const EPS: f32 = 0.3;
 pub(crate) const MIN_POINTS: u32 = 8;
+/// Inserts and deletes timed.
+pub(crate) const CHANGES: usize = 500;
 
 /// Distinct ids, ascending.
 pub(crate) fn ids(count: usize) -> Vec<ImageId> {
@@ -57,25 +61,85 @@ pub(crate) fn dumbbell(points: usize) -> Vectors {
 
 /// Unit vectors in clusters of unequal spread and about equal size, and noise spread evenly over the sphere.
 pub(crate) fn generate(points: usize, seed: u64) -> Vectors {
+    generate_in(DIM, points, seed)
+}
+
+/// As [`generate`], of so many dimensions.
+pub(crate) fn generate_in(dim: usize, points: usize, seed: u64) -> Vectors {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let centres: Vec<(Vec<f32>, f32)> = (0..CLUSTERS)
-        .map(|_| (unit((0..DIM).map(|_| normal(&mut rng)).collect()), rng.random_range(0.3..0.6)))
+        .map(|_| (unit((0..dim).map(|_| normal(&mut rng)).collect()), rng.random_range(0.3..0.6)))
         .collect();
-    let rows: Vec<Vec<f32>> = (0..points)
-        .into_par_iter()
-        .map(|row| {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(row as u64 + 1);
-            let noise: Vec<f32> = (0..DIM).map(|_| normal(&mut rng)).collect();
-            if rng.random::<f32>() < NOISE {
-                return unit(noise);
-            }
-            let (centre, spread) = &centres[rng.random_range(0..CLUSTERS)];
-            let scale = spread / (DIM as f32).sqrt();
-            unit(centre.iter().zip(&noise).map(|(centre, noise)| centre + scale * noise).collect())
-        })
-        .collect();
-    Vectors::from_rows(DIM, rows.concat())
+    // In place: the memory of what is measured afterwards is not to be told from a second copy.
+    let mut rows = vec![0.0; points * dim];
+    rows.par_chunks_exact_mut(dim).enumerate().for_each(|(row, values)| {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(row as u64 + 1);
+        let noise: Vec<f32> = (0..dim).map(|_| normal(&mut rng)).collect();
+        if rng.random::<f32>() < NOISE {
+            return values.copy_from_slice(&unit(noise));
+        }
+        let (centre, spread) = &centres[rng.random_range(0..CLUSTERS)];
+        let scale = spread / (dim as f32).sqrt();
+        values.copy_from_slice(&unit(
+            centre.iter().zip(&noise).map(|(centre, noise)| centre + scale * noise).collect(),
+        ));
+    });
+    Vectors::from_rows(dim, rows)
+}
+
+/// A line of this process's status in MiB: `VmRSS` what it holds in memory, `VmHWM` the most it ever held.
+pub(crate) fn memory_mib(line: &str) -> Outcome<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find(|other| other.starts_with(line)).ok_or("the system does not say")?;
+    Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse::<f64>()? / 1024.0)
+}
+
+/// The load of the machine, the mean over a minute: timings are of little use where it is above the processors.
+pub(crate) fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// A clustering with what it is asked with.
+pub(crate) struct Following {
+    vectors: Vectors,
+    ids: Vec<ImageId>,
+    sketches: Sketches,
+    pub(crate) live: Live,
+}
+
+impl Following {
+    /// Clusters the first `points` rows; answers how many seconds that took.
+    pub(crate) fn new(vectors: Vectors, points: usize, eps: f32) -> Outcome<(Self, f64)> {
+        let ids = ids(vectors.len());
+        let first: Vec<PointOffset> = (0..points as PointOffset).collect();
+        // A second copy only where it has to be: memory is told from here on.
+        let rows = (points < vectors.len()).then(|| vectors.gather(&first));
+        let rows = rows.as_ref().unwrap_or(&vectors);
+        let input = ClusterInput { vectors: rows, ids: &ids[..points], candidates: None };
+        let context = RunContext { seed: 0, progress: &|_| {}, cancelled: &|| false };
+        let start = Instant::now();
+        let (live, mut sketches) = follow(&input, Density { eps, min_points: MIN_POINTS }, &context)?;
+        let seconds = start.elapsed().as_secs_f64();
+        sketches.extend(&vectors);
+        Ok((Self { vectors, ids, sketches, live }, seconds))
+    }
+
+    /// Milliseconds of one change.
+    pub(crate) fn timed(&mut self, change: impl FnOnce(&mut Live, &RowRanges<'_>)) -> f64 {
+        let id = |row: PointOffset| self.ids[row as usize];
+        let ranges = RowRanges::new(&self.vectors, &self.sketches, &id);
+        let start = Instant::now();
+        change(&mut self.live, &ranges);
+        start.elapsed().as_secs_f64() * 1e3
+    }
+}
+
+pub(crate) fn quantile(values: &[f64], q: f64) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[((values.len() - 1) as f64 * q).round() as usize]
 }
 
 /// What the peers of a script take: name, seconds, what they say of their result.

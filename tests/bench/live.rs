@@ -9,14 +9,9 @@ mod common;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::time::Instant;
 
-use common::{EPS, MIN_POINTS, Outcome, generate, ids, peer, write_npy};
-use culld::cluster::{ClusterInput, Density, Live, RowRanges, RunContext, Sketches, follow};
-use culld::types::{ImageId, PointOffset, Vectors};
-
-/// Inserts and deletes timed.
-const CHANGES: usize = 500;
+use common::{CHANGES, EPS, Following, MIN_POINTS, Outcome, generate, peer, quantile, write_npy};
+use culld::types::PointOffset;
 
 fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -35,46 +30,13 @@ fn main() -> Outcome {
     Ok(())
 }
 
-/// A clustering with what it is asked with.
-struct Bench {
-    vectors: Vectors,
-    ids: Vec<ImageId>,
-    sketches: Sketches,
-    live: Live,
-}
-
-impl Bench {
-    /// Clusters the first `points` rows; answers how many seconds that took.
-    fn new(vectors: Vectors, points: usize, eps: f32) -> Outcome<(Self, f64)> {
-        let ids = ids(vectors.len());
-        let first: Vec<PointOffset> = (0..points as PointOffset).collect();
-        let rows = vectors.gather(&first);
-        let input = ClusterInput { vectors: &rows, ids: &ids[..points], candidates: None };
-        let context = RunContext { seed: 0, progress: &|_| {}, cancelled: &|| false };
-        let start = Instant::now();
-        let (live, _) = follow(&input, Density { eps, min_points: MIN_POINTS }, &context)?;
-        let seconds = start.elapsed().as_secs_f64();
-        let sketches = Sketches::new(&vectors);
-        Ok((Self { vectors, ids, sketches, live }, seconds))
-    }
-
-    /// Milliseconds of one change.
-    fn timed(&mut self, change: impl FnOnce(&mut Live, &RowRanges<'_>)) -> f64 {
-        let id = |row: PointOffset| self.ids[row as usize];
-        let ranges = RowRanges::new(&self.vectors, &self.sketches, &id);
-        let start = Instant::now();
-        change(&mut self.live, &ranges);
-        start.elapsed().as_secs_f64() * 1e3
-    }
-}
-
 fn changes(points: usize, with_peer: bool) -> Outcome<String> {
     let vectors = generate(points + CHANGES, 1);
     let npy = std::env::temp_dir().join(format!("culld-bench-{}.npy", std::process::id()));
     if with_peer {
         write_npy(&npy, &vectors)?;
     }
-    let (mut bench, batch) = Bench::new(vectors, points, EPS)?;
+    let (mut bench, batch) = Following::new(vectors, points, EPS)?;
     let clusters = bench.live.components().count();
     let new = points as PointOffset..(points + CHANGES) as PointOffset;
     let insert: Vec<f64> =
@@ -106,7 +68,7 @@ fn changes(points: usize, with_peer: bool) -> Outcome<String> {
 fn split(points: usize) -> Outcome<String> {
     let vectors = common::dumbbell(points);
     let total = vectors.len();
-    let (mut bench, batch) = Bench::new(vectors, total, 0.2)?;
+    let (mut bench, batch) = Following::new(vectors, total, 0.2)?;
     let before = bench.live.components().count();
     let milliseconds = bench.timed(|live, ranges| drop(live.remove(&[total as PointOffset - 1], ranges)));
     let after = bench.live.components().count();
@@ -118,10 +80,4 @@ fn split(points: usize) -> Outcome<String> {
 
 fn figures(milliseconds: &[f64]) -> String {
     format!("median {:.2} ms, p99 {:.2} ms", quantile(milliseconds, 0.5), quantile(milliseconds, 0.99))
-}
-
-fn quantile(values: &[f64], q: f64) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[((values.len() - 1) as f64 * q).round() as usize]
 }

@@ -1,5 +1,7 @@
 //! Verdicts become labels, and labels become decisions for every image, over the wire.
 
+mod kept;
+
 use culld::proto;
 use culld::proto::{DecisionKind, DecisionReason, Side};
 use tonic::Code;

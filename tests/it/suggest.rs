@@ -71,9 +71,14 @@ async fn few_images_and_wrong_neighbourhoods_are_told() {
 async fn exact_compares_all_pairs_whatever_the_index_is() {
     let daemon = TestDaemon::with_hnsw().await;
     daemon.add_new(groups(1..5, 8)).await;
-    for (exact, index) in [(false, "hnsw"), (true, "flat")] {
+    let hdbscan = proto::HdbscanParameters { min_cluster_size: Some(4), ..Default::default() };
+    let hdbscan = proto::parameters::Algorithm::Hdbscan(hdbscan);
+    // DBSCAN is exact in any case.
+    for (algorithm, exact, index) in
+        [(hdbscan, false, "hnsw"), (hdbscan, true, "flat"), (dbscan(0.1), false, "flat")]
+    {
         let request = proto::ReclusterRequest {
-            parameters: Some(proto::Parameters { algorithm: Some(dbscan(0.1)) }),
+            parameters: Some(proto::Parameters { algorithm: Some(algorithm) }),
             exact,
             ..Default::default()
         };
@@ -81,7 +86,7 @@ async fn exact_compares_all_pairs_whatever_the_index_is() {
             daemon.clusterings().recluster(request).await.unwrap().into_inner().operation.unwrap();
         let done = daemon.wait(&operation.name).await.unwrap();
         let Some(proto::operation::Result::Clustering(made)) = done.result else { panic!("{done:?}") };
-        assert_eq!((made.index.as_str(), made.approximate, made.clusters), (index, !exact, 4));
+        assert_eq!((made.index.as_str(), made.approximate, made.clusters), (index, index == "hnsw", 4));
         assert_eq!(made.neighbour_recall, Some(1.0));
     }
 }

@@ -7,8 +7,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs;
-use std::io::Write as _;
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Density, Live};
 use crate::engine::collection::Collection;
+use crate::engine::derived_file;
 use crate::engine::error::EngineError;
 use crate::engine::lock::{lock, read};
 use crate::types::{ClusterId, Generation, ImageId, PointOffset};
@@ -112,7 +111,7 @@ impl Collection {
         }
         let kept = self.to_keep(*last)?;
         let Some(kept) = kept else { return Ok(()) };
-        if let Err(error) = write(folder, &kept) {
+        if let Err(error) = derived_file::write(folder, FILE, &kept) {
             self.keep_soon();
             return Err(EngineError::Internal(format!("{}: {error}", folder.display())));
         }
@@ -160,7 +159,7 @@ impl Collection {
 
     /// What was kept of a clustering, if all of it can be believed and none is of a later state than what is stored.
     pub(super) fn kept(&self, clustering: u64, density: Density) -> Option<Kept> {
-        let kept = match read_file(self.derived_folder()?) {
+        let kept: Kept = match derived_file::read(self.derived_folder()?, FILE, FILE_BYTES_MAX) {
             Ok(kept) => kept?,
             Err(error) => {
                 tracing::warn!(
@@ -183,34 +182,4 @@ impl Collection {
         }
         Some(kept)
     }
-}
-
-fn write(folder: &Path, kept: &Kept) -> Result<(), String> {
-    let mut bytes = postcard::to_stdvec(kept).map_err(|error| error.to_string())?;
-    bytes.extend_from_slice(blake3::hash(&bytes).as_bytes());
-    let beside = folder.join(format!("{FILE}.new"));
-    let put = || {
-        fs::create_dir_all(folder)?;
-        fs::File::create(&beside)?.write_all(&bytes)?;
-        fs::rename(&beside, folder.join(FILE))
-    };
-    put().map_err(|error: std::io::Error| error.to_string())
-}
-
-/// `None` where nothing was kept.
-fn read_file(folder: &Path) -> Result<Option<Kept>, String> {
-    let path = folder.join(FILE);
-    let length = match fs::metadata(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        metadata => metadata.map_err(|error| error.to_string())?.len(),
-    };
-    if length > FILE_BYTES_MAX {
-        return Err(format!("{length} bytes are too many"));
-    }
-    let bytes = fs::read(&path).map_err(|error| error.to_string())?;
-    let (payload, digest) = bytes.split_last_chunk::<32>().ok_or("cut off")?;
-    if blake3::hash(payload) != *digest {
-        return Err("damaged".to_owned());
-    }
-    postcard::from_bytes(payload).map(Some).map_err(|error| error.to_string())
 }

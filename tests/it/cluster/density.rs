@@ -176,18 +176,30 @@ fn candidates_are_measured_again_and_their_recall_is_told() {
     let data = Mixture { dim: 24, clusters: 4, points: 400, noise: 0.2, ..Default::default() }.generate(6);
     let ids = ids(data.vectors.len());
     let context = RunContext { seed: 0, progress: &|_| {}, cancelled: &|| false };
-    for parameters in [
-        Parameters::Dbscan { eps: Some(0.2), min_points: Some(5) },
-        Parameters::Hdbscan { min_cluster_size: Some(5), min_samples: Some(5) },
-    ] {
+    let parameters = Parameters::Hdbscan { min_cluster_size: Some(5), min_samples: Some(5) };
+    let exact = cluster(&data.vectors, &ids, parameters, 0).unwrap();
+    assert_eq!((exact.neighbour_recall, exact.approximate), (Some(1.0), false));
+    let checked = parameters.check(ids.len()).unwrap();
+    let everyone = Everyone(ids.len() as u32);
+    let input = ClusterInput { vectors: &data.vectors, ids: &ids, candidates: Some(&everyone) };
+    let full = run(&checked, &input, &context).unwrap();
+    assert_eq!((full.labels, full.neighbour_recall, full.approximate), (exact.labels, Some(1.0), true));
+    let input = ClusterInput { candidates: Some(&Nobody), ..input };
+    assert_eq!(run(&checked, &input, &context).unwrap().neighbour_recall, Some(0.0));
+}
+
+#[test]
+fn dbscan_is_exact_whatever_is_proposed() {
+    let data = Mixture { dim: 24, clusters: 4, points: 400, noise: 0.2, ..Default::default() }.generate(6);
+    let ids = ids(data.vectors.len());
+    let context = RunContext { seed: 0, progress: &|_| {}, cancelled: &|| false };
+    for eps in [Some(0.2), None] {
+        let parameters = Parameters::Dbscan { eps, min_points: Some(5) };
         let exact = cluster(&data.vectors, &ids, parameters, 0).unwrap();
-        assert_eq!((exact.neighbour_recall, exact.approximate), (Some(1.0), false));
-        let checked = parameters.check(ids.len()).unwrap();
-        let everyone = Everyone(ids.len() as u32);
-        let input = ClusterInput { vectors: &data.vectors, ids: &ids, candidates: Some(&everyone) };
-        let full = run(&checked, &input, &context).unwrap();
-        assert_eq!((full.labels, full.neighbour_recall, full.approximate), (exact.labels, Some(1.0), true));
-        let input = ClusterInput { candidates: Some(&Nobody), ..input };
-        assert_eq!(run(&checked, &input, &context).unwrap().neighbour_recall, Some(0.0));
+        let input = ClusterInput { vectors: &data.vectors, ids: &ids, candidates: Some(&Nobody) };
+        let found = run(&parameters.check(ids.len()).unwrap(), &input, &context).unwrap();
+        assert_eq!((found.labels, found.parameters), (exact.labels, exact.parameters));
+        assert_eq!((found.neighbour_recall, found.approximate), (Some(1.0), false));
+        assert!(found.followed.is_some());
     }
 }
