@@ -74,7 +74,8 @@ async fn import(client: &mut Client, path: &Path) -> Result<ImportCollectionResp
         Ok(())
     });
     let answered = async {
-        let mut answers = client.collections.import_collection(ReceiverStream::new(receiver)).await?.into_inner();
+        let mut answers =
+            client.collections.import_collection(ReceiverStream::new(receiver)).await?.into_inner();
         while let Some(answer) = answers.message().await? {
             if answer.collection.is_some() {
                 return Ok(answer);

@@ -28,8 +28,8 @@ impl Quota {
             let message = format!("{there} {what} or more, and collection {collection:?} may hold {max}");
             Some(EngineError::Exhausted { message, retry_after: None })
         };
-        let over =
-            over("images", images, self.images_max).or_else(|| over("bytes of images", bytes, self.bytes_max));
+        let over = over("images", images, self.images_max)
+            .or_else(|| over("bytes of images", bytes, self.bytes_max));
         over.map_or(Ok(()), Err)
     }
 

@@ -187,7 +187,9 @@ async fn hand_over(
         };
         let piece = match message {
             Ok(Some(Message::Data(data))) if data.len() <= PIECE_BYTES_MAX => Ok(data),
-            Ok(Some(_)) => Err(invalid("message", "every message after the first must be a piece of 1 MiB at most")),
+            Ok(Some(_)) => {
+                Err(invalid("message", "every message after the first must be a piece of 1 MiB at most"))
+            }
             Ok(None) => return Ok(()),
             Err(error) => Err(error),
         };

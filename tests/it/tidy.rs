@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const LINES_MAX: usize = 500;
-const PURE: &[&str] = &["portable.rs", "decide.rs", "decide/", "review.rs", "review/", "store/codec.rs", "store/audit.rs"];
+const PURE: &[&str] =
+    &["portable.rs", "decide.rs", "decide/", "review.rs", "review/", "store/codec.rs", "store/audit.rs"];
 
 /// A source file: its path below `src/`, and its text without comments and inline tests.
 struct Source {

@@ -306,14 +306,11 @@ impl<R: Read> Import<'_, R> {
     }
 
     /// The embeddings that go with so many lines.
-    fn embeddings(
-        &mut self,
-        about: &About,
-        path: &str,
-        lines: usize,
-    ) -> Result<Vec<f32>, EngineError> {
+    fn embeddings(&mut self, about: &About, path: &str, lines: usize) -> Result<Vec<f32>, EngineError> {
         if lines == 0 || lines > PART_IMAGES_MAX {
-            return Err(damaged(format!("{path} has {lines} lines, 1 to {PART_IMAGES_MAX} are allowed")).into());
+            return Err(
+                damaged(format!("{path} has {lines} lines, 1 to {PART_IMAGES_MAX} are allowed")).into()
+            );
         }
         let path = path.replace(".jsonl", ".npy");
         let bytes = self.entries.expect(&path)?;
@@ -373,8 +370,7 @@ impl<R: Read> Import<'_, R> {
                 let what = format!("{path}: log entry {sequence} comes in the place of {}", self.end.events);
                 return Err(damaged(what).into());
             }
-            check_event(&event)
-                .map_err(|error| damaged(format!("{path}: log entry {sequence}: {error}")))?;
+            check_event(&event).map_err(|error| damaged(format!("{path}: log entry {sequence}: {error}")))?;
             hash = batch.put_event(sequence, hash, &event)?;
             if blake3::Hash::from_bytes(hash).to_hex().as_str() != said {
                 let what = format!("{path}: log entry {sequence} does not continue the chain of the log");
