@@ -1,12 +1,12 @@
 //! Wires the parts together, and takes them apart in order.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::access::{Access, AccessError};
 use crate::config::{Config, DurabilitySetting, IndexSetting, ModelSetting};
@@ -15,7 +15,7 @@ use crate::embed::{EmbedError, Model, ModelSource, Pipeline, PipelineOptions};
 use crate::engine::{Engine, EngineError, EngineParts, Quota};
 use crate::grpc::{self, TlsError};
 use crate::index::IndexChoice;
-use crate::store::{Durability, SledOptions, SledStore, StoreError};
+use crate::store::{Durability, SledOptions, SledStore, Store, StoreError};
 
 /// Folder of saved indexes within the data folder: a cache, which may be deleted.
 const INDEX_FOLDER: &str = "index";
@@ -23,6 +23,9 @@ const INDEX_FOLDER: &str = "index";
 const HOUSEKEEPING: Duration = Duration::from_hours(1);
 /// How often it is looked whether a policy asks for a clustering.
 const POLICY_LOOKS: Duration = Duration::from_secs(2);
+/// The longest that one step of a read of the store may take, and how often it is looked whether one does.
+const READ_TIME_MAX: Duration = Duration::from_mins(1);
+const READ_LOOKS: Duration = Duration::from_secs(5);
 /// How long the end of connections is waited for once all calls have ended, and how often it is looked for.
 const LET_GO_TIME_MAX: Duration = Duration::from_secs(5);
 const LET_GO_INTERVAL: Duration = Duration::from_millis(1);
@@ -62,6 +65,7 @@ pub enum AppError {
 pub struct Daemon {
     address: SocketAddr,
     engine: Arc<Engine>,
+    store: Weak<dyn Store>,
     stop: watch::Sender<bool>,
     server: JoinHandle<()>,
     drain_time_max: Duration,
@@ -79,22 +83,38 @@ impl Daemon {
             grpc::check_tls(files)?;
         }
         let listen = |source| AppError::Listen { address: config.listen, source };
-        let starting = grpc::Starting::on(TcpListener::bind(config.listen).await.map_err(listen)?).await;
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let starting = grpc::Starting::on(listener, config.access.tls.as_ref()).await?;
+        let thread = |error: JoinError| AppError::Thread(error.to_string());
+        let folder = config.data.clone();
+        let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, &SledOptions::default()));
+        let store: Arc<dyn Store> = Arc::new(opened.await.map_err(thread)??);
+        let watched = Arc::downgrade(&store);
         let opening = config.clone();
-        let opened = tokio::task::spawn_blocking(move || open(&opening)).await;
-        let engine = Arc::new(opened.map_err(|error| AppError::Thread(error.to_string()))??);
-        let listener = starting.end().await.map_err(|error| AppError::Thread(error.to_string()))?;
+        let opened = tokio::select! {
+            opened = tokio::task::spawn_blocking(move || open(&opening, store)) => opened,
+            error = stalled(Weak::clone(&watched)) => return Err(error.into()),
+        };
+        let engine = Arc::new(opened.map_err(thread)??);
+        let listener = starting.end().await.map_err(thread)?;
         let address = listener.local_addr().map_err(listen)?;
         let (stop, stopping) = watch::channel(false);
         let drain_time_max = config.drain_time_max;
         let server = tokio::spawn(serve(listener, Arc::clone(&engine), access, config, stopping));
         tracing::info!(%address, "serving");
-        Ok(Self { address, engine, stop, server, drain_time_max })
+        Ok(Self { address, engine, store: watched, stop, server, drain_time_max })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Ends when the daemon is of no use any more, and says why: a read of the store that does not end holds up whoever
+    /// needs what it holds, and stopping in order would wait for it as well.
+    pub fn broken(&self) -> impl Future<Output = AppError> + use<> {
+        let store = Weak::clone(&self.store);
+        async { stalled(store).await.into() }
     }
 
     /// Stops taking calls, waits for those in flight as long as the settings say, then ends long work.
@@ -163,9 +183,20 @@ async fn keep_policies(engine: Arc<Engine>) {
     }
 }
 
-/// Store, model, pipeline and engine, in this order: a locked store is found out before the model is loaded.
-fn open(config: &Config) -> Result<Engine, AppError> {
-    let store = Arc::new(SledStore::open(&config.data, &SledOptions::default())?);
+/// Ends when a read of the store does not.
+async fn stalled(store: Weak<dyn Store>) -> StoreError {
+    let mut ticks = tokio::time::interval(READ_LOOKS);
+    loop {
+        ticks.tick().await;
+        let Some(store) = store.upgrade() else { std::future::pending().await };
+        if let Some(error) = store.stalled(READ_TIME_MAX) {
+            return error;
+        }
+    }
+}
+
+/// Model, pipeline and engine over the store: that it is locked is found out before the model is loaded.
+fn open(config: &Config, store: Arc<dyn Store>) -> Result<Engine, AppError> {
     let source = match &config.model {
         ModelSetting::BuiltIn => ModelSource::BuiltIn,
         ModelSetting::Fake => ModelSource::Fake,

@@ -45,6 +45,9 @@ pub const STEPS: [&str; 13] = [
     "index/saved",
 ];
 
+/// Where a thread goes on for ever, as the storage library does over some damage.
+pub const HANGS: [&str; 1] = ["read/next"];
+
 struct Armed {
     place: String,
     passes_left: AtomicU64,
@@ -66,5 +69,16 @@ pub(crate) fn pass(writer: &str, step: &str) {
     if here && armed.passes_left.fetch_sub(1, Ordering::Relaxed) == 1 {
         tracing::warn!(place = armed.place, "the process ends here, as a test asked for");
         std::process::abort();
+    }
+}
+
+/// Passes a place of [`HANGS`].
+pub(crate) fn hang(place: &str) {
+    let Some(armed) = ARMED.get_or_init(from_environment) else { return };
+    if armed.place == place && armed.passes_left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        tracing::warn!(place, "a thread goes on for ever here, as a test asked for");
+        loop {
+            std::thread::park();
+        }
     }
 }

@@ -149,7 +149,7 @@ impl<R: Read> PortableReader<'_, R> {
 fn not_a_tar(error: io::Error) -> PortableError {
     match error.kind() {
         io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-            damaged(format!("it is no tar of culld: {error}"))
+            damaged(format!("it is cut off, or no tar: {error}"))
         }
         io::ErrorKind::UnexpectedEof => damaged("it is cut off"),
         _ => PortableError::Io(error),

@@ -17,6 +17,7 @@ mod poison;
 mod rebuild;
 mod records;
 mod sled_store;
+mod stall;
 mod watched;
 
 use std::fmt;
@@ -24,6 +25,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use codec::{CHECKSUM_BYTES, Damage};
 pub use commit::{CommitOptions, CommitQueue};
@@ -130,6 +132,11 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// The folder can't be read.
     fn size_on_disk(&self) -> Result<u64, StoreError>;
+
+    /// [`StoreError::Stalled`] where one step of a read goes on for longer than this: over some damage it never ends.
+    fn stalled(&self, _after: Duration) -> Option<StoreError> {
+        None
+    }
 }
 
 /// Why the store could not do what was asked.
@@ -194,6 +201,22 @@ pub enum StoreError {
         bytes: usize,
         /// The limit.
         bytes_max: usize,
+    },
+    /// A read does not end.
+    #[error(
+        "a read goes on for {} s at {kind} of {}, key {key}: the store is damaged there; `culld verify --data` may tell \
+         more, and `culld restore` makes a store of a backup", .lasts.as_secs(),
+        .collection.map_or_else(|| "no collection".to_owned(), |number| format!("collection number {number}"))
+    )]
+    Stalled {
+        /// For how long it goes on.
+        lasts: Duration,
+        /// The kind of record that it began at.
+        kind: &'static str,
+        /// The collection that this belongs to.
+        collection: Option<u32>,
+        /// Its key.
+        key: HexKey,
     },
     /// A copy of the store is being made already.
     #[error("a copy of the store is being made already")]

@@ -16,7 +16,7 @@ use crate::client::transfer;
 use crate::portable::npy_header;
 use crate::proto::{Decision, ExportCollectionRequest, GetStatsRequest, Image};
 
-/// Write a whole collection to take it elsewhere, or embeddings and labels for other tools
+/// Write a whole collection, or embeddings and labels for other tools
 ///
 /// FILE.tar holds everything that was added, said and clustered, independent of how this culld stores it: JSON Lines,
 /// NumPy arrays and thumbnails, which other tools read, and `culld import` makes a collection of, here or elsewhere. The

@@ -1,5 +1,7 @@
 //! `culld setup`, `culld serve` and `culld config`: what needs no running daemon.
 
+use std::pin::pin;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -66,10 +68,21 @@ pub(super) async fn serve(args: ServeCommandArgs, out: &mut Output) -> Result<Ou
     out.line(format!("to sort by eye, open {address}/ in a browser"));
     out.object(&json!({"address": address}));
     out.flush();
-    temporary::stop_signal().await.map_err(CliError::Runtime)?;
+    let mut broken = pin!(daemon.broken());
+    tokio::select! {
+        signalled = temporary::stop_signal() => signalled.map_err(CliError::Runtime)?,
+        error = &mut broken => {
+            // Nobody can wait for what it holds; what was acknowledged is on the disk.
+            std::mem::forget(daemon);
+            return Err(error.into());
+        }
+    }
     out.line("stopping");
     out.flush();
-    daemon.stop().await;
+    tokio::select! {
+        () = daemon.stop() => {}
+        error = broken => return Err(error.into()),
+    }
     // What is left is sent from a thread that may wait.
     drop(tokio::task::spawn_blocking(move || drop(traces)).await);
     Ok(Outcome::Done)

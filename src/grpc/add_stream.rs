@@ -74,6 +74,7 @@ async fn read_images(
         Err(error) => return End::Error(error),
     };
     let mut stopping = shared.stopping.clone();
+    let name = caller::current().name.clone();
     loop {
         // A place for the outcome is taken before its image is read.
         let place = tokio::select! {
@@ -94,7 +95,7 @@ async fn read_images(
                 return End::Error(invalid("message", "every message after the first must be an image"));
             }
         };
-        let Some(room) = shared.inflight.acquire(image.data.len()).await else {
+        let Some(room) = shared.inflight.acquire(&name, image.data.len()).await else {
             return End::Gone;
         };
         let key = image.key.clone();

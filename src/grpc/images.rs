@@ -53,7 +53,7 @@ impl ImageService for Images {
         let (engine, collection) = (Arc::clone(&self.0.engine), request.collection);
         let ingest = blocking(move || engine.ingest(&collection)).await?;
         let image = request.image.ok_or_else(|| invalid("image", "is missing"))?;
-        let Some(room) = self.0.inflight.try_acquire(image.data.len()) else {
+        let Some(room) = self.0.inflight.try_acquire(&caller::current().name, image.data.len()) else {
             return Err(status(overloaded("too many bytes of images are in flight".to_owned())));
         };
         let name = image.key.clone();
@@ -216,7 +216,7 @@ impl Images {
             }
             Some(Query::Data(bytes)) => {
                 self.0.engine.check_space(collection).map_err(status)?;
-                let Some(_room) = self.0.inflight.try_acquire(bytes.len()) else {
+                let Some(_room) = self.0.inflight.try_acquire(&caller::current().name, bytes.len()) else {
                     return Err(status(overloaded("too many bytes of images are in flight".to_owned())));
                 };
                 let (sender, receiver) = oneshot::channel();

@@ -14,10 +14,12 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tower_layer::Layer;
 
+use crate::config::TlsFiles;
 use crate::engine::EngineError;
 
 use super::incoming::PAUSE;
 use super::status::status;
+use super::tls::{self, TlsError};
 
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
@@ -28,8 +30,15 @@ pub struct Starting {
 }
 
 impl Starting {
-    /// Begins to answer.
-    pub async fn on(listener: TcpListener) -> Self {
+    /// Begins to answer; by TLS where there are files for it, and by nothing else then.
+    ///
+    /// # Errors
+    /// TLS can't be spoken with these files.
+    pub async fn on(listener: TcpListener, tls: Option<&TlsFiles>) -> Result<Self, TlsError> {
+        let mut server = Server::builder();
+        if let Some(files) = tls {
+            server = server.tls_config(tls::config(files)?)?;
+        }
         let (reporter, health) = tonic_health::server::health_reporter();
         for service in ["", "Collection", "Image", "Clustering", "Decision", "Admin"] {
             let name = if service.is_empty() { String::new() } else { format!("culld.v1.{service}Service") };
@@ -43,7 +52,7 @@ impl Starting {
             let _closing = closing;
             accept_until(listener, ended, sender).await
         });
-        let server = Server::builder().layer(StartingLayer).add_service(health);
+        let server = server.layer(StartingLayer).add_service(health);
         let closed = async { drop(closed.await) };
         tokio::spawn(async {
             if let Err(error) =
@@ -52,7 +61,7 @@ impl Starting {
                 tracing::warn!(%error, "health was not answered while starting");
             }
         });
-        Self { over, accepting }
+        Ok(Self { over, accepting })
     }
 
     /// Ends, and answers the listener: no connection taken from now on is answered so.

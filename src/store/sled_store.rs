@@ -26,7 +26,7 @@
 //!
 //! - It takes damage in its metadata log for the end of the log, and silently drops what follows: every sync is
 //!   counted outside, too. Of 100 trials with one bit flipped or one file cut short, 38 hit nothing in use, 61 ended in
-//!   an error, and one made a scan go on for ever.
+//!   an error, and one made a scan go on for ever: whoever reads says so ([`Store::stalled`]).
 //! - Its background flusher aborts the process when the disk is full: it is never due.
 //! - It writes by the common rayon pool, behind whatever runs there: one thread of its own does the syncs.
 //! - It writes and fsyncs in one step: there is nothing between "in this process" and "on the disk".
@@ -44,7 +44,9 @@ use super::flusher::{Flusher, Syncs};
 use super::lock::DirectoryLock;
 use super::poison::Poison;
 use super::rebuild;
-use super::{Store, StoreError, Visit, Write, check_limits};
+use super::stall::Stalls;
+use super::{HexKey, Kind, Store, StoreError, Visit, Write, audit, check_limits};
+use crate::failpoint;
 
 /// The newest store format that this build reads, and the one it writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -86,6 +88,7 @@ pub struct SledStore {
     flusher: Flusher,
     folder: PathBuf,
     poison: Poison,
+    stalls: Stalls,
     // Shared with whoever goes on with the folder once the store is closed.
     _lock: Arc<DirectoryLock>,
 }
@@ -139,7 +142,8 @@ impl SledStore {
             Flusher::start(syncs).map_err(|source| StoreError::io("start a thread for", folder, source))?;
         let handles = Handles { first: Mutex::new(first), spare: Mutex::default() };
         let poison = Poison::default();
-        Ok(Self { handles, flusher, folder: folder.to_path_buf(), poison, _lock: lock })
+        let (folder, stalls) = (folder.to_path_buf(), Stalls::default());
+        Ok(Self { handles, flusher, folder, poison, stalls, _lock: lock })
     }
 
     /// Whether a folder looks as if it held a store.
@@ -154,18 +158,23 @@ impl SledStore {
 
 impl Store for SledStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let _reading = self.stalls.begin(key);
         let value = self.handles.with(|tree| tree.get(key)).map_err(self.failed("read"))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let reading = self.stalls.begin(prefix);
         self.handles.with(|tree| {
             // Not `scan_prefix`: past the last match it reads on to the end of the tree.
             for entry in tree.range(prefix..) {
                 let (key, value) = entry.map_err(self.failed("read"))?;
+                reading.rest();
                 if !key.starts_with(prefix) || visit(&key, &value).is_break() {
                     break;
                 }
+                reading.step(&key);
+                failpoint::hang("read/next");
             }
             Ok(())
         })
@@ -190,6 +199,13 @@ impl Store for SledStore {
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {
         folder_bytes(&self.folder).map_err(|source| StoreError::io("measure", &self.folder, source))
+    }
+
+    fn stalled(&self, after: Duration) -> Option<StoreError> {
+        let (lasts, key) = self.stalls.longest(after)?;
+        let kind = key.first().and_then(|first| Kind::from_byte(*first)).map_or("unknown", Kind::name);
+        let collection = audit::collection(&key).filter(|number| *number != 0);
+        Some(StoreError::Stalled { lasts, kind, collection, key: HexKey(key) })
     }
 }
 

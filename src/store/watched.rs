@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::failpoint;
 
@@ -178,5 +179,9 @@ impl Store for Watched {
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {
         self.inner.size_on_disk()
+    }
+
+    fn stalled(&self, after: Duration) -> Option<StoreError> {
+        self.inner.stalled(after)
     }
 }

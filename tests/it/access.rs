@@ -93,6 +93,12 @@ impl Method {
         if self.name == "ImageService/AddImages" {
             return crate::support::header(collection).encode_to_vec();
         }
+        if self.name == "CollectionService/ImportCollection" {
+            let header =
+                proto::ImportCollectionHeader { collection: collection.to_owned(), ..Default::default() };
+            let message = Some(proto::import_collection_request::Message::Header(header));
+            return proto::ImportCollectionRequest { message }.encode_to_vec();
+        }
         let values = [("collection", collection), ("name", operation)];
         let mut message = Vec::new();
         for (name, value) in values {
@@ -133,7 +139,7 @@ fn every_call_says_what_it_needs() {
     assert_eq!((named.len(), &named), (CALLS.len(), &there));
     for method in methods() {
         let has_collection = method.request.field.iter().any(|field| field.name() == "collection")
-            || method.name == "ImageService/AddImages";
+            || ["ImageService/AddImages", "CollectionService/ImportCollection"].contains(&&*method.name);
         let scope = need(&method).scope;
         let expected =
             if has_collection { [Scope::Collection, Scope::Own] } else { [Scope::Own, Scope::Own] };

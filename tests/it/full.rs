@@ -6,6 +6,7 @@ pub(crate) mod other_tools;
 mod page;
 mod real_data;
 mod review;
+mod stalled;
 
 /// Whether this is the full lane.
 pub(crate) fn is_on() -> bool {

@@ -1,6 +1,8 @@
 //! More than the daemon can do, and less than it needs: everybody gets a turn, what nobody waits for is dropped, and
 //! what runs out is told.
 
+mod limits;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -121,7 +123,7 @@ async fn health_of(address: &str, service: &str) -> ServingStatus {
 async fn a_daemon_that_starts_says_so() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let starting = grpc::Starting::on(listener).await;
+    let starting = grpc::Starting::on(listener, None).await.unwrap();
     for service in ["", "culld.v1.ImageService", "culld.v1.AdminService"] {
         assert_eq!(health_of(&address, service).await, ServingStatus::NotServing, "{service}");
     }

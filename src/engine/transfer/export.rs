@@ -34,6 +34,9 @@ struct Moment {
     events: u64,
 }
 
+/// An image with its embedding and thumbnail.
+type Whole = (ImageLine, Vec<f32>, Vec<u8>);
+
 struct Export<'a, W: Write> {
     collection: &'a Collection,
     moment: Moment,
@@ -196,11 +199,7 @@ impl<W: Write> Export<'_, W> {
     }
 
     /// One image; `None` where it was deleted meanwhile, be it added again since.
-    fn image(
-        &self,
-        id: ImageId,
-        came: Generation,
-    ) -> Result<Option<(ImageLine, Vec<f32>, Vec<u8>)>, EngineError> {
+    fn image(&self, id: ImageId, came: Generation) -> Result<Option<Whole>, EngineError> {
         let store = &self.collection.store;
         let (raw, number) = store.raw();
         let embedding = read_embedding(raw, &Keys::embedding(number, came.0, &id))?;

@@ -9,8 +9,11 @@ use culld::proto;
 use culld::proto::admin_service_client::AdminServiceClient;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
-use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Code, Response};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use super::{Token, by, write_tokens};
 use culld::app::Daemon;
@@ -55,6 +58,14 @@ impl Pki {
     }
 
     async fn connect(&self, daemon: &Daemon, who: Option<&str>) -> Result<Channel, tonic::transport::Error> {
+        self.connect_to(daemon.address(), who).await
+    }
+
+    async fn connect_to(
+        &self,
+        address: std::net::SocketAddr,
+        who: Option<&str>,
+    ) -> Result<Channel, tonic::transport::Error> {
         let read = |name: &str| fs::read(self.path(name)).unwrap();
         let mut tls = ClientTlsConfig::new()
             .ca_certificate(Certificate::from_pem(read("ca.pem")))
@@ -62,7 +73,7 @@ impl Pki {
         if let Some(who) = who {
             tls = tls.identity(Identity::from_pem(read(&format!("{who}.pem")), read(&format!("{who}.key"))));
         }
-        let endpoint = Endpoint::from_shared(format!("https://{}", daemon.address())).unwrap();
+        let endpoint = Endpoint::from_shared(format!("https://{address}")).unwrap();
         endpoint.tls_config(tls).unwrap().connect().await
     }
 
@@ -120,6 +131,25 @@ async fn callers_come_in_by_certificate() {
     assert_eq!(pki.code(&daemon, None, Some(&token.secret)).await, Code::Ok);
     assert_eq!(pki.code(&daemon, Some("bob"), Some(&token.secret)).await, Code::Ok);
     daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_starts_speaks_tls() {
+    let pki = Pki::new();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let starting = culld::grpc::Starting::on(listener, Some(&pki.files(true))).await.unwrap();
+    let check = |channel| async {
+        HealthClient::new(channel).check(HealthCheckRequest::default()).await.map(Response::into_inner)
+    };
+    let secure = pki.connect_to(address, None).await.unwrap();
+    assert_eq!(check(secure.clone()).await.unwrap().status(), ServingStatus::NotServing);
+    let refused = AdminServiceClient::new(secure).get_stats(proto::GetStatsRequest::default()).await;
+    assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
+    let plain = Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+    // It gets no answer, health itself included.
+    check(plain).await.unwrap_err();
+    drop(starting.end().await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
