@@ -1543,9 +1543,12 @@ type NextReviewRequest struct {
 	Reviewer string `protobuf:"bytes,2,opt,name=reviewer,proto3" json:"reviewer,omitempty"`
 	// Items leased to this reviewer that it still holds; its others are released, so that a page that is loaded anew
 	// finds the same items. Ignored while reviewer is empty. At most 100.
-	HeldItemIds   []string `protobuf:"bytes,3,rep,name=held_item_ids,json=heldItemIds,proto3" json:"held_item_ids,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	HeldItemIds []string `protobuf:"bytes,3,rep,name=held_item_ids,json=heldItemIds,proto3" json:"held_item_ids,omitempty"`
+	// Images to be asked about again, as those of an answer that was undone: of the items that are free the one that
+	// shows most of them is leased, and that which is worth most where none shows any. At most 9.
+	PreferredImageIds []string `protobuf:"bytes,4,rep,name=preferred_image_ids,json=preferredImageIds,proto3" json:"preferred_image_ids,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *NextReviewRequest) Reset() {
@@ -1595,6 +1598,13 @@ func (x *NextReviewRequest) GetReviewer() string {
 func (x *NextReviewRequest) GetHeldItemIds() []string {
 	if x != nil {
 		return x.HeldItemIds
+	}
+	return nil
+}
+
+func (x *NextReviewRequest) GetPreferredImageIds() []string {
+	if x != nil {
+		return x.PreferredImageIds
 	}
 	return nil
 }
@@ -2736,13 +2746,14 @@ const file_culld_v1_decision_service_proto_rawDesc = "" +
 	"\rinterval_high\x18\x03 \x01(\x01R\fintervalHigh\x12\x1e\n" +
 	"\n" +
 	"judgements\x18\x04 \x01(\x04R\n" +
-	"judgements\"s\n" +
+	"judgements\"\xa3\x01\n" +
 	"\x11NextReviewRequest\x12\x1e\n" +
 	"\n" +
 	"collection\x18\x01 \x01(\tR\n" +
 	"collection\x12\x1a\n" +
 	"\breviewer\x18\x02 \x01(\tR\breviewer\x12\"\n" +
-	"\rheld_item_ids\x18\x03 \x03(\tR\vheldItemIds\"\xa5\x01\n" +
+	"\rheld_item_ids\x18\x03 \x03(\tR\vheldItemIds\x12.\n" +
+	"\x13preferred_image_ids\x18\x04 \x03(\tR\x11preferredImageIds\"\xa5\x01\n" +
 	"\x12NextReviewResponse\x12(\n" +
 	"\x04item\x18\x01 \x01(\v2\x14.culld.v1.ReviewItemR\x04item\x125\n" +
 	"\bestimate\x18\x02 \x01(\v2\x19.culld.v1.QualityEstimateR\bestimate\x12\x16\n" +

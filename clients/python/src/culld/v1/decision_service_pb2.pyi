@@ -263,14 +263,16 @@ class QualityEstimate(_message.Message):
     def __init__(self, quality_metric: _Optional[float] = ..., interval_low: _Optional[float] = ..., interval_high: _Optional[float] = ..., judgements: _Optional[int] = ...) -> None: ...
 
 class NextReviewRequest(_message.Message):
-    __slots__ = ("collection", "reviewer", "held_item_ids")
+    __slots__ = ("collection", "reviewer", "held_item_ids", "preferred_image_ids")
     COLLECTION_FIELD_NUMBER: _ClassVar[int]
     REVIEWER_FIELD_NUMBER: _ClassVar[int]
     HELD_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    PREFERRED_IMAGE_IDS_FIELD_NUMBER: _ClassVar[int]
     collection: str
     reviewer: str
     held_item_ids: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, collection: _Optional[str] = ..., reviewer: _Optional[str] = ..., held_item_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+    preferred_image_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, collection: _Optional[str] = ..., reviewer: _Optional[str] = ..., held_item_ids: _Optional[_Iterable[str]] = ..., preferred_image_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class NextReviewResponse(_message.Message):
     __slots__ = ("item", "estimate", "enough", "leased")
