@@ -96,7 +96,7 @@ pub async fn import(
 ) -> Result<ImportCollectionResponse, TransferError> {
     let file = File::open(path).map_err(named(path))?;
     let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
-    let reading = tokio::task::spawn_blocking(move || send(header, file, &sender, progress));
+    let reading = tokio::task::spawn_blocking(move || send(header, &file, &sender, progress));
     let answered = async {
         let mut answers = open(ReceiverStream::new(receiver)).await?.into_inner();
         while let Some(answer) = answers.message().await? {
@@ -115,7 +115,7 @@ pub async fn import(
 /// Reads until there is no more, or nobody takes it: then the daemon said why.
 fn send(
     header: ImportCollectionHeader,
-    file: File,
+    file: &File,
     sender: &mpsc::Sender<ImportCollectionRequest>,
     progress: impl Fn(u64),
 ) -> io::Result<()> {
@@ -126,7 +126,7 @@ fn send(
             return Ok(());
         }
         let mut data = Vec::with_capacity(PIECE_BYTES);
-        let count = (&file).take(PIECE_BYTES as u64).read_to_end(&mut data)?;
+        let count = file.take(PIECE_BYTES as u64).read_to_end(&mut data)?;
         if count == 0 {
             return Ok(());
         }
