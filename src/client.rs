@@ -91,8 +91,8 @@ fn is_broken(status: &Status) -> bool {
     std::error::Error::source(status).is_some()
 }
 
-/// Where the daemon is, and how to speak to it.
-#[derive(Debug, Clone, Default)]
+/// Where the daemon is, and how to speak to it. Not to be shown: it holds the token and the private key.
+#[derive(Clone, Default)]
 pub struct Options {
     /// `http://HOST:PORT`, or `https://` for TLS.
     pub address: String,

@@ -149,7 +149,8 @@ impl<R: Read> PortableReader<'_, R> {
 fn not_a_tar(error: io::Error) -> PortableError {
     match error.kind() {
         io::ErrorKind::Other | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-            damaged(format!("it is cut off, or no tar: {error}"))
+            // Not the library's words, which repeat what stands there.
+            damaged("it is cut off, or no tar")
         }
         io::ErrorKind::UnexpectedEof => damaged("it is cut off"),
         _ => PortableError::Io(error),

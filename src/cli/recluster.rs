@@ -34,7 +34,7 @@ pub(super) struct ReclusterArgs {
     /// Leave the active clustering as it is
     #[arg(long, global = true)]
     keep_active: bool,
-    /// Compare all pairs, whatever the index is
+    /// Compare all pairs, whatever the index is, as DBSCAN does in any case
     #[arg(long, global = true)]
     exact: bool,
     /// Only start it; see `culld operations`

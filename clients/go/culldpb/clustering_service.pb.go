@@ -36,7 +36,8 @@ type ReclusterRequest struct {
 	RequestId string `protobuf:"bytes,5,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Who asks, for the log; at most 128 characters.
 	Actor string `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`
-	// Compare all pairs, whatever the index is; else the neighbours that a graph index proposes are taken.
+	// Compare all pairs, whatever the index is; else the neighbours that a graph index proposes are taken, except by
+	// DBSCAN, which is exact in any case.
 	Exact         bool `protobuf:"varint,7,opt,name=exact,proto3" json:"exact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -67,7 +67,8 @@ export type ReclusterRequest = Message<"culld.v1.ReclusterRequest"> & {
   actor: string;
 
   /**
-   * Compare all pairs, whatever the index is; else the neighbours that a graph index proposes are taken.
+   * Compare all pairs, whatever the index is; else the neighbours that a graph index proposes are taken, except by
+   * DBSCAN, which is exact in any case.
    *
    * @generated from field: bool exact = 7;
    */
