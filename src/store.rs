@@ -13,6 +13,7 @@ mod high_water;
 mod keys;
 mod lock;
 mod memory_store;
+mod mirror;
 mod poison;
 mod rebuild;
 mod records;

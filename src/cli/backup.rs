@@ -113,11 +113,11 @@ fn restore_to(file: &Path, folder: &Path, replace: bool) -> Result<u64, CliError
 
 /// Looks at a backup.
 pub(super) async fn verify(file: PathBuf, out: &mut Output) -> Result<Outcome, CliError> {
-    let scratch = TemporaryFolder::new()?;
-    let folder = scratch.path().to_path_buf();
+    let (restored, scratch) = (TemporaryFolder::new()?, TemporaryFolder::new()?);
+    let (folder, mirror) = (restored.path().to_path_buf(), scratch.path().to_path_buf());
     let report = offline(move || {
         store::restore(&file, &folder, false, &mut |_| {}, &mut |_| Ok(()))?;
-        look(&folder, &AtomicU64::new(0))
+        look(&folder, &mirror, &AtomicU64::new(0))
     })
     .await?;
     show(&report, out)

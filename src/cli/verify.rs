@@ -13,6 +13,7 @@ use super::client::Client;
 use super::error::CliError;
 use super::output::Output;
 use super::table::Table;
+use super::temporary::TemporaryFolder;
 use super::{Outcome, progress, words};
 use crate::engine::{Progress, VerifyProblem, VerifyReport, verify_store};
 use crate::proto::operation::Result as OperationResult;
@@ -53,8 +54,10 @@ pub(super) async fn offline(data: PathBuf, out: &mut Output) -> Result<Outcome, 
     let steps = Arc::new(AtomicU64::new(0));
     let (tell, mut told) = oneshot::channel();
     let counted = Arc::clone(&steps);
+    let scratch = TemporaryFolder::new()?;
+    let mirror = scratch.path().to_path_buf();
     // The storage library may give up over damage, or read it again and again for ever: then nobody waits for it.
-    std::thread::spawn(move || tell.send(look(&data, &counted)));
+    std::thread::spawn(move || tell.send(look(&data, &mirror, &counted)));
     let mut before = 0;
     loop {
         if let Ok(ended) = tokio::time::timeout(SILENCE_MAX, &mut told).await {
@@ -68,12 +71,12 @@ pub(super) async fn offline(data: PathBuf, out: &mut Output) -> Result<Outcome, 
     }
 }
 
-/// Looks at a store; each step is counted.
-pub(super) fn look(data: &Path, steps: &AtomicU64) -> Result<VerifyReport, CliError> {
+/// Looks at a store by way of an empty folder; each step is counted.
+pub(super) fn look(data: &Path, scratch: &Path, steps: &AtomicU64) -> Result<VerifyReport, CliError> {
     if !SledStore::is_at(data) {
         return Err(CliError::Usage(format!("{} holds no store", words::printable(&data.to_string_lossy()))));
     }
-    let store = SledStore::open(data, &SledOptions::default())?;
+    let store = SledStore::open_to_look(data, scratch, &SledOptions::default())?;
     let bar = progress::counted(0, "Verify");
     let tell = |phase: &str, done: u64, total: u64| {
         steps.fetch_add(1, Ordering::Relaxed);

@@ -42,6 +42,7 @@ use std::time::Duration;
 
 use super::flusher::{Flusher, Syncs};
 use super::lock::DirectoryLock;
+use super::mirror::mirror;
 use super::poison::Poison;
 use super::rebuild;
 use super::stall::Stalls;
@@ -137,7 +138,29 @@ impl SledStore {
     ) -> Result<Self, StoreError> {
         rebuild::recover(folder)?;
         check_format(folder)?;
-        let (first, syncs) = open_guarded(folder, options)?;
+        let (first, syncs) = open_guarded(folder, &folder.join(SLED_FOLDER), options)?;
+        Self::start(folder, first, syncs, lock)
+    }
+
+    /// Opens the store in `folder` to look at it: none of its records' files and none of sled's logs is written. What
+    /// needs a copy for that goes into `scratch`, an empty folder, a few bytes for each record. Must not be written to;
+    /// what sled holds is let go when the process ends.
+    ///
+    /// # Errors
+    /// As [`SledStore::open`]; or `scratch` can't be written.
+    pub fn open_to_look(folder: &Path, scratch: &Path, options: &SledOptions) -> Result<Self, StoreError> {
+        let lock = Arc::new(DirectoryLock::acquire(folder)?);
+        rebuild::recover(folder)?;
+        check_format(folder)?;
+        let sled = folder.join(SLED_FOLDER);
+        mirror(&sled, scratch).map_err(|source| StoreError::io("mirror", &sled, source))?;
+        let (first, syncs) = open_guarded(folder, scratch, *options)?;
+        // sled flushes when its last handle goes.
+        std::mem::forget(first.clone());
+        Self::start(folder, first, syncs, lock)
+    }
+
+    fn start(folder: &Path, first: Tree, syncs: Syncs, lock: Arc<DirectoryLock>) -> Result<Self, StoreError> {
         let flusher =
             Flusher::start(syncs).map_err(|source| StoreError::io("start a thread for", folder, source))?;
         let handles = Handles { first: Mutex::new(first), spare: Mutex::default() };
@@ -220,14 +243,14 @@ impl Drop for SledStore {
 }
 
 /// Over damaged files sled panics, or looks for a leaf for ever; neither must reach the daemon.
-fn open_guarded(folder: &Path, options: SledOptions) -> Result<(Tree, Syncs), StoreError> {
+fn open_guarded(folder: &Path, sled: &Path, options: SledOptions) -> Result<(Tree, Syncs), StoreError> {
     let (sender, opened) = mpsc::sync_channel(1);
-    let owned = folder.to_path_buf();
+    let (owned, sled) = (folder.to_path_buf(), sled.to_path_buf());
     thread::Builder::new()
         .name("open store".into())
         .spawn(move || {
             // Nobody waits any more once this took too long.
-            let _ = sender.send(open_sled(&owned, options));
+            let _ = sender.send(open_sled(&owned, &sled, options));
         })
         .map_err(|source| StoreError::io("open", folder, source))?;
     match opened.recv_timeout(Duration::from_secs(OPEN_MAX_S)) {
@@ -239,11 +262,10 @@ fn open_guarded(folder: &Path, options: SledOptions) -> Result<(Tree, Syncs), St
     }
 }
 
-fn open_sled(folder: &Path, options: SledOptions) -> Result<(Tree, Syncs), StoreError> {
-    let path = folder.join(SLED_FOLDER);
-    let failed = |source| StoreError::io("open", &path, source);
+fn open_sled(folder: &Path, sled: &Path, options: SledOptions) -> Result<(Tree, Syncs), StoreError> {
+    let failed = |source| StoreError::io("open", sled, source);
     let db: sled::Db<LEAF_FANOUT> = sled::Config::new()
-        .path(&path)
+        .path(sled)
         .cache_capacity_bytes(options.cache_bytes_max)
         .flush_every_ms(Some(FLUSH_EVERY_MS))
         // Embeddings and JPEG don't compress; level 1 is enough for the rest.

@@ -4,7 +4,7 @@ mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use culld::engine::{Progress, VerifyReport, verify_store};
@@ -279,7 +279,21 @@ async fn a_store_is_verified_without_a_daemon() {
     assert!(!folder.path().join("nowhere").exists());
 }
 
-/// A bit of the files themselves: what is not in use is nobody's loss, all else is found.
+/// What a store's files hold, by their paths.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(contents(&path));
+        } else {
+            all.insert(path.clone(), std::fs::read(path).unwrap());
+        }
+    }
+    all
+}
+
+/// A bit of the files themselves: what is not in use is nobody's loss, all else is found, and no look changes a file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_of_the_files_is_found() {
     let daemon = TestDaemon::start().await;
@@ -289,9 +303,10 @@ async fn a_flipped_bit_of_the_files_is_found() {
     let heap = data.join("sled/slabs");
     let mut files: Vec<_> = std::fs::read_dir(heap).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort_by_key(|path| std::cmp::Reverse(std::fs::metadata(path).unwrap().len()));
+    let sound = contents(&data);
     let mut found = 0;
     for path in &files[..3] {
-        let bytes = std::fs::read(path).unwrap();
+        let bytes = &sound[path];
         let mut damaged = bytes.clone();
         damaged[bytes.len() / 3] ^= 8;
         std::fs::write(path, &damaged).unwrap();
@@ -299,8 +314,10 @@ async fn a_flipped_bit_of_the_files_is_found() {
         let code = output.status.code().unwrap();
         assert!(code <= 1, "{output:?}");
         found += code;
-        std::fs::write(path, &bytes).unwrap();
+        std::fs::write(path, bytes).unwrap();
+        assert!(contents(&data) == sound, "the look changed a file");
     }
     assert!(found > 0);
     assert_eq!(culld(&["verify"], &data).status.code(), Some(0));
+    assert!(contents(&data) == sound, "the look changed a file");
 }
