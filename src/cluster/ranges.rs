@@ -16,8 +16,10 @@ const BLOCK_ROWS: usize = 1024;
 /// Up to so many queries a matrix product takes longer to arrange its rows than to multiply them.
 const FEW_QUERIES: usize = 3;
 
-/// Where leaders leave more than one in so many rows to look at, blocks of all rows are as fast.
-const LED_SHARE: usize = 3;
+/// Where leaders leave more than one in so many rows to look at, a scan of all rows is as fast.
+const LED_SHARE_OF_FEW: usize = 3;
+/// The same for more queries than [`FEW_QUERIES`], which a matrix product brings each row to at once.
+const LED_SHARE_OF_MANY: usize = 16;
 
 /// Rows as a clustering that follows them asks for them.
 #[derive(Clone, Copy)]
@@ -45,7 +47,8 @@ impl RowRanges<'_> {
         let rows: Vec<Vec<PointOffset>> =
             queries.par_iter().map(|&query| leaders.near(self.vectors.row(query as usize), eps)).collect();
         let looked_at: usize = rows.iter().map(Vec::len).sum();
-        if looked_at * LED_SHARE > queries.len() * space.len() {
+        let share = if queries.len() > FEW_QUERIES { LED_SHARE_OF_MANY } else { LED_SHARE_OF_FEW };
+        if looked_at * share > queries.len() * space.len() {
             return None;
         }
         let (short, least) = (space.short(), floor(eps, space.sketched()));
