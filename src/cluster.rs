@@ -10,16 +10,16 @@
 //! # What it costs
 //!
 //! Two cores, vectors of 1,280 dimensions in 200 clusters and a tenth of noise, all exact. `cargo bench --bench density`
-//! and `--bench live` print it, with the peers in the same run:
+//! and `--bench live` print it, with the peers in the same run; tests/bench/measured/density.md is what they printed.
 //!
 //! | points | DBSCAN | its peers | one insert, p99 | one delete, p99 |
 //! |---|---|---|---|---|
-//! | 10,000 | 0.53 s | | 0.7 ms, mean 90 times as fast as incdbscan | 0.4 ms |
-//! | 20,000 | 1.7 s | scikit-learn 13.4 s, hnswlib's graph with a query a point 15.4 s | 1.8 ms | 1.3 ms |
-//! | 100,000 | 29.3 s | hnswlib's graph with a query a point 73.0 s | 8.3 ms | 6.2 ms |
+//! | 10,000 | 0.7 s | | 1.5 ms, mean 69 times as fast as incdbscan | 0.7 ms |
+//! | 20,000 | 1.7 s | scikit-learn 12.5 s, hnswlib's graph with a query a point 15.4 s | 1.8 ms | 0.5 ms |
+//! | 100,000 | 12.5 to 14.6 s | hnswlib's graph with a query a point 75.5 s | 6.5 to 12.3 ms | 2.8 to 4.3 ms |
 //!
-//! A component of 50,000 points that falls in two takes 3.5 s. HDBSCAN of 20,000 points takes 11.9 s, scikit-learn's
-//! 30.3 s; OPTICS of 5,000 points 2.6 s, scikit-learn's 362 s.
+//! A component of 50,000 points that falls in two takes 4.1 s. HDBSCAN of 20,000 points takes 11.0 s, scikit-learn's
+//! 23.6 s; OPTICS of 5,000 points 1.9 s, scikit-learn's 212 s.
 
 mod auto;
 mod birch;
