@@ -114,6 +114,10 @@ use self::worker::Worker;
 pub const DEFAULT_COLLECTION: &str = "default";
 /// What a caller who met overload waits before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How often it is looked whether a collection needs care.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// And whether no more images come, so that the first question is worked out before somebody opens the page.
+const REVIEW_INTERVAL: Duration = Duration::from_millis(250);
 /// Characters of a collection's name at most.
 pub const NAME_CHARACTERS_MAX: usize = 64;
 
@@ -204,11 +208,15 @@ impl Engine {
             collections_max: parts.collections_max,
             upkeep: {
                 let collections = Arc::clone(&collections);
-                Worker::start("culld-upkeep", move |stop| upkeep::keep_up(&collections, stop))?
+                Worker::start("culld-upkeep", UPKEEP_INTERVAL, move |stop| {
+                    upkeep::keep_up(&collections, stop)
+                })?
             },
             refresher: {
                 let collections = Arc::clone(&collections);
-                Worker::start("culld-review", move |stop| review::catch_up(&collections, stop))?
+                Worker::start("culld-review", REVIEW_INTERVAL, move |stop| {
+                    review::catch_up(&collections, stop)
+                })?
             },
             lease_time: parts.lease_time,
             collections,

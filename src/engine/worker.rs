@@ -10,9 +10,6 @@ use std::time::Duration;
 use super::error::EngineError;
 use super::lock::lock;
 
-/// How often it looks though nobody woke it.
-const INTERVAL: Duration = Duration::from_secs(1);
-
 /// The thread; it ends with its owner.
 pub(super) struct Worker {
     stopping: Arc<AtomicBool>,
@@ -21,19 +18,21 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts the thread, which calls `look` again and again. `look` returns soon once the flag it is given is set.
+    /// Starts the thread, which calls `look` again and again: at an interval though nobody woke it. `look` returns soon
+    /// once the flag it is given is set.
     ///
     /// # Errors
     /// The system has no thread left.
     pub(super) fn start(
         name: &str,
+        interval: Duration,
         look: impl Fn(&AtomicBool) + Send + 'static,
     ) -> Result<Self, EngineError> {
         let stopping = Arc::new(AtomicBool::new(false));
         let (wake, woken) = sync_channel(1);
         let stop = Arc::clone(&stopping);
         let run = move || {
-            while woken.recv_timeout(INTERVAL) != Err(RecvTimeoutError::Disconnected)
+            while woken.recv_timeout(interval) != Err(RecvTimeoutError::Disconnected)
                 && !stop.load(Ordering::Relaxed)
             {
                 // What goes wrong with one collection must not end the care for all.

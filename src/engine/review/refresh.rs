@@ -142,23 +142,21 @@ impl Collection {
 
     /// Lets the classifier catch up where it is behind. While images come and nobody says anything it takes its time:
     /// they were scored as they came. Before anything is said, there is only the first question to be worked out, which
-    /// waits until no more images come.
+    /// waits until no image came between two looks.
     pub(super) fn catch_up_review(&self) -> Result<(), EngineError> {
         let stamp = read(&self.state).stamp();
-        let looked_at = lock(&self.review.looked_at).replace(stamp);
-        if self.is_silent() {
-            let is_calm = looked_at == Some(stamp);
-            return if is_calm && !self.review_is_ready() { self.refreshed().map(drop) } else { Ok(()) };
-        }
+        let is_calm = lock(&self.review.looked_at).replace(stamp) == Some(stamp);
+        let is_silent = self.is_silent();
         let last = lock(&self.review.refreshed).clone();
         let due = match last {
-            None => true,
+            None => is_calm || !is_silent,
             Some(last) if last.stamp == stamp => false,
             Some(last) => {
-                last.stamp.events != stamp.events || last.at.elapsed() >= REST_MIN.max(last.took * REST)
+                let rested = last.at.elapsed() >= REST_MIN.max(last.took * REST);
+                if is_silent { is_calm && rested } else { last.stamp.events != stamp.events || rested }
             }
         };
-        if due { self.settle() } else { Ok(()) }
+        if due { self.refreshed().map(drop) } else { Ok(()) }
     }
 
     /// The two halves of a mixed item.
