@@ -209,13 +209,13 @@ impl Engine {
             upkeep: {
                 let collections = Arc::clone(&collections);
                 Worker::start("culld-upkeep", UPKEEP_INTERVAL, move |stop| {
-                    upkeep::keep_up(&collections, stop)
+                    upkeep::keep_up(&collections, stop);
                 })?
             },
             refresher: {
                 let collections = Arc::clone(&collections);
                 Worker::start("culld-review", REVIEW_INTERVAL, move |stop| {
-                    review::catch_up(&collections, stop)
+                    review::catch_up(&collections, stop);
                 })?
             },
             lease_time: parts.lease_time,
