@@ -138,7 +138,7 @@ impl SledStore {
     ) -> Result<Self, StoreError> {
         rebuild::recover(folder)?;
         check_format(folder)?;
-        let (first, syncs) = open_guarded(folder, &folder.join(SLED_FOLDER), options)?;
+        let (first, syncs) = open_guarded(folder, &folder.join(SLED_FOLDER), false, options)?;
         Self::start(folder, first, syncs, lock)
     }
 
@@ -154,9 +154,7 @@ impl SledStore {
         check_format(folder)?;
         let sled = folder.join(SLED_FOLDER);
         mirror(&sled, scratch).map_err(|source| StoreError::io("mirror", &sled, source))?;
-        let (first, syncs) = open_guarded(folder, scratch, *options)?;
-        // sled flushes when its last handle goes.
-        std::mem::forget(first.clone());
+        let (first, syncs) = open_guarded(folder, scratch, true, *options)?;
         Self::start(folder, first, syncs, lock)
     }
 
@@ -243,14 +241,19 @@ impl Drop for SledStore {
 }
 
 /// Over damaged files sled panics, or looks for a leaf for ever; neither must reach the daemon.
-fn open_guarded(folder: &Path, sled: &Path, options: SledOptions) -> Result<(Tree, Syncs), StoreError> {
+fn open_guarded(
+    folder: &Path,
+    sled: &Path,
+    is_mirror: bool,
+    options: SledOptions,
+) -> Result<(Tree, Syncs), StoreError> {
     let (sender, opened) = mpsc::sync_channel(1);
     let (owned, sled) = (folder.to_path_buf(), sled.to_path_buf());
     thread::Builder::new()
         .name("open store".into())
         .spawn(move || {
             // Nobody waits any more once this took too long.
-            let _ = sender.send(open_sled(&owned, &sled, options));
+            let _ = sender.send(open_sled(&owned, &sled, is_mirror, options));
         })
         .map_err(|source| StoreError::io("open", folder, source))?;
     match opened.recv_timeout(Duration::from_secs(OPEN_MAX_S)) {
@@ -262,7 +265,12 @@ fn open_guarded(folder: &Path, sled: &Path, options: SledOptions) -> Result<(Tre
     }
 }
 
-fn open_sled(folder: &Path, sled: &Path, options: SledOptions) -> Result<(Tree, Syncs), StoreError> {
+fn open_sled(
+    folder: &Path,
+    sled: &Path,
+    is_mirror: bool,
+    options: SledOptions,
+) -> Result<(Tree, Syncs), StoreError> {
     let failed = |source| StoreError::io("open", sled, source);
     let db: sled::Db<LEAF_FANOUT> = sled::Config::new()
         .path(sled)
@@ -272,6 +280,10 @@ fn open_sled(folder: &Path, sled: &Path, options: SledOptions) -> Result<(Tree, 
         .zstd_compression_level(1)
         .open()
         .map_err(failed)?;
+    if is_mirror {
+        // sled flushes when its last handle goes, also where the store is refused below.
+        std::mem::forget(db.clone());
+    }
     let count = db.open_tree(COUNT_TREE).map_err(failed)?;
     Ok((Tree::clone(&db), Syncs::check(folder, count)?))
 }

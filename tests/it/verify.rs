@@ -300,22 +300,22 @@ async fn a_flipped_bit_of_the_files_is_found() {
     daemon.add_new(groups(1..5, 40)).await;
     let folder = daemon.stopped().await;
     let data = folder.path().join("data");
-    let heap = data.join("sled/slabs");
-    let mut files: Vec<_> = std::fs::read_dir(heap).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort_by_key(|path| std::cmp::Reverse(std::fs::metadata(path).unwrap().len()));
     let sound = contents(&data);
+    let mut records: Vec<_> = contents(&data.join("sled/slabs")).into_iter().collect();
+    records.sort_by_key(|(_, bytes)| std::cmp::Reverse(bytes.len()));
+    records.truncate(3);
+    let logs = contents(&data.join("sled/metadata")).into_iter().filter(|(_, bytes)| bytes.len() > 64);
     let mut found = 0;
-    for path in &files[..3] {
-        let bytes = &sound[path];
-        let mut damaged = bytes.clone();
-        damaged[bytes.len() / 3] ^= 8;
-        std::fs::write(path, &damaged).unwrap();
+    for (path, bytes) in records.into_iter().chain(logs) {
+        let mut damaged = sound.clone();
+        damaged.get_mut(&path).unwrap()[bytes.len() / 3] ^= 8;
+        std::fs::write(&path, &damaged[&path]).unwrap();
         let output = culld(&["verify", "--json"], &data);
         let code = output.status.code().unwrap();
         assert!(code <= 1, "{output:?}");
         found += code;
-        std::fs::write(path, bytes).unwrap();
-        assert!(contents(&data) == sound, "the look changed a file");
+        assert!(contents(&data) == damaged, "the look changed a file");
+        std::fs::write(&path, bytes).unwrap();
     }
     assert!(found > 0);
     assert_eq!(culld(&["verify"], &data).status.code(), Some(0));
