@@ -11,6 +11,8 @@ use std::io::{self, Read, Write};
 pub const ENTRY_BYTES_MAX: u64 = 192 << 20;
 /// Bytes of an entry's path at most.
 const PATH_BYTES_MAX: usize = 100;
+/// Bytes of zeros behind the last entry at most: tools that write tars fill blocks of at most this size.
+const PADDING_BYTES_MAX: u64 = 1 << 20;
 /// The entry that ends an export.
 pub const END: &str = "end.json";
 
@@ -92,6 +94,19 @@ impl<R: Read> Portable<R> {
         // Raw: names and sizes that an entry tells of the next one are read whole by the library, however long.
         let entries = self.0.entries()?.raw(true);
         Ok(PortableReader { entries, hasher: blake3::Hasher::new() })
+    }
+
+    /// Ends the reading, after all entries: what follows them is empty blocks.
+    ///
+    /// # Errors
+    /// Reading failed, or more follows.
+    pub fn end(self) -> Result<(), PortableError> {
+        let mut rest = Vec::new();
+        self.0.into_inner().take(PADDING_BYTES_MAX + 1).read_to_end(&mut rest)?;
+        if rest.len() as u64 > PADDING_BYTES_MAX || rest.iter().any(|byte| *byte != 0) {
+            return Err(damaged("something follows its end"));
+        }
+        Ok(())
     }
 }
 

@@ -266,6 +266,11 @@ async fn a_damaged_export_leaves_nothing() {
     refused(whole.take_in(b"").await, "nothing");
     refused(whole.take_in(&picture(1, 1)).await, "a picture");
     refused(whole.take_in(&[&export[..end - 512], &export[..]].concat()).await, "two");
+    for (rest, what) in
+        [(vec![1], "a byte"), (export.clone(), "another one"), (vec![0; 2 << 20], "endless blocks")]
+    {
+        refused(whole.take_in(&[&export[..], &rest].concat()).await, &format!("with {what} behind it"));
+    }
     // A caller that sends no piece, or leaves.
     let odd = |message| proto::ImportCollectionRequest { message };
     for first in [None, Some(Message::Data(vec![1]))] {
@@ -274,6 +279,9 @@ async fn a_damaged_export_leaves_nothing() {
         check_error(answer, Code::InvalidArgument, "INVALID_FIELD", "message");
     }
     check_untouched(daemon, &["default"]).await;
+    // Other tools fill the last block up.
+    let other = TestDaemon::start().await;
+    other.at("padded").take_in(&[&export[..], &[0; 10_240]].concat()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,7 +99,9 @@ impl Engine {
         store.commit("import", batch)?;
         let mut import = Import { engine: self, name, store: &store, entries, end: End::default(), bytes: 0 };
         import.everything(&about, tell)?;
-        let End { images, events, .. } = import.end;
+        let End { images, events, .. } = std::mem::take(&mut import.end);
+        drop(import);
+        portable.end()?;
         verify_import(&store, &record)?;
         let imported = Imported { name: name.to_owned(), images, events };
         self.put_in_place(number, record, request, &imported)?;
