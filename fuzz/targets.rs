@@ -9,6 +9,7 @@ use std::time::Duration;
 use culld::config::ServeArgs;
 use culld::decode::{Limits, decode as decode_image, look};
 use culld::engine::{Progress, verify_store};
+use culld::portable::{Portable, npy_header, read_npy};
 use culld::proto;
 use culld::store::backup::BackupReader;
 use culld::store::{Kind, LogRecord, MemoryStore, Store, Write, codec, verify_chain};
@@ -18,7 +19,7 @@ use prost::Message;
 pub(crate) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(crate) const TARGETS: [Target; 7] = [
+pub(crate) const TARGETS: [Target; 8] = [
     ("decode", decode),
     ("record", record),
     ("log", log),
@@ -26,6 +27,7 @@ pub(crate) const TARGETS: [Target; 7] = [
     ("config", config),
     ("labels", labels),
     ("backup", backup),
+    ("export", export),
 ];
 
 /// An image file, as the daemon takes it in, with smaller limits.
@@ -157,4 +159,33 @@ pub(crate) fn backup(bytes: &[u8]) {
     }
     let visited = store.scan(&[], &mut |_, _| ControlFlow::Continue(()));
     assert!(visited.is_ok());
+}
+
+/// An export's entries; the checksums of the tar's headers are made right, so that what headers say is looked at.
+pub(crate) fn export(bytes: &[u8]) {
+    let mut tar = bytes.to_vec();
+    let mut at = 0;
+    while let Some(header) = tar.get_mut(at..).and_then(|rest| rest.first_chunk_mut::<512>()) {
+        if header.iter().all(|byte| *byte == 0) {
+            break;
+        }
+        header[148..156].fill(b' ');
+        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let octal = header[124..136].iter().take_while(|byte| (b'0'..b'8').contains(byte));
+        let size = octal.fold(0usize, |size, digit| (size << 3 | usize::from(digit - b'0')) & 0xffff_ffff);
+        at += 512 + size.next_multiple_of(512);
+    }
+    let mut portable = Portable::over(&tar[..]);
+    let Ok(mut entries) = portable.entries() else { return };
+    while let Ok(Some((_, bytes))) = entries.next_entry() {
+        for rows in 0..4 {
+            if let Some(values) = read_npy(&bytes, rows, 3) {
+                assert_eq!(values.len(), rows * 3);
+                assert!(bytes.starts_with(&npy_header(rows as u64, 3)));
+            }
+        }
+    }
+    drop(entries);
+    drop(portable.end());
 }

@@ -6,6 +6,7 @@ mod targets;
 use std::fs;
 use std::path::PathBuf;
 
+use culld::portable::{self, PortableWriter, npy};
 use culld::store::backup::BackupWriter;
 use culld::store::{Kind, SledOptions, SledStore, Store as _, codec};
 use rand::SeedableRng as _;
@@ -105,6 +106,13 @@ fn corpora_are_made_on_demand() {
     }
     written.finish().unwrap();
     write("backup", 0, &fs::read(&backup).unwrap());
+    let mut export = Vec::new();
+    let mut writer = PortableWriter::new(&mut export);
+    writer.entry("collection.json", b"{\"format\":\"culld-collection\"}\n").unwrap();
+    writer.entry("images/000000000/vectors.npy", &npy(&[0.5; 6], 3)).unwrap();
+    writer.entry(portable::END, b"{}\n").unwrap();
+    writer.finish().unwrap();
+    write("export", 0, &export);
     for (number, text) in [
         "data = \"culld-data\"\nlisten = \"127.0.0.1:0\"\nworkers = 3\nimage_mib_max = 64\n",
         "durability = \"process\"\nindex = \"hnsw\"\nmodel = \"fake\"\nallowed_roots = [\"/\"]\nlease_seconds = 10\n",
