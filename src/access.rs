@@ -11,7 +11,7 @@ mod share;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
@@ -28,6 +28,9 @@ use self::file::{Looks, Tokens, hex};
 use self::sessions::Sessions;
 use self::share::Shares;
 
+/// How long a file that could not be read is left alone.
+const UNREAD_PAUSE: Duration = Duration::from_secs(1);
+
 /// The name of the cookie that browsers hold a session by.
 pub const SESSION_COOKIE: &str = "culld_session";
 
@@ -39,17 +42,19 @@ pub struct Caller {
     roles: Vec<Role>,
     /// `None`: every collection.
     collections: Option<Vec<String>>,
+    /// The digest of the token or certificate, where there is a file of them.
+    credential: Option<blake3::Hash>,
 }
 
 impl Caller {
     /// Whoever it is, where nobody is asked.
     pub fn anyone() -> Self {
-        Self { name: String::new(), roles: vec![Role::Admin], collections: None }
+        Self { name: String::new(), roles: vec![Role::Admin], collections: None, credential: None }
     }
 
     /// One who may nothing, anywhere.
     pub fn nobody() -> Self {
-        Self { name: String::new(), roles: Vec::new(), collections: Some(Vec::new()) }
+        Self { name: String::new(), roles: Vec::new(), collections: Some(Vec::new()), credential: None }
     }
 
     /// Whether one of the roles includes this one.
@@ -95,7 +100,10 @@ pub struct Credentials<'a> {
 pub struct Access {
     config: AccessConfig,
     tokens: RwLock<Arc<Tokens>>,
+    /// The looks of the file that was read.
     looks: Mutex<Looks>,
+    /// When a file of these looks could not be read.
+    unread: Mutex<Option<(Looks, Instant)>>,
     sessions: Mutex<Sessions>,
     shares: Shares,
 }
@@ -114,6 +122,7 @@ impl Access {
             config: config.clone(),
             tokens: RwLock::new(Arc::new(tokens)),
             looks: Mutex::new(looks),
+            unread: Mutex::default(),
             sessions: Mutex::default(),
             shares: Shares::new(config.caller_calls_max, config.caller_streams_max),
         })
@@ -205,14 +214,22 @@ impl Access {
         Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The tokens by the file as it is. A file that became unusable leaves those that were, and is told of once.
+    /// The tokens by the file as it is. A file that became unusable leaves those that were, and is told of once; one that
+    /// can't be read is read again until it can: it may take out a token that leaked.
     fn fresh_tokens(&self) -> Arc<Tokens> {
         let Some(path) = &self.config.tokens else { return self.tokens() };
         let mut looks = lock(&self.looks);
         let now = Looks::at(path);
-        if *looks != now {
-            *looks = now;
-            match Tokens::read(path) {
+        let mut unread = lock(&self.unread);
+        let is_paused = unread.as_ref().is_some_and(|(then, at)| *then == now && at.elapsed() < UNREAD_PAUSE);
+        if *looks != now && !is_paused {
+            let read = Tokens::read(path);
+            if matches!(read, Err(AccessError::Read { .. })) {
+                *unread = Some((now, Instant::now()));
+            } else {
+                (*looks, *unread) = (now, None);
+            }
+            match read {
                 Ok(tokens) => {
                     tracing::info!(tokens = tokens.token.len(), "the file of tokens was read again");
                     *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
@@ -220,7 +237,7 @@ impl Access {
                 Err(error) => tracing::error!(%error, "the tokens that were stay in force"),
             }
         }
-        drop(looks);
+        drop((looks, unread));
         self.tokens()
     }
 }

@@ -165,21 +165,30 @@ impl Tokens {
 
     /// Who holds the token of this hash. All are compared, each in constant time, whichever it is.
     pub(super) fn holder(&self, hash: blake3::Hash) -> Option<Caller> {
-        let at = position(&self.token_hashes, hash)?;
-        self.token.get(at).map(|one| caller(&one.name, &one.roles, &one.collections))
+        position(&self.token_hashes, hash).and_then(|at| self.token_caller(at))
     }
 
     /// Who comes with the certificate of this digest.
     pub(super) fn bearer_of(&self, digest: &[u8; 32]) -> Option<Caller> {
         let at = position(&self.certificate_digests, blake3::Hash::from_bytes(*digest))?;
-        self.certificate.get(at).map(|one| caller(&one.name, &one.roles, &one.collections))
+        self.certificate_caller(at)
     }
 
-    /// Whether such a caller is there, with these roles and collections.
+    /// Whether such a caller is there, with this token or certificate, these roles and collections.
     pub(super) fn has(&self, known: &Caller) -> bool {
-        let tokens = self.token.iter().map(|one| caller(&one.name, &one.roles, &one.collections));
-        let certificates = self.certificate.iter().map(|one| caller(&one.name, &one.roles, &one.collections));
+        let tokens = (0..self.token.len()).filter_map(|at| self.token_caller(at));
+        let certificates = (0..self.certificate.len()).filter_map(|at| self.certificate_caller(at));
         tokens.chain(certificates).any(|one| one == *known)
+    }
+
+    fn token_caller(&self, at: usize) -> Option<Caller> {
+        let (one, hash) = (self.token.get(at)?, self.token_hashes.get(at)?);
+        Some(caller(&one.name, &one.roles, &one.collections, *hash))
+    }
+
+    fn certificate_caller(&self, at: usize) -> Option<Caller> {
+        let (one, digest) = (self.certificate.get(at)?, self.certificate_digests.get(at)?);
+        Some(caller(&one.name, &one.roles, &one.collections, *digest))
     }
 }
 
@@ -206,10 +215,10 @@ fn position(hashes: &[blake3::Hash], wanted: blake3::Hash) -> Option<usize> {
     hashes.iter().enumerate().fold(None, |found, (at, hash)| if *hash == wanted { Some(at) } else { found })
 }
 
-fn caller(name: &str, roles: &[Role], collections: &[String]) -> Caller {
+fn caller(name: &str, roles: &[Role], collections: &[String], credential: blake3::Hash) -> Caller {
     let everywhere = collections.iter().any(|name| name == EVERYWHERE);
     let collections = (!everywhere).then(|| collections.to_vec());
-    Caller { name: name.to_owned(), roles: roles.to_vec(), collections }
+    Caller { name: name.to_owned(), roles: roles.to_vec(), collections, credential: Some(credential) }
 }
 
 /// Hexadecimal digits.

@@ -36,6 +36,12 @@ impl Token {
         Self { secret, entry }
     }
 
+    /// The same token with other roles.
+    fn with(&self, roles: &[Role]) -> Self {
+        let entry = TokenEntry { roles: roles.to_vec(), ..self.entry.clone() };
+        Self { secret: self.secret.clone(), entry }
+    }
+
     pub(crate) fn header(&self) -> String {
         format!("Bearer {}", self.secret)
     }
@@ -277,10 +283,11 @@ async fn the_file_is_read_again_and_ends_what_it_let_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_stream_ends_with_its_token() {
-    let (kept, gone) = (Token::new("kept", &[Role::Read], &["*"]), Token::new("gone", &[Role::Read], &["*"]));
+    let new = |name| Token::new(name, &[Role::Read], &["*"]);
+    let (kept, gone, leaked) = (new("kept"), new("gone"), new("leaked"));
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.toml");
-    write_tokens(&path, &[&kept, &gone]);
+    write_tokens(&path, &[&kept, &gone, &leaked]);
     let tokens = path.clone();
     let daemon = TestDaemon::with(|config| {
         config.access.tokens = Some(tokens);
@@ -292,17 +299,18 @@ async fn an_open_stream_ends_with_its_token() {
         let request = by(Some(&token.secret), proto::WatchDecisionsRequest::default());
         daemon.decisions().watch_decisions(request).await.unwrap().into_inner()
     };
-    let (mut stays, mut ends) = (watch(&kept).await, watch(&gone).await);
-    ends.message().await.unwrap();
+    let (mut stays, streams) = (watch(&kept).await, [watch(&gone).await, watch(&leaked).await]);
     stays.message().await.unwrap();
-    // An entry with other rights is another one.
-    write_tokens(&path, &[&kept, &Token::new("gone", &[Role::Add], &["*"])]);
-    let end = loop {
-        if let Err(error) = ends.message().await {
-            break error;
-        }
-    };
-    assert_eq!(facts(&end), (Code::Unauthenticated, "CREDENTIALS_UNKNOWN".to_owned(), String::new()));
+    // An entry with other rights is another one, and so is another token of the same name.
+    write_tokens(&path, &[&kept, &gone.with(&[Role::Add]), &new("leaked")]);
+    for mut ends in streams {
+        let end = loop {
+            if let Err(error) = ends.message().await {
+                break error;
+            }
+        };
+        assert_eq!(facts(&end), (Code::Unauthenticated, "CREDENTIALS_UNKNOWN".to_owned(), String::new()));
+    }
     stays.message().await.unwrap().unwrap();
 }
 

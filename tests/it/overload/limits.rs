@@ -4,10 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use culld::access::Role;
 use culld::proto::{self, AddStatus};
 use image::{DynamicImage, ImageFormat, RgbImage};
+use tonic::Code;
 
 use super::is_sound;
+use crate::access::{Token, by, write_tokens};
 use crate::durability::{Served, command};
 use crate::support::{Api, encoded, groups, picture};
 
@@ -102,6 +105,40 @@ async fn too_few_files_are_told_and_lose_nothing() {
     assert!(served > 0 && refused > 0, "{served} served, {refused} refused");
     let daemon = Served::start(&data, "fsync").await;
     check_stored(&daemon.api, &ids).await;
+}
+
+/// A token that is taken out while no file can be opened is taken out once one can.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_taken_out_though_files_ran_out() {
+    if !may("a limit of another process", Command::new("prlimit").arg("--version")) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens.toml");
+    let (kept, gone) = (Token::new("kept", &[Role::Read], &["*"]), Token::new("gone", &[Role::Read], &["*"]));
+    write_tokens(&tokens, &[&kept, &gone]);
+    let mut closed = command(&folder.path().join("data"), "fsync");
+    closed.arg("--tokens").arg(&tokens);
+    let served = Served::of(closed).await.unwrap();
+    let code = async |token: &Token| {
+        let request = by(Some(&token.secret), proto::GetServerInfoRequest::default());
+        served.api.admin().get_server_info(request).await.map_or_else(|error| error.code(), |_| Code::Ok)
+    };
+    let limit = |files: usize| {
+        let process = served.id().to_string();
+        let files = format!("--nofile={files}:4096");
+        let limited = Command::new("prlimit").args(["--pid", &process, &files]).status().unwrap();
+        assert!(limited.success());
+    };
+    assert_eq!((code(&kept).await, code(&gone).await), (Code::Ok, Code::Ok));
+    limit(1);
+    write_tokens(&tokens, &[&kept]);
+    assert_eq!((code(&kept).await, code(&gone).await), (Code::Ok, Code::Ok));
+    limit(4096);
+    while code(&gone).await != Code::Unauthenticated {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(code(&kept).await, Code::Ok);
 }
 
 /// Without memory for a picture, the picture or the daemon fails, in words; what was acknowledged is there.
