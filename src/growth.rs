@@ -37,6 +37,11 @@ impl Growth {
         &self.points
     }
 
+    /// Whether it is as [`Growth::note`] leaves it: so many points, so far apart. What was read from elsewhere may not be.
+    pub fn is_bounded(&self) -> bool {
+        self.points.len() <= POINTS_MAX && self.apart_ms >= APART_MIN_MS
+    }
+
     /// Whether a point of this moment would be kept: enough time went by since the last one, or the clock was set back.
     pub fn is_due(&self, now_ms: i64) -> bool {
         self.points.last().is_none_or(|last| {

@@ -32,7 +32,7 @@ pub(super) use self::batch::Batch;
 pub(super) use self::revisions::RevisionsRecord;
 
 /// Members, or bars of a plot, in one record.
-const CHUNK_ENTRIES_MAX: usize = 10_000;
+pub(super) const CHUNK_ENTRIES_MAX: usize = 10_000;
 /// The collection number of what belongs to the daemon as a whole.
 const DAEMON: u32 = 0;
 pub(super) const STATE: &str = "state";

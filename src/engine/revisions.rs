@@ -271,16 +271,16 @@ impl State {
         if changed.is_empty() {
             return None;
         }
-        let tick = now_us().max(self.revisions.tick + 1);
+        let tick = now_us().max(self.revisions.tick.saturating_add(1));
         std::sync::Arc::make_mut(&mut self.revisions).note(&self.rows, &changed, tick);
         Some(tick)
     }
 
     /// Takes up what was saved, and tells what differs from it, once decisions are derived after a start.
     pub(super) fn restore_revisions(&mut self, saved: Option<SavedRevisions>, deletions: &Deletions) {
-        let last_event = u64::try_from(deletions.at_ms).unwrap_or(0) * 1000;
+        let last_event = u64::try_from(deletions.at_ms).unwrap_or(0).saturating_mul(1000);
         let saved_tick = saved.as_ref().map_or(0, |saved| saved.head.tick);
-        let epoch = now_us().max(last_event + 1).max(saved_tick + 1);
+        let epoch = now_us().max(last_event.max(saved_tick).saturating_add(1));
         let known = saved.as_ref().map_or(0, |saved| saved.head.events);
         let mut revisions = Revisions { tick: epoch, epoch, recent_from: epoch, ..Revisions::default() };
         let mut told: HashMap<ImageId, Told> = HashMap::new();

@@ -15,6 +15,7 @@
 //!
 //! It is ground state, and clusterings, which verdicts name; everything else is worked out anew where it is read.
 
+mod check;
 mod export;
 mod import;
 
@@ -28,7 +29,7 @@ use crate::types::{ClusterId, ImageId};
 
 use super::clusterings::ReachabilityRecord;
 use super::error::EngineError;
-use super::persist::{ImageRecord, StateRecord};
+use super::persist::{CHUNK_ENTRIES_MAX, ImageRecord, StateRecord};
 
 pub use self::import::{Imported, TransferProgress};
 
@@ -40,6 +41,8 @@ const VERSION: u32 = 1;
 const PART_IMAGES: usize = 128;
 /// Members, or bars of a plot, in one part.
 const PART_MEMBERS: usize = 10_000;
+// Each is stored as it comes.
+const _: () = assert!(PART_MEMBERS.is_multiple_of(CHUNK_ENTRIES_MAX));
 /// Log entries in one part at most; those that are large end it earlier.
 const PART_EVENTS: usize = 1_000;
 /// Bytes after which a part of the log ends.

@@ -95,12 +95,16 @@ fn edit(entries: &Entries, begins: &str, change: impl FnOnce(&mut Value)) -> Vec
 
 /// Changes one line of it.
 fn edit_line(entries: &Entries, begins: &str, line: usize, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    // Integers of 128 bits, which a `Value` would make floats of, are strings meanwhile.
+    let large = regex::Regex::new(r":(\d{20,})").unwrap();
+    let quoted = regex::Regex::new(r#""@(\d+)""#).unwrap();
     replace(entries, begins, |bytes| {
-        let mut lines: Vec<Value> =
-            bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let parsed = |line: &str| serde_json::from_str(&large.replace_all(line, ":\"@$1\"")).unwrap();
+        let mut lines: Vec<Value> = text.lines().map(parsed).collect();
         change(&mut lines[line]);
         let lines: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
-        lines.concat().into_bytes()
+        quoted.replace_all(&lines.concat(), "$1").into_owned().into_bytes()
     })
 }
 
@@ -287,6 +291,7 @@ async fn a_damaged_export_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_export_leaves_nothing() {
     let daemon = judged().await;
+    set_policy(&daemon).await;
     let parts = entries(&daemon.export().await.unwrap());
     let new = daemon.at("new");
     new.take_in(&packed(&parts)).await.unwrap();
@@ -337,6 +342,34 @@ async fn a_forged_export_leaves_nothing() {
             packed(&parts)
         }),
     ];
+    let log = &parts.iter().find(|(path, _)| path.starts_with("log/")).unwrap().1;
+    let log = String::from_utf8(log.clone()).unwrap();
+    let policy = log.lines().position(|line| line.contains("SetPolicy")).unwrap();
+    let large = u64::MAX - 1;
+    let unlikely = [
+        edit_line(&parts, "log/", 0, |line| line["event"]["at_ms"] = json!(i64::MAX / 1000)),
+        edit_line(&parts, "log/", 0, |line| line["event"]["at_ms"] = json!(-1)),
+        edit_line(&parts, "log/", policy, |line| line["event"]["act"]["SetPolicy"]["version"] = json!(large)),
+        edit(&parts, "collection.json", |about| about["created_ms"] = json!(i64::MIN)),
+        edit(&parts, "collection.json", |about| about["state"]["generation"] = json!(large)),
+        edit(&parts, "collection.json", |about| about["state"]["next_cluster"] = json!(large)),
+        edit(&parts, "collection.json", |about| about["state"]["next_clustering"] = json!(large)),
+        edit(&parts, "clusterings/", |head| head["created_ms"] = json!(i64::MIN)),
+        edit(&parts, "clusterings/", |head| head["images"] = json!(large)),
+        edit(&parts, "clusterings/", |head| head["clusters"][0]["id"] = json!(large)),
+        edit_line(&parts, "images/", 1, |line| line["image"]["added_ms"] = json!(i64::MAX)),
+        edit_line(&parts, "images/", 1, |line| line["image"]["bytes"] = json!(large)),
+        edit_line(&parts, "images/", 1, |line| line["image"]["bytes"] = json!(0)),
+        edit_line(&parts, "images/", 1, |line| line["image"]["sources"][0]["last_seen_ms"] = json!(i64::MAX)),
+        edit(&parts, "growth.json", |growth| growth["points"][0]["decided"][1] = json!(large)),
+        edit(&parts, "growth.json", |growth| growth["apart_ms"] = json!(0)),
+    ];
+    for (number, bytes) in unlikely.into_iter().enumerate() {
+        let Err(status) = new.take_in(&bytes).await else { panic!("{number} was taken in") };
+        assert_eq!(status.code(), Code::FailedPrecondition, "{number}: {status:?}");
+        let words = ["time that never was", "which nobody can", "are allowed", "more points"];
+        assert!(words.iter().any(|words| status.message().contains(words)), "{number}: {status:?}");
+    }
     for (what, bytes) in forged {
         let refused = new.take_in(&bytes).await;
         let Err(status) = refused else { panic!("{what} was taken in") };

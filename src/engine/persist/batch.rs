@@ -127,11 +127,34 @@ impl Batch {
         reachability: &[ReachabilityRecord],
     ) -> Result<(), StoreError> {
         self.inner.put(&Keys::clustering(self.number, head.id), head)?;
-        for (chunk, members) in (0..).zip(members.chunks(CHUNK_ENTRIES_MAX)) {
-            self.inner.put(&Keys::members(self.number, head.id, chunk), &members)?;
+        self.put_members(head.id, 0, members)?;
+        self.put_reachability(head.id, 0, reachability)
+    }
+
+    /// Sets members of a clustering, from the one of this number on, which is a multiple of the entries of a chunk.
+    pub(in crate::engine) fn put_members(
+        &mut self,
+        clustering: u64,
+        first: usize,
+        members: &[MemberRecord],
+    ) -> Result<(), StoreError> {
+        let chunks = ((first / CHUNK_ENTRIES_MAX) as u64..).zip(members.chunks(CHUNK_ENTRIES_MAX));
+        for (chunk, members) in chunks {
+            self.inner.put(&Keys::members(self.number, clustering, chunk), &members)?;
         }
-        for (chunk, bars) in (0..).zip(reachability.chunks(CHUNK_ENTRIES_MAX)) {
-            self.inner.put(&Keys::reachability(self.number, head.id, chunk), &bars)?;
+        Ok(())
+    }
+
+    /// Sets bars of a clustering's plot, as [`Batch::put_members`] does members.
+    pub(in crate::engine) fn put_reachability(
+        &mut self,
+        clustering: u64,
+        first: usize,
+        bars: &[ReachabilityRecord],
+    ) -> Result<(), StoreError> {
+        let chunks = ((first / CHUNK_ENTRIES_MAX) as u64..).zip(bars.chunks(CHUNK_ENTRIES_MAX));
+        for (chunk, bars) in chunks {
+            self.inner.put(&Keys::reachability(self.number, clustering, chunk), &bars)?;
         }
         Ok(())
     }

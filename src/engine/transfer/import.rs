@@ -9,21 +9,19 @@ use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::decide::event::{Act, Event};
-use crate::decode::{Format, Limits, THUMBNAIL_EDGE_MAX, decode};
 use crate::engine::clusterings::{ClusteringHead, MemberRecord, ReachabilityRecord};
 use crate::engine::collections::{check_name, remove_index};
 use crate::engine::error::EngineError;
 use crate::engine::lock::{lock, read, write};
-use crate::engine::persist::{Batch, CollectionRecord, CollectionStore, ImageRecord};
+use crate::engine::persist::{Batch, CollectionRecord, CollectionStore};
 use crate::engine::requests::RequestKey;
-use crate::engine::verdict::{ACTOR_CHARACTERS_MAX, NOTE_CHARACTERS_MAX, check_text};
 use crate::engine::verify::verify_import;
-use crate::engine::{DEFAULT_COLLECTION, Engine, NewSource, Open, SOURCES_MAX, check_source};
-use crate::growth::{Growth, POINTS_MAX};
+use crate::engine::{DEFAULT_COLLECTION, Engine, Open};
+use crate::growth::Growth;
 use crate::portable::{END, Portable, PortableReader, damaged, read_npy};
-use crate::types::ImageId;
+use crate::store::StoreError;
 
+use super::check::{check_about, check_clustering, check_event, check_growth, check_image, own_thumbnail};
 use super::{
     About, BarLine, DepartedLine, End, EventLine, FORMAT, ImageLine, PART_MEMBERS, VERSION,
     clustering_folder, part,
@@ -31,9 +29,6 @@ use super::{
 
 /// Images in one part at most; an export has fewer.
 const PART_IMAGES_MAX: usize = 1_000;
-/// Bytes of a thumbnail at most, and how long it may take to decode.
-const THUMBNAIL_BYTES_MAX: usize = 1 << 20;
-const THUMBNAIL_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How far an import is: images and log entries read. Answers whether to go on.
 pub type TransferProgress<'a> = dyn FnMut(u64, u64) -> bool + 'a;
@@ -223,7 +218,9 @@ fn about<R: Read>(entries: &mut PortableReader<'_, R>) -> Result<About, EngineEr
         );
         return Err(damaged(what).into());
     }
-    json("collection.json", &bytes)
+    let about = json("collection.json", &bytes)?;
+    check_about(&about)?;
+    Ok(about)
 }
 
 fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T, EngineError> {
@@ -275,36 +272,53 @@ impl<R: Read> Import<'_, R> {
         }
     }
 
-    /// A clustering, with the parts that its head says there are.
+    /// A clustering, with the parts that its head says there are, part by part.
     fn clustering(&mut self, path: &str, bytes: &[u8]) -> Result<(), EngineError> {
         let head: ClusteringHead = json(path, bytes)?;
         let folder = clustering_folder(head.id);
         if path != format!("{folder}/clustering.json") {
             return Err(damaged(format!("{path} is of clustering {}", head.id)).into());
         }
-        let members: Vec<MemberRecord> = self.parts(&format!("{folder}/members-"), head.images)?;
-        let bars = if head.has_reachability { head.images } else { 0 };
-        let bars: Vec<BarLine> = self.parts(&format!("{folder}/reachability-"), bars)?;
-        let bars: Vec<ReachabilityRecord> = bars.into_iter().map(ReachabilityRecord::from).collect();
+        check_clustering(&head)?;
         let mut batch = self.store.batch();
-        batch.put_clustering(&head, &members, &bars)?;
+        batch.put_clustering(&head, &[], &[])?;
+        self.commit(batch)?;
+        self.parts(
+            &format!("{folder}/members-"),
+            head.images,
+            |batch, first, members: Vec<MemberRecord>| batch.put_members(head.id, first, &members),
+        )?;
+        let bars = if head.has_reachability { head.images } else { 0 };
+        self.parts(&format!("{folder}/reachability-"), bars, |batch, first, bars: Vec<BarLine>| {
+            let bars: Vec<_> = bars.into_iter().map(ReachabilityRecord::from).collect();
+            batch.put_reachability(head.id, first, &bars)
+        })?;
         self.end.clusterings += 1;
-        self.commit(batch)
+        Ok(())
     }
 
-    fn parts<T: DeserializeOwned>(&mut self, of: &str, count: u64) -> Result<Vec<T>, EngineError> {
-        let mut all = Vec::new();
-        while (all.len() as u64) < count {
-            let path = part(of, all.len(), "jsonl");
+    /// Stores parts of so many lines together; `put` gets the number of each part's first line.
+    fn parts<T: DeserializeOwned>(
+        &mut self,
+        of: &str,
+        count: u64,
+        put: impl Fn(&mut Batch, usize, Vec<T>) -> Result<(), StoreError>,
+    ) -> Result<(), EngineError> {
+        let mut first = 0;
+        while (first as u64) < count {
+            let path = part(of, first, "jsonl");
             let bytes = self.entries.expect(&path)?;
-            let some = lines(&path, &bytes)?;
-            let expected = PART_MEMBERS.min((count - all.len() as u64) as usize);
-            if some.len() != expected {
-                return Err(damaged(format!("{path} has {} lines instead of {expected}", some.len())).into());
+            let some: Vec<T> = lines(&path, &bytes)?;
+            let (found, expected) = (some.len(), PART_MEMBERS.min((count - first as u64) as usize));
+            if found != expected {
+                return Err(damaged(format!("{path} has {found} lines instead of {expected}")).into());
             }
-            all.extend(some);
+            let mut batch = self.store.batch();
+            put(&mut batch, first, some)?;
+            self.commit(batch)?;
+            first += found;
         }
-        Ok(all)
+        Ok(())
     }
 
     /// The embeddings that go with so many lines.
@@ -324,6 +338,9 @@ impl<R: Read> Import<'_, R> {
     fn departed(&mut self, about: &About, path: &str, bytes: &[u8]) -> Result<(), EngineError> {
         let lines: Vec<DepartedLine> = lines(path, bytes)?;
         let embeddings = self.embeddings(about, path, lines.len())?;
+        self.bytes = self.bytes.saturating_add(size_of_val(&embeddings[..]) as u64);
+        let there = self.end.images + self.end.departed + lines.len() as u64;
+        self.engine.keeping.quota.check_all(self.name, there, self.bytes)?;
         let mut batch = self.store.batch();
         for (line, embedding) in lines.iter().zip(embeddings.chunks_exact(about.space.dim)) {
             batch.put_fingerprint(&line.id, embedding);
@@ -340,18 +357,20 @@ impl<R: Read> Import<'_, R> {
         for ImageLine { id, image, .. } in &lines {
             check_image(id, image, about)?;
             self.end.images += 1;
-            self.bytes = self.bytes.saturating_add(image.bytes);
-            thumbnails.push(self.entries.expect(&format!("thumbnails/{id}.jpg"))?);
+            let thumbnail = self.entries.expect(&format!("thumbnails/{id}.jpg"))?;
+            self.bytes = self.bytes.saturating_add(image.bytes.max(thumbnail.len() as u64));
+            thumbnails.push(thumbnail);
         }
-        self.engine.keeping.quota.check_all(self.name, self.end.images, self.bytes)?;
-        let bad = thumbnails.par_iter().position_first(|thumbnail| !is_thumbnail(thumbnail));
-        if let Some(line) = bad.and_then(|at| lines.get(at)) {
+        let there = self.end.images + self.end.departed;
+        self.engine.keeping.quota.check_all(self.name, there, self.bytes)?;
+        let thumbnails: Vec<_> = thumbnails.into_par_iter().map(own_thumbnail).collect();
+        if let Some((line, _)) = lines.iter().zip(&thumbnails).find(|(_, thumbnail)| thumbnail.is_none()) {
             return Err(damaged(format!("thumbnails/{}.jpg is no thumbnail", line.id)).into());
         }
         let mut batch = self.store.batch();
         let rows = embeddings.chunks_exact(about.space.dim);
         for ((ImageLine { id, image, measures }, embedding), thumbnail) in
-            lines.iter().zip(rows).zip(&thumbnails)
+            lines.iter().zip(rows).zip(thumbnails.iter().flatten())
         {
             batch.put_header(id, image)?;
             batch.put_pixels(image.generation, id, embedding, thumbnail);
@@ -385,52 +404,9 @@ impl<R: Read> Import<'_, R> {
 
     fn growth(&mut self, path: &str, bytes: &[u8]) -> Result<(), EngineError> {
         let growth: Growth = json(path, bytes)?;
-        if growth.points().len() > POINTS_MAX {
-            return Err(damaged(format!("{path} has more points than any")).into());
-        }
+        check_growth(path, &growth)?;
         let mut batch = self.store.batch();
         batch.put_growth(&growth)?;
         self.commit(batch)
     }
-}
-
-fn check_image(id: &ImageId, image: &ImageRecord, about: &About) -> Result<(), EngineError> {
-    let sources = image.sources.len();
-    let problem = if sources == 0 || sources > SOURCES_MAX {
-        Some(format!("has {sources} sources, 1 to {SOURCES_MAX} are allowed"))
-    } else if image.generation > about.state.generation {
-        Some("came with a generation that is not there yet".to_owned())
-    } else {
-        let source = |source: &super::super::persist::SourceRecord| NewSource {
-            key: source.key.clone(),
-            uri: source.uri.clone(),
-            modified_ms: source.modified_ms,
-            tags: source.tags.clone(),
-        };
-        image.sources.iter().find_map(|one| check_source(&source(one)).err())
-    };
-    problem.map_or(Ok(()), |problem| Err(damaged(format!("image {id}: {problem}")).into()))
-}
-
-/// Whether an event is such as this daemon could have written.
-fn check_event(event: &Event) -> Result<(), EngineError> {
-    check_text("actor", &event.actor, ACTOR_CHARACTERS_MAX)?;
-    check_text("note", &event.note, NOTE_CHARACTERS_MAX)?;
-    if let Act::SetPolicy { policy, .. } = &event.act {
-        policy.check()?;
-    }
-    Ok(())
-}
-
-/// Whether these bytes are what the daemon shows to browsers: a small JPEG that is whole.
-fn is_thumbnail(bytes: &[u8]) -> bool {
-    let limits = Limits {
-        bytes_max: THUMBNAIL_BYTES_MAX,
-        pixels_max: u64::from(THUMBNAIL_EDGE_MAX * THUMBNAIL_EDGE_MAX),
-        decode_time_max: THUMBNAIL_TIME_MAX,
-    };
-    let decoded = decode(bytes, &limits, u32::MAX);
-    decoded.is_ok_and(|image| {
-        image.format == Format::Jpeg && image.width.max(image.height) <= THUMBNAIL_EDGE_MAX
-    })
 }
