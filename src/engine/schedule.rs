@@ -8,6 +8,7 @@ use super::error::EngineError;
 use super::lock::{now_ms, read};
 use super::recluster::ReclusterRequest;
 use super::state::State;
+use super::worker::each_alone;
 use super::{ClusteringHead, Engine};
 
 /// Who asks for such a clustering, in the log.
@@ -18,16 +19,20 @@ impl Engine {
     /// Clusters anew where a policy asks for it, with what the active clustering was asked for; a collection that is
     /// being clustered is passed over.
     pub fn keep_policies(&self) {
-        for collection in self.collections() {
-            let Some((request, reason)) = collection.due() else { continue };
-            match self.recluster(collection.name(), request, None) {
-                Ok(_) => tracing::info!(collection = collection.name(), reason, "clustering anew"),
-                Err(EngineError::Precondition { reason: "OPERATION_RUNNING", .. }) => {}
-                Err(error) => {
-                    tracing::warn!(%error, collection = collection.name(), reason, "not clustered anew");
+        each_alone(
+            &self.collections(),
+            |collection| collection.name(),
+            |collection| {
+                let Some((request, reason)) = collection.due() else { return };
+                match self.recluster(collection.name(), request, None) {
+                    Ok(_) => tracing::info!(collection = collection.name(), reason, "clustering anew"),
+                    Err(EngineError::Precondition { reason: "OPERATION_RUNNING", .. }) => {}
+                    Err(error) => {
+                        tracing::warn!(%error, collection = collection.name(), reason, "not clustered anew");
+                    }
                 }
-            }
-        }
+            },
+        );
     }
 }
 
@@ -64,7 +69,7 @@ fn reason(state: &State, head: &ClusteringHead, now_ms: i64) -> Option<&'static 
         return Some("growth");
     }
     if policy.recluster_hours > 0.0
-        && (now_ms - head.created_ms) as f64 >= policy.recluster_hours * MS_PER_HOUR
+        && now_ms.saturating_sub(head.created_ms) as f64 >= policy.recluster_hours * MS_PER_HOUR
     {
         return Some("schedule");
     }

@@ -11,6 +11,7 @@ use super::Open;
 use super::collection::Collection;
 use super::error::EngineError;
 use super::lock::read;
+use super::worker::each_alone;
 
 /// Rows inserted into a new index at a time; writers wait for so many, up to 10 ms each.
 const STEP_ROWS: usize = 8;
@@ -18,40 +19,50 @@ const STEP_ROWS: usize = 8;
 /// Keeps collections up: first what is seconds, then what may be minutes.
 pub(super) fn keep_up(collections: &RwLock<BTreeMap<String, Open>>, stop: &AtomicBool) {
     let open: Vec<_> = read(collections).values().map(|open| Arc::clone(&open.collection)).collect();
-    for collection in &open {
-        if let Err(error) = collection.begin_to_follow(&|| stop.load(Ordering::Relaxed)) {
-            tracing::error!(%error, collection = collection.name(), "the clustering is not followed");
-        }
-        if let Err(error) = collection.keep_followed(false)
+    let tell = |collection: &Collection, done: Result<(), EngineError>, what: &str| {
+        if let Err(error) = done
             && !collection.is_closed()
         {
-            tracing::error!(%error, collection = collection.name(), "the clustering was not kept");
+            tracing::error!(%error, collection = collection.name(), "{what}");
         }
-        if let Err(error) = collection.keep_near(false)
-            && !collection.is_closed()
-        {
-            tracing::error!(%error, collection = collection.name(), "what is nearest was not kept");
-        }
-    }
-    for collection in &open {
-        if let Err(error) = collection.save_revisions(false)
-            && !collection.is_closed()
-        {
-            tracing::error!(%error, collection = collection.name(), "revisions were not saved");
-        }
-    }
-    for collection in &open {
-        if let Err(error) = collection.note_growth()
-            && !collection.is_closed()
-        {
-            tracing::error!(%error, collection = collection.name(), "the counts were not recorded");
-        }
-    }
-    for collection in &open {
-        if let Err(error) = collection.renew_index(stop) {
-            tracing::error!(%error, collection = collection.name(), "the index was not renewed");
-        }
-    }
+    };
+    each_alone(
+        &open,
+        |collection| collection.name(),
+        |collection| {
+            let begun = collection.begin_to_follow(&|| stop.load(Ordering::Relaxed));
+            tell(collection, begun, "the clustering is not followed");
+            tell(collection, collection.keep_followed(false), "the clustering was not kept");
+        },
+    );
+    each_alone(
+        &open,
+        |collection| collection.name(),
+        |collection| {
+            tell(collection, collection.keep_near(false), "what is nearest was not kept");
+        },
+    );
+    each_alone(
+        &open,
+        |collection| collection.name(),
+        |collection| {
+            tell(collection, collection.save_revisions(false), "revisions were not saved");
+        },
+    );
+    each_alone(
+        &open,
+        |collection| collection.name(),
+        |collection| {
+            tell(collection, collection.note_growth(), "the counts were not recorded");
+        },
+    );
+    each_alone(
+        &open,
+        |collection| collection.name(),
+        |collection| {
+            tell(collection, collection.renew_index(stop), "the index was not renewed");
+        },
+    );
 }
 
 impl Collection {

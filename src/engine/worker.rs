@@ -10,6 +10,15 @@ use std::time::Duration;
 use super::error::EngineError;
 use super::lock::lock;
 
+/// Looks after all of these, one by one: what goes wrong with one must not end the care for the others.
+pub(super) fn each_alone<T>(all: &[T], name: impl Fn(&T) -> &str, look: impl Fn(&T)) {
+    for one in all {
+        if catch_unwind(AssertUnwindSafe(|| look(one))).is_err() {
+            tracing::error!(collection = name(one), "looking after it panicked");
+        }
+    }
+}
+
 /// The thread; it ends with its owner.
 pub(super) struct Worker {
     stopping: Arc<AtomicBool>,
@@ -35,7 +44,7 @@ impl Worker {
             while woken.recv_timeout(interval) != Err(RecvTimeoutError::Disconnected)
                 && !stop.load(Ordering::Relaxed)
             {
-                // What goes wrong with one collection must not end the care for all.
+                // Nor must what goes wrong beside them.
                 if catch_unwind(AssertUnwindSafe(|| look(&stop))).is_err() {
                     tracing::error!("looking after collections panicked");
                 }
@@ -68,5 +77,24 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_panics_leaves_the_others_their_turn() {
+        let seen = Mutex::new(Vec::new());
+        each_alone(
+            &["a", "b", "c"],
+            |name| name,
+            |name| {
+                assert!(*name != "b", "this one is broken");
+                lock(&seen).push(*name);
+            },
+        );
+        assert_eq!(*lock(&seen), ["a", "c"]);
     }
 }
