@@ -53,7 +53,7 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -265,16 +265,18 @@ impl Engine {
         self.pipeline.waiting()
     }
 
-    /// Decodes and embeds a picture that is not stored; `done` gets it, on any thread.
+    /// Decodes and embeds a picture that is not stored; `done` gets it, on any thread. Whoever sets `cancelled` before its
+    /// turn gives it up.
     ///
     /// # Errors
     /// Too many images wait already, or the daemon is stopping; `done` is not called then.
     pub fn try_prepare(
         &self,
         bytes: Arc<[u8]>,
+        cancelled: Arc<AtomicBool>,
         done: Box<dyn FnOnce(Result<Prepared, PrepareError>) + Send>,
     ) -> Result<(), EngineError> {
-        let job = Job { bytes, cancelled: Arc::default(), done };
+        let job = Job { bytes, cancelled, done };
         self.pipeline.try_submit(job).map_err(|error| match error {
             SubmitError::Overloaded { .. } => {
                 EngineError::Exhausted { message: error.to_string(), retry_after: Some(RETRY_AFTER) }

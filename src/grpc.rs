@@ -3,6 +3,7 @@
 
 mod add_stream;
 mod admin;
+mod arriving;
 mod caller;
 mod clusterings;
 mod collections;
@@ -50,6 +51,7 @@ use crate::proto::decision_service_server::DecisionServiceServer;
 use crate::proto::image_service_server::ImageServiceServer;
 use crate::web::{self, Guard};
 
+use self::arriving::Arrivals;
 use self::deadline::DeadlineLayer;
 pub use self::tls::{TlsError, check_tls};
 
@@ -62,11 +64,12 @@ pub use self::starting::Starting;
 /// Bytes of a message that carries an image beyond the image itself.
 const IMAGE_MESSAGE_OVERHEAD_BYTES: u64 = 1 << 20;
 /// A message may carry so many times the image that is allowed: an image too large is read to be told so by name, and
-/// only one beyond this breaks its call. What a connection sends is held until its message is whole, so this bounds the
-/// memory that a caller can take before anything of it is admitted.
+/// only one beyond this breaks its call.
 const IMAGE_MESSAGE_SLACK: u64 = 2;
 /// Bytes of any other message at most; 200,000 true labels by source key fit.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// Bytes of a question after the daemon's health, which anyone may ask.
+const HEALTH_BYTES_MAX: usize = 4 << 10;
 /// Streams of one connection at most.
 const STREAMS_MAX: u32 = 200;
 /// How often an idle connection is asked whether it is still there.
@@ -127,6 +130,7 @@ pub async fn serve(
     let clusterings = ClusteringServiceServer::new(clusterings::Clusterings(Arc::clone(&engine)))
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
     let (reporter, health) = tonic_health::server::health_reporter();
+    let health = health.max_decoding_message_size(HEALTH_BYTES_MAX);
     report_serving(&reporter).await;
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -135,6 +139,8 @@ pub async fn serve(
     };
     let guard = Guard::new(listener.local_addr()?);
     let page = web::page(Arc::clone(&engine), Arc::clone(&access), config, guard, measure(&shared));
+    let arrivals =
+        Arrivals { room: Inflight::new(config.inflight_bytes_max), time_max: config.request_time_max };
     let shutdown = drain_signal(stopping, reporter);
     let mut server = Server::builder();
     if let Some(files) = &config.access.tls {
@@ -144,7 +150,7 @@ pub async fn serve(
         .accept_http1(true)
         .layer(FrontLayer { page, guard, access: Arc::clone(&access) })
         .layer(GrpcWebLayer::new())
-        .layer(DoorLayer { access, metrics })
+        .layer(DoorLayer { access, metrics, arrivals })
         .layer(DeadlineLayer { limit: config.request_time_max })
         .max_concurrent_streams(STREAMS_MAX)
         .http2_keepalive_interval(Some(KEEPALIVE))

@@ -19,6 +19,7 @@ use crate::access::{Access, Caller, Credentials, Need, Refusal, Scope, Turn, nee
 use crate::engine::EngineError;
 use crate::metrics::Metrics;
 
+use super::arriving::Arrivals;
 use super::caller::on_behalf_of;
 use super::meter::Meter;
 use super::status::{DOMAIN, status};
@@ -57,13 +58,20 @@ pub(super) struct DoorLayer {
     pub(super) access: Arc<Access>,
     /// What is counted.
     pub(super) metrics: Metrics,
+    /// How requests come in.
+    pub(super) arrivals: Arrivals,
 }
 
 impl<S> Layer<S> for DoorLayer {
     type Service = Door<S>;
 
     fn layer(&self, calls: S) -> Door<S> {
-        Door { calls, access: Arc::clone(&self.access), metrics: self.metrics.clone() }
+        Door {
+            calls,
+            access: Arc::clone(&self.access),
+            metrics: self.metrics.clone(),
+            arrivals: self.arrivals.clone(),
+        }
     }
 }
 
@@ -73,6 +81,7 @@ pub(super) struct Door<S> {
     calls: S,
     access: Arc<Access>,
     metrics: Metrics,
+    arrivals: Arrivals,
 }
 
 /// One who was let in.
@@ -124,9 +133,9 @@ fn unauthenticated(refusal: Refusal) -> Status {
     Status::with_error_details(Code::Unauthenticated, refusal.to_string(), details)
 }
 
-impl<S, B> Service<Request<B>> for Door<S>
+impl<S> Service<Request<Body>> for Door<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    S: Service<Request<Body>, Response = Response<Body>>,
     S::Future: Send + 'static,
     S::Error: 'static,
 {
@@ -138,7 +147,7 @@ where
         self.calls.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let mut meter = Meter::begin(&self.metrics, &request);
         let Admitted { caller, turn } = match admit(&self.access, &request) {
             Ok(admitted) => admitted,
@@ -155,6 +164,7 @@ where
             looked: Instant::now(),
             _turn: turn,
         });
+        let request = request.map(|body| self.arrivals.body(&caller.name, body));
         let answer = on_behalf_of(caller, self.calls.call(request)).instrument(span);
         Box::pin(async move {
             let answer = answer.await?;

@@ -4,7 +4,7 @@
 //! at one generation, and no thread.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -28,6 +28,8 @@ pub(super) const STREAMS_MAX: usize = 32;
 pub(super) const DECISIONS_MAX: usize = 500;
 /// Messages that wait for a slow reader at most.
 const MESSAGES_WAITING_MAX: usize = 4;
+/// What a message may take the reader, over the whole of a stream.
+const MESSAGE_TIME: Duration = Duration::from_secs(1);
 /// What a caller who met too many streams waits before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -41,7 +43,7 @@ struct Fetch {
     look: Look,
     what: What,
     view: proto::DecisionView,
-    /// The longest wait for the reader to take a message.
+    /// The longest wait for the reader in all, beside what every message allows.
     unread_time_max: Duration,
     _turn: OwnedSemaphorePermit,
 }
@@ -99,6 +101,11 @@ pub(super) async fn start(
     Ok(ReceiverStream::new(receiver))
 }
 
+/// What is left of a stream's patience when its reader took so long for a message.
+fn patience_after(patience: Duration, waited: Duration, max: Duration) -> Duration {
+    (patience.saturating_sub(waited) + MESSAGE_TIME).min(max)
+}
+
 impl Fetch {
     /// Sends everything, or what there was until the caller left.
     async fn send(self: Arc<Self>, sender: &mpsc::Sender<Message>) -> Result<(), Status> {
@@ -106,15 +113,18 @@ impl Fetch {
             What::All(_) => At::Count(0),
             What::Since(point, _) => At::Point(point),
         });
+        // A look holds a generation in memory while newer ones come: one who reads slower than this gives it up.
+        let mut patience = self.unread_time_max;
         while let Some(at) = next {
             let this = Arc::clone(&self);
             let message;
             (message, next) = blocking(move || this.message(at)).await?;
-            match tokio::time::timeout(self.unread_time_max, sender.send(Ok(message))).await {
-                Ok(Ok(())) => {}
+            let waited = Instant::now();
+            match tokio::time::timeout(patience, sender.send(Ok(message))).await {
+                Ok(Ok(())) => patience = patience_after(patience, waited.elapsed(), self.unread_time_max),
                 // The caller is gone.
                 Ok(Err(_)) => return Ok(()),
-                Err(_) => return Err(timed_out("no decisions were read", self.unread_time_max)),
+                Err(_) => return Err(timed_out("decisions were read too slowly", self.unread_time_max)),
             }
         }
         Ok(())
@@ -144,5 +154,30 @@ impl Fetch {
         };
         message.token = known.map(|point| token(&self.collection, &self.look, point)).unwrap_or_default();
         Ok((message, next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Messages until the reader has no time left, if that is ever.
+    fn messages_read(each: Duration) -> Option<usize> {
+        let max = Duration::from_secs(310);
+        let mut patience = max;
+        (0..100_000).find(|_| {
+            let is_over = each > patience;
+            patience = patience_after(patience, each, max);
+            is_over
+        })
+    }
+
+    #[test]
+    fn a_reader_that_is_slow_for_long_gives_its_look_up() {
+        for (milliseconds, expected) in
+            [(0, None), (1_000, None), (1_100, Some(3_090)), (300_000, Some(1)), (311_000, Some(0))]
+        {
+            assert_eq!(messages_read(Duration::from_millis(milliseconds)), expected, "{milliseconds}");
+        }
     }
 }

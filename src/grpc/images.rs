@@ -216,13 +216,21 @@ impl Images {
             }
             Some(Query::Data(bytes)) => {
                 self.0.engine.check_space(collection).map_err(status)?;
-                let Some(_room) = self.0.inflight.try_acquire(&caller::current().name, bytes.len()) else {
+                let max = self.0.config.image_bytes_max;
+                if bytes.len() as u64 > max {
+                    return Err(invalid(
+                        "data",
+                        format!("has {} bytes, at most {max} are allowed", bytes.len()),
+                    ));
+                }
+                let Some(room) = self.0.inflight.try_acquire(&caller::current().name, bytes.len()) else {
                     return Err(status(overloaded("too many bytes of images are in flight".to_owned())));
                 };
                 let (sender, receiver) = oneshot::channel();
+                let gone = CancelOnDrop::default();
                 // Nobody listens any more once the caller is gone.
-                let done = Box::new(move |prepared| drop(sender.send(prepared)));
-                self.0.engine.try_prepare(bytes.into(), done).map_err(status)?;
+                let done = Box::new(move |prepared| drop((sender.send(prepared), room)));
+                self.0.engine.try_prepare(bytes.into(), Arc::clone(&gone.0), done).map_err(status)?;
                 let prepared = receiver.await.map_err(|_| status(EngineError::Stopping))?;
                 let prepared = prepared.map_err(|error| match error {
                     PrepareError::Stopped => status(EngineError::Stopping),

@@ -40,6 +40,7 @@ impl Starting {
             server = server.tls_config(tls::config(files)?)?;
         }
         let (reporter, health) = tonic_health::server::health_reporter();
+        let health = health.max_decoding_message_size(super::HEALTH_BYTES_MAX);
         for service in ["", "Collection", "Image", "Clustering", "Decision", "Admin"] {
             let name = if service.is_empty() { String::new() } else { format!("culld.v1.{service}Service") };
             reporter.set_service_status(name, ServingStatus::NotServing).await;

@@ -335,6 +335,7 @@ fn lists(api: &Api) -> Vec<Row<'_>> {
         ("1,001 neighbours", near(bytes(&picture(1, 1)), 1001), invalid("k")),
         ("neighbours of nothing", near(None, 1), invalid("query")),
         ("neighbours of HTML", near(bytes(b"<html>"), 1), invalid("data")),
+        ("neighbours of more than an image", near(bytes(&[1; (1 << 20) + 1]), 1), invalid("data")),
         ("a vector of another space", near(vector(vec![1.0; 3]), 1), invalid("vector")),
         ("a vector with NaN", near(vector(vec![f32::NAN; 64]), 1), invalid("vector")),
         ("a vector without direction", near(vector(vec![0.0; 64]), 1), invalid("vector")),

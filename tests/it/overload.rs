@@ -4,7 +4,9 @@
 mod limits;
 
 use std::path::Path;
+use std::pin::Pin;
 use std::process::Command;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use culld::grpc;
@@ -14,6 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
+use tonic::codegen::http::Request;
+use tonic::codegen::{Body as _, Service as _};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -110,6 +114,63 @@ async fn abandoned_calls_leave_the_queue() {
     }
     let images = daemon.stats().await.images;
     assert!(images < count + 10, "{images}: all that was given up was embedded");
+}
+
+/// A message of which the first half came.
+struct Half(Option<Vec<u8>>);
+
+impl http_body::Body for Half {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        self.0
+            .take()
+            .map_or(Poll::Pending, |bytes| Poll::Ready(Some(Ok(http_body::Frame::data(bytes.into())))))
+    }
+}
+
+/// Half a message is held for as long as a call may take, be it in a stream, which may be silent between messages.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_message_ends_its_stream() {
+    let daemon = TestDaemon::with(|config| config.request_time_max = Duration::from_secs(1)).await;
+    let framed = |message: &proto::AddImagesRequest| {
+        let bytes = prost::Message::encode_to_vec(message);
+        [&[0][..], &(bytes.len() as u32).to_be_bytes(), &bytes].concat()
+    };
+    let image = framed(&image_message("half", picture(1, 1)));
+    let sent = [&framed(&header(""))[..], &image[..image.len() / 2]].concat();
+    let request = Request::post(format!("http://{}/culld.v1.ImageService/AddImages", daemon.address()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(tonic::body::Body::new(Half(Some(sent))))
+        .unwrap();
+    let mut channel = daemon.channel.clone();
+    std::future::poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+    let mut answer = channel.call(request).await.unwrap();
+    let trailers = loop {
+        let frame = std::future::poll_fn(|context| Pin::new(answer.body_mut()).poll_frame(context)).await;
+        if let Ok(trailers) = frame.unwrap().unwrap().into_trailers() {
+            break trailers;
+        }
+    };
+    let status = tonic::Status::from_header_map(&trailers).unwrap();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    assert!(status.message().contains("whole"), "{status:?}");
+}
+
+/// Anyone may ask after the daemon's health, and so say no more than a name.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_after_health_is_short() {
+    let daemon = TestDaemon::start().await;
+    for (length, code) in [(1_000, Code::NotFound), (5_000, Code::OutOfRange)] {
+        let request = HealthCheckRequest { service: "x".repeat(length) };
+        let refused = HealthClient::new(daemon.channel.clone()).check(request).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{refused:?}");
+    }
 }
 
 async fn health_of(address: &str, service: &str) -> ServingStatus {
