@@ -68,6 +68,17 @@ fn write(target: &str, number: usize, bytes: &[u8]) {
     fs::write(corpus(target).join(format!("{number:03}")), bytes).unwrap();
 }
 
+/// An export of a few bytes.
+fn small_export() -> Vec<u8> {
+    let mut export = Vec::new();
+    let mut writer = PortableWriter::new(&mut export);
+    writer.entry("collection.json", b"{\"format\":\"culld-collection\"}\n").unwrap();
+    writer.entry("images/000000000/vectors.npy", &npy(&[0.5; 6], 3)).unwrap();
+    writer.entry(portable::END, b"{}\n").unwrap();
+    writer.finish().unwrap();
+    export
+}
+
 /// Makes the corpora anew, when asked to: `CULLD_MAKE_CORPUS=1`.
 #[test]
 fn corpora_are_made_on_demand() {
@@ -106,13 +117,7 @@ fn corpora_are_made_on_demand() {
     }
     written.finish().unwrap();
     write("backup", 0, &fs::read(&backup).unwrap());
-    let mut export = Vec::new();
-    let mut writer = PortableWriter::new(&mut export);
-    writer.entry("collection.json", b"{\"format\":\"culld-collection\"}\n").unwrap();
-    writer.entry("images/000000000/vectors.npy", &npy(&[0.5; 6], 3)).unwrap();
-    writer.entry(portable::END, b"{}\n").unwrap();
-    writer.finish().unwrap();
-    write("export", 0, &export);
+    write("export", 0, &small_export());
     for (number, text) in [
         "data = \"culld-data\"\nlisten = \"127.0.0.1:0\"\nworkers = 3\nimage_mib_max = 64\n",
         "durability = \"process\"\nindex = \"hnsw\"\nmodel = \"fake\"\nallowed_roots = [\"/\"]\nlease_seconds = 10\n",

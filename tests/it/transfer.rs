@@ -288,6 +288,32 @@ async fn a_damaged_export_leaves_nothing() {
     other.at("padded").take_in(&[&export[..], &[0; 10_240]].concat()).await.unwrap();
 }
 
+/// Exports that say of times and counts what never was, with digests that fit.
+fn unlikely(parts: &Entries) -> Vec<Vec<u8>> {
+    let log = &parts.iter().find(|(path, _)| path.starts_with("log/")).unwrap().1;
+    let log = String::from_utf8(log.clone()).unwrap();
+    let policy = log.lines().position(|line| line.contains("SetPolicy")).unwrap();
+    let large = u64::MAX - 1;
+    vec![
+        edit_line(parts, "log/", 0, |line| line["event"]["at_ms"] = json!(i64::MAX / 1000)),
+        edit_line(parts, "log/", 0, |line| line["event"]["at_ms"] = json!(-1)),
+        edit_line(parts, "log/", policy, |line| line["event"]["act"]["SetPolicy"]["version"] = json!(large)),
+        edit(parts, "collection.json", |about| about["created_ms"] = json!(i64::MIN)),
+        edit(parts, "collection.json", |about| about["state"]["generation"] = json!(large)),
+        edit(parts, "collection.json", |about| about["state"]["next_cluster"] = json!(large)),
+        edit(parts, "collection.json", |about| about["state"]["next_clustering"] = json!(large)),
+        edit(parts, "clusterings/", |head| head["created_ms"] = json!(i64::MIN)),
+        edit(parts, "clusterings/", |head| head["images"] = json!(large)),
+        edit(parts, "clusterings/", |head| head["clusters"][0]["id"] = json!(large)),
+        edit_line(parts, "images/", 1, |line| line["image"]["added_ms"] = json!(i64::MAX)),
+        edit_line(parts, "images/", 1, |line| line["image"]["bytes"] = json!(large)),
+        edit_line(parts, "images/", 1, |line| line["image"]["bytes"] = json!(0)),
+        edit_line(parts, "images/", 1, |line| line["image"]["sources"][0]["last_seen_ms"] = json!(i64::MAX)),
+        edit(parts, "growth.json", |growth| growth["points"][0]["decided"][1] = json!(large)),
+        edit(parts, "growth.json", |growth| growth["apart_ms"] = json!(0)),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_export_leaves_nothing() {
     let daemon = judged().await;
@@ -342,29 +368,7 @@ async fn a_forged_export_leaves_nothing() {
             packed(&parts)
         }),
     ];
-    let log = &parts.iter().find(|(path, _)| path.starts_with("log/")).unwrap().1;
-    let log = String::from_utf8(log.clone()).unwrap();
-    let policy = log.lines().position(|line| line.contains("SetPolicy")).unwrap();
-    let large = u64::MAX - 1;
-    let unlikely = [
-        edit_line(&parts, "log/", 0, |line| line["event"]["at_ms"] = json!(i64::MAX / 1000)),
-        edit_line(&parts, "log/", 0, |line| line["event"]["at_ms"] = json!(-1)),
-        edit_line(&parts, "log/", policy, |line| line["event"]["act"]["SetPolicy"]["version"] = json!(large)),
-        edit(&parts, "collection.json", |about| about["created_ms"] = json!(i64::MIN)),
-        edit(&parts, "collection.json", |about| about["state"]["generation"] = json!(large)),
-        edit(&parts, "collection.json", |about| about["state"]["next_cluster"] = json!(large)),
-        edit(&parts, "collection.json", |about| about["state"]["next_clustering"] = json!(large)),
-        edit(&parts, "clusterings/", |head| head["created_ms"] = json!(i64::MIN)),
-        edit(&parts, "clusterings/", |head| head["images"] = json!(large)),
-        edit(&parts, "clusterings/", |head| head["clusters"][0]["id"] = json!(large)),
-        edit_line(&parts, "images/", 1, |line| line["image"]["added_ms"] = json!(i64::MAX)),
-        edit_line(&parts, "images/", 1, |line| line["image"]["bytes"] = json!(large)),
-        edit_line(&parts, "images/", 1, |line| line["image"]["bytes"] = json!(0)),
-        edit_line(&parts, "images/", 1, |line| line["image"]["sources"][0]["last_seen_ms"] = json!(i64::MAX)),
-        edit(&parts, "growth.json", |growth| growth["points"][0]["decided"][1] = json!(large)),
-        edit(&parts, "growth.json", |growth| growth["apart_ms"] = json!(0)),
-    ];
-    for (number, bytes) in unlikely.into_iter().enumerate() {
+    for (number, bytes) in unlikely(&parts).into_iter().enumerate() {
         let Err(status) = new.take_in(&bytes).await else { panic!("{number} was taken in") };
         assert_eq!(status.code(), Code::FailedPrecondition, "{number}: {status:?}");
         let words = ["time that never was", "which nobody can", "are allowed", "more points"];
