@@ -96,7 +96,8 @@ pub struct ServeArgs {
     /// Longest time to decode one image, in seconds, 1 to 600 [default: 10]
     #[arg(long, env = "CULLD_DECODE_SECONDS_MAX", value_name = "S")]
     pub decode_seconds_max: Option<u64>,
-    /// Bytes of images in flight over all callers, in MiB, 64 to 65,536 [default: 512]
+    /// Bytes of images in flight over all callers, and again of large messages that arrive, in MiB, 64 to 65,536
+    /// [default: 512]
     #[arg(long, env = "CULLD_INFLIGHT_MIB_MAX", value_name = "MIB")]
     pub inflight_mib_max: Option<u64>,
     /// Images waiting for a worker, 1 to 65,536 [default: 256]
@@ -111,7 +112,8 @@ pub struct ServeArgs {
     /// How long a review item is leased to who looks at it, in seconds, 10 to 86,400 [default: 600]
     #[arg(long, env = "CULLD_LEASE_SECONDS", value_name = "S")]
     pub lease_seconds: Option<u64>,
-    /// Longest unary call, in seconds, 1 to 3,600; a longer one ends with `DEADLINE_EXCEEDED` [default: 310]
+    /// Longest unary call, and longest time for a message of a stream to arrive, in seconds, 1 to 3,600; what is longer
+    /// ends with `DEADLINE_EXCEEDED` [default: 310]
     #[arg(long, env = "CULLD_REQUEST_SECONDS_MAX", value_name = "S")]
     pub request_seconds_max: Option<u64>,
     /// Longest wait for calls in flight when the daemon stops, in seconds, 0 to 600 [default: 30]
