@@ -87,7 +87,8 @@ impl Daemon {
         let starting = grpc::Starting::on(listener, config.access.tls.as_ref()).await?;
         let thread = |error: JoinError| AppError::Thread(error.to_string());
         let folder = config.data.clone();
-        let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, &SledOptions::default()));
+        let options = SledOptions::within(config.store_memory_bytes);
+        let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, &options));
         let store: Arc<dyn Store> = Arc::new(opened.await.map_err(thread)??);
         let watched = Arc::downgrade(&store);
         let opening = config.clone();

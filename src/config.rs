@@ -100,6 +100,10 @@ pub struct ServeArgs {
     /// [default: 512]
     #[arg(long, env = "CULLD_INFLIGHT_MIB_MAX", value_name = "MIB")]
     pub inflight_mib_max: Option<u64>,
+    /// Memory for stored records, in MiB, half for those read and half for those written lately, 2 to 65,536
+    /// [default: 512]
+    #[arg(long, env = "CULLD_STORE_MEMORY_MIB", value_name = "MIB")]
+    pub store_memory_mib: Option<u64>,
     /// Images waiting for a worker, 1 to 65,536 [default: 256]
     #[arg(long, env = "CULLD_QUEUE_IMAGES_MAX", value_name = "N")]
     pub queue_images_max: Option<usize>,
@@ -202,6 +206,8 @@ pub struct Config {
     pub decode_time_max: Duration,
     /// Bytes of images in flight over all callers.
     pub inflight_bytes_max: u64,
+    /// Memory for stored records, bytes.
+    pub store_memory_bytes: u64,
     /// Images waiting for a worker.
     pub queue_images_max: usize,
     /// Collections.
@@ -305,6 +311,7 @@ impl ServeArgs {
             image_megapixels_max: self.image_megapixels_max.or(file.image_megapixels_max),
             decode_seconds_max: self.decode_seconds_max.or(file.decode_seconds_max),
             inflight_mib_max: self.inflight_mib_max.or(file.inflight_mib_max),
+            store_memory_mib: self.store_memory_mib.or(file.store_memory_mib),
             queue_images_max: self.queue_images_max.or(file.queue_images_max),
             collections_max: self.collections_max.or(file.collections_max),
             clusterings_kept: self.clusterings_kept.or(file.clusterings_kept),
@@ -350,6 +357,7 @@ impl ServeArgs {
                 * 1_000_000,
             decode_time_max: seconds("decode_seconds_max", args.decode_seconds_max, 10, 1, 600)?,
             inflight_bytes_max: ranged("inflight_mib_max", args.inflight_mib_max, 512, 64, 65_536)? * MIB,
+            store_memory_bytes: ranged("store_memory_mib", args.store_memory_mib, 512, 2, 65_536)? * MIB,
             queue_images_max: ranged_count("queue_images_max", args.queue_images_max, 256, 1, 65_536)?,
             collections_max: ranged_count("collections_max", args.collections_max, 64, 1, 1000)?,
             clusterings_kept: ranged_count("clusterings_kept", args.clusterings_kept, 10, 1, 1000)?,
@@ -386,7 +394,7 @@ impl Config {
     pub fn describe(&self) -> Vec<Setting> {
         let roots =
             self.allowed_roots.iter().map(|root| root.display().to_string()).collect::<Vec<_>>().join(":");
-        let values: [(&'static str, String); 17] = [
+        let values: [(&'static str, String); 18] = [
             ("data", self.data.display().to_string()),
             ("listen", self.listen.to_string()),
             ("onnxruntime", self.onnxruntime.as_ref().map_or("searched".into(), |p| p.display().to_string())),
@@ -407,6 +415,7 @@ impl Config {
             ("image_megapixels_max", (self.image_pixels_max / 1_000_000).to_string()),
             ("decode_seconds_max", self.decode_time_max.as_secs().to_string()),
             ("inflight_mib_max", (self.inflight_bytes_max / MIB).to_string()),
+            ("store_memory_mib", (self.store_memory_bytes / MIB).to_string()),
             ("queue_images_max", self.queue_images_max.to_string()),
             ("collections_max", self.collections_max.to_string()),
             ("clusterings_kept", self.clusterings_kept.to_string()),

@@ -28,8 +28,8 @@ pub const WRITERS: [&str; 14] = [
     "purge",
 ];
 
-/// Places of the group commit, of a backup, and of putting one store in another's place.
-pub const STEPS: [&str; 13] = [
+/// Places of the group commit, of a backup, of putting one store in another's place, and of opening a store again.
+pub const STEPS: [&str; 15] = [
     "commit/gathered",
     "commit/applied",
     "commit/synced",
@@ -43,6 +43,8 @@ pub const STEPS: [&str; 13] = [
     "swap/moved-out",
     "swap/moved-in",
     "index/saved",
+    "reopen/closed",
+    "reopen/opened",
 ];
 
 /// Where a thread goes on for ever, as the storage library does over some damage.

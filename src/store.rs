@@ -14,6 +14,7 @@ mod keys;
 mod lock;
 mod memory_store;
 mod mirror;
+mod opened;
 mod poison;
 mod rebuild;
 mod records;

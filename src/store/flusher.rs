@@ -12,12 +12,16 @@ use crate::failpoint;
 
 use super::StoreError;
 use super::high_water::HighWater;
-use super::sled_store::{SLED_FOLDER, Tree, damaged};
+use super::opened::Tree;
+use super::sled_store::{SLED_FOLDER, damaged};
 
 const COUNT_KEY: &[u8] = b"count";
 
 /// The most threads whose syncs wait.
 const WAITING_MAX: usize = 64;
+
+/// The most flushes at a time.
+const SETTLE_MAX: usize = 16;
 
 /// Syncs, and counts the syncs: in a tree of sled's, and in a file.
 pub(super) struct Syncs {
@@ -52,26 +56,42 @@ impl Syncs {
         flush().map_err(|source| StoreError::io("flush", self.file.folder(), source))?;
         self.file.write(self.count)
     }
+
+    /// Flushes until nothing is left to be written, which each flush may make more of: it moves records together.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        for _ in 0..SETTLE_MAX {
+            let flushed = self.tree.flush();
+            let flushed = flushed.map_err(|source| StoreError::io("flush", self.file.folder(), source))?;
+            if flushed.objects_flushed == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
-type Answer = SyncSender<Result<(), StoreError>>;
+/// What the thread does, and whom it answers.
+struct Request {
+    act: fn(&mut Syncs) -> Result<(), StoreError>,
+    answer: SyncSender<Result<(), StoreError>>,
+}
 
 /// A handle to the thread, which ends with it.
 pub(super) struct Flusher {
     // Taken by `drop`, which ends the thread.
-    requests: Option<SyncSender<Answer>>,
+    requests: Option<SyncSender<Request>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Flusher {
     pub(super) fn start(mut syncs: Syncs) -> io::Result<Self> {
-        let (sender, requests) = sync_channel::<Answer>(WAITING_MAX);
+        let (sender, requests) = sync_channel::<Request>(WAITING_MAX);
         let run = move || {
             // Without the pool syncs may be slow, but are right.
             let _pool = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build();
-            while let Ok(answer) = requests.recv() {
+            while let Ok(Request { act, answer }) = requests.recv() {
                 // A caller that is gone needs no answer.
-                let _ = answer.send(syncs.sync());
+                let _ = answer.send(act(&mut syncs));
             }
         };
         let thread = thread::Builder::new().name("flush".into()).spawn(run)?;
@@ -83,9 +103,21 @@ impl Flusher {
     /// # Errors
     /// The flush failed; [`StoreError::Closed`] when the thread has ended, by a panic of sled's.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
+        self.ask(Syncs::sync)
+    }
+
+    /// Returns when a further flush would write nothing, if nothing is written meanwhile.
+    ///
+    /// # Errors
+    /// As [`Flusher::sync`].
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        self.ask(Syncs::settle)
+    }
+
+    fn ask(&self, act: fn(&mut Syncs) -> Result<(), StoreError>) -> Result<(), StoreError> {
         let (answer, answered) = sync_channel(1);
         let requests = self.requests.as_ref().ok_or(StoreError::Closed)?;
-        requests.send(answer).map_err(|_| StoreError::Closed)?;
+        requests.send(Request { act, answer }).map_err(|_| StoreError::Closed)?;
         answered.recv().map_err(|_| StoreError::Closed)?
     }
 }

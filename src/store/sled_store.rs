@@ -29,20 +29,27 @@
 //!   an error, and one made a scan go on for ever: whoever reads says so ([`Store::stalled`]).
 //! - Its background flusher aborts the process when the disk is full: it is never due.
 //! - It writes by the common rayon pool, behind whatever runs there: one thread of its own does the syncs.
+//! - A batch leaves a leaf that it emptied where it is, for good: half a kilobyte of memory for each image that came and
+//!   went. Each such leaf is merged into its neighbour behind the batch, and writers wait for each other, since sled's
+//!   batches and merges lock leaves in opposite orders.
+//! - What was written never leaves its cache, whatever the cache's limit, until it is closed (a leaf's
+//!   `max_unflushed_epoch`, once set, keeps it there): 15 GB for a million images. So it is closed and opened again
+//!   whenever enough was written, in a moment when nobody reads; `cargo bench --bench store -- memory 100000` times that.
 //! - It writes and fsyncs in one step: there is nothing between "in this process" and "on the disk".
 //! - When it opens it runs the system's `sync`, which also waits for what other programs wrote.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::flusher::{Flusher, Syncs};
+use parking_lot::RwLock;
+
 use super::lock::DirectoryLock;
 use super::mirror::mirror;
+use super::opened::{Opened, Place};
 use super::poison::Poison;
 use super::rebuild;
 use super::stall::Stalls;
@@ -52,41 +59,51 @@ use crate::failpoint;
 /// The newest store format that this build reads, and the one it writes.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// Records per leaf, the piece that sled reads, compresses and rewrites as a whole.
-const LEAF_FANOUT: usize = 16;
+/// How long readers are waited for, and new ones wait, before sled is closed to be opened again. Where one reads longer,
+/// that is tried again later.
+const READERS_WAIT_MAX: Duration = Duration::from_millis(100);
 
-/// The most handles that wait for their next use.
-const SPARE_HANDLES_MAX: usize = 64;
+/// How long opening again is tried: a process that is out of files gets some back as its calls end.
+const REOPEN_MAX: Duration = Duration::from_secs(10);
+const REOPEN_EVERY: Duration = Duration::from_millis(100);
 
-/// sled's background flusher aborts the process when it fails, so it must never be due; without it, though, sled
-/// flushes whenever a handle or an iterator is dropped. In ms: 24 days.
-const FLUSH_EVERY_MS: usize = i32::MAX as usize;
-
-/// A store that takes longer to open, in seconds, is taken for damaged. 500 MB open in 0.1 s after a crash.
-const OPEN_MAX_S: u64 = 120;
+/// What a record in memory takes beside its key and value, in bytes.
+const RECORD_EXTRA_BYTES: usize = 128;
 
 pub(super) const FORMAT_FILE: &str = "format";
 pub(super) const SLED_FOLDER: &str = "sled";
-const COUNT_TREE: &str = "syncs";
 
 /// How to open a [`SledStore`].
 #[derive(Debug, Clone, Copy)]
 pub struct SledOptions {
-    /// The most bytes of records that sled keeps in memory.
+    /// The most bytes of records that sled keeps in memory, of those that were read.
     pub cache_bytes_max: usize,
+    /// The most bytes of records that it keeps in memory, of those that were written: beyond it, sled is opened again at
+    /// the next sync at which nobody reads.
+    pub written_bytes_max: usize,
+}
+
+impl SledOptions {
+    /// Half of the memory for what was read, half for what was written.
+    pub fn within(memory_bytes: u64) -> Self {
+        let half = usize::try_from(memory_bytes / 2).unwrap_or(usize::MAX);
+        Self { cache_bytes_max: half, written_bytes_max: half }
+    }
 }
 
 impl Default for SledOptions {
     fn default() -> Self {
-        Self { cache_bytes_max: 256 << 20 }
+        Self { cache_bytes_max: 256 << 20, written_bytes_max: 256 << 20 }
     }
 }
 
 /// A [`Store`] in a folder.
 pub struct SledStore {
-    // Declared before the lock, hence closed before the folder is let go.
-    handles: Handles,
-    flusher: Flusher,
+    // Declared before the lock, hence closed before the folder is let go. `None` once it could not be opened again.
+    opened: RwLock<Option<Opened>>,
+    // sled's batches lock leaves from left to right, its merges from right to left: never both at a time.
+    writing: Mutex<Written>,
+    options: SledOptions,
     folder: PathBuf,
     poison: Poison,
     stalls: Stalls,
@@ -94,29 +111,15 @@ pub struct SledStore {
     _lock: Arc<DirectoryLock>,
 }
 
-pub(super) type Tree = sled::Tree<LEAF_FANOUT>;
-
-/// A sled handle serves one thread at a time, and costs more to make than to keep.
-struct Handles {
-    first: Mutex<Tree>,
-    spare: Mutex<Vec<Tree>>,
+/// What was written since sled was opened, in bytes, and at how many it is to be opened again.
+struct Written {
+    bytes: usize,
+    due_at: usize,
+    reopened: u64,
 }
 
-impl Handles {
-    fn with<T>(&self, act: impl FnOnce(&Tree) -> T) -> T {
-        let spare = lock(&self.spare).pop();
-        let handle = spare.unwrap_or_else(|| lock(&self.first).clone());
-        let result = act(&handle);
-        let mut spare = lock(&self.spare);
-        if spare.len() < SPARE_HANDLES_MAX {
-            spare.push(handle);
-        }
-        result
-    }
-}
-
-// Nothing panics while it holds one of these locks.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+// Nothing panics while it holds one of these locks, but sled, after which all writes are refused.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -138,8 +141,8 @@ impl SledStore {
     ) -> Result<Self, StoreError> {
         rebuild::recover(folder)?;
         check_format(folder)?;
-        let (first, syncs) = open_guarded(folder, &folder.join(SLED_FOLDER), false, options)?;
-        Self::start(folder, first, syncs, lock)
+        let opened = Opened::open(&Place::of(folder), options.cache_bytes_max)?;
+        Ok(Self::of(opened, folder, options, lock))
     }
 
     /// Opens the store in `folder` to look at it: none of its records' files and none of sled's logs is written. What
@@ -154,17 +157,15 @@ impl SledStore {
         check_format(folder)?;
         let sled = folder.join(SLED_FOLDER);
         mirror(&sled, scratch).map_err(|source| StoreError::io("mirror", &sled, source))?;
-        let (first, syncs) = open_guarded(folder, scratch, true, *options)?;
-        Self::start(folder, first, syncs, lock)
+        let opened = Opened::open(&Place::mirrored(folder, scratch), options.cache_bytes_max)?;
+        Ok(Self::of(opened, folder, *options, lock))
     }
 
-    fn start(folder: &Path, first: Tree, syncs: Syncs, lock: Arc<DirectoryLock>) -> Result<Self, StoreError> {
-        let flusher =
-            Flusher::start(syncs).map_err(|source| StoreError::io("start a thread for", folder, source))?;
-        let handles = Handles { first: Mutex::new(first), spare: Mutex::default() };
-        let poison = Poison::default();
-        let (folder, stalls) = (folder.to_path_buf(), Stalls::default());
-        Ok(Self { handles, flusher, folder, poison, stalls, _lock: lock })
+    fn of(opened: Opened, folder: &Path, options: SledOptions, lock: Arc<DirectoryLock>) -> Self {
+        let writing = Mutex::new(Written { bytes: 0, due_at: options.written_bytes_max, reopened: 0 });
+        let (poison, stalls) = (Poison::default(), Stalls::default());
+        let opened = RwLock::new(Some(opened));
+        Self { opened, writing, options, folder: folder.to_path_buf(), poison, stalls, _lock: lock }
     }
 
     /// Whether a folder looks as if it held a store.
@@ -172,57 +173,105 @@ impl SledStore {
         folder.join(FORMAT_FILE).is_file() || folder.join(SLED_FOLDER).is_dir()
     }
 
+    /// How often it was opened again, to give back the memory of what was written.
+    pub fn reopened(&self) -> u64 {
+        lock(&self.writing).reopened
+    }
+
     fn failed(&self, action: &'static str) -> impl Fn(io::Error) -> StoreError {
         move |source| StoreError::io(action, &self.folder.join(SLED_FOLDER), source)
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&Opened) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &*self.opened.read() {
+            Some(opened) => act(opened),
+            None => Err(self.poison.check().err().unwrap_or(StoreError::Closed)),
+        }
+    }
+
+    /// Closes sled and opens it again if that is due and nobody reads.
+    fn make_room(&self) -> Result<(), StoreError> {
+        let mut written = lock(&self.writing);
+        if written.bytes < written.due_at {
+            return Ok(());
+        }
+        let began = Instant::now();
+        // sled has the system do this when it opens, and readers would wait for it.
+        rustix::fs::sync();
+        self.with(Opened::settle)?;
+        let Some(mut opened) = self.opened.try_write_for(READERS_WAIT_MAX) else {
+            written.due_at = written.bytes + self.options.written_bytes_max / 8;
+            return Ok(());
+        };
+        let closed = Instant::now();
+        drop(opened.take());
+        failpoint::pass("reopen", "closed");
+        *opened = Some(self.reopen()?);
+        failpoint::pass("reopen", "opened");
+        written.reopened += 1;
+        let bytes = std::mem::replace(&mut written.bytes, 0);
+        written.due_at = self.options.written_bytes_max;
+        tracing::debug!(bytes, closed = ?closed.elapsed(), took = ?began.elapsed(), "opened the store again");
+        Ok(())
+    }
+
+    fn reopen(&self) -> Result<Opened, StoreError> {
+        let began = Instant::now();
+        loop {
+            match Opened::open(&Place::of(&self.folder), self.options.cache_bytes_max) {
+                Ok(opened) => return Ok(opened),
+                Err(error) if began.elapsed() > REOPEN_MAX => return Err(error),
+                Err(error) => tracing::warn!(%error, "the store does not open again yet"),
+            }
+            thread::sleep(REOPEN_EVERY);
+        }
     }
 }
 
 impl Store for SledStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let _reading = self.stalls.begin(key);
-        let value = self.handles.with(|tree| tree.get(key)).map_err(self.failed("read"))?;
-        Ok(value.map(|value| value.to_vec()))
+        self.with(|opened| {
+            let _reading = self.stalls.begin(key);
+            let value = opened.handle(|tree| tree.get(key)).map_err(self.failed("read"))?;
+            Ok(value.map(|value| value.to_vec()))
+        })
     }
 
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let reading = self.stalls.begin(prefix);
-        self.handles.with(|tree| {
-            // Not `scan_prefix`: past the last match it reads on to the end of the tree.
-            for entry in tree.range(prefix..) {
-                let (key, value) = entry.map_err(self.failed("read"))?;
-                reading.rest();
-                if !key.starts_with(prefix) || visit(&key, &value).is_break() {
-                    break;
+        self.with(|opened| {
+            let reading = self.stalls.begin(prefix);
+            opened.handle(|tree| {
+                // Not `scan_prefix`: past the last match it reads on to the end of the tree.
+                for entry in tree.range(prefix..) {
+                    let (key, value) = entry.map_err(self.failed("read"))?;
+                    reading.rest();
+                    if !key.starts_with(prefix) || visit(&key, &value).is_break() {
+                        break;
+                    }
+                    reading.step(&key);
+                    failpoint::hang("read/next");
                 }
-                reading.step(&key);
-                failpoint::hang("read/next");
-            }
-            Ok(())
+                Ok(())
+            })
         })
     }
 
     fn apply(&self, batch: Vec<Write>) -> Result<(), StoreError> {
         check_limits(&batch)?;
-        let mut changes = sled::Batch::default();
-        let mut deleted = Vec::new();
-        for write in batch {
-            match write {
-                Write::Put { key, value } => changes.insert(key, value),
-                Write::Delete { key } => {
-                    deleted.push(key.clone());
-                    changes.remove(key);
-                }
-            }
-        }
-        let write = |tree: &Tree| {
-            tree.apply_batch(changes)?;
-            deleted.iter().try_for_each(|key| merge_if_empty(tree, key))
-        };
-        self.poison.guard(|| self.handles.with(write).map_err(self.failed("write")))
+        let bytes: usize = batch.iter().map(|write| write.bytes() + RECORD_EXTRA_BYTES).sum();
+        let mut written = lock(&self.writing);
+        self.poison.guard(|| self.with(|opened| opened.apply(batch).map_err(self.failed("write"))))?;
+        written.bytes += bytes;
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        self.poison.guard(|| self.flusher.sync())
+        self.poison.guard(|| self.with(Opened::sync))?;
+        // What was written is on the disk, whatever comes of this; if it fails, the next one is told.
+        if let Err(error) = self.poison.guard(|| self.make_room()) {
+            tracing::error!(%error, "the store can't be opened again");
+        }
+        Ok(())
     }
 
     fn size_on_disk(&self) -> Result<u64, StoreError> {
@@ -237,72 +286,16 @@ impl Store for SledStore {
     }
 }
 
-/// sled leaves a leaf that a batch emptied where it is, for good: half a kilobyte of memory for each image that came and
-/// went. Comparing a key that is not there with nothing, to set it to nothing, changes nothing and merges such a leaf
-/// into its neighbour; where somebody has set the key since, nothing happens.
-fn merge_if_empty(tree: &Tree, key: &[u8]) -> io::Result<()> {
-    let compared = tree.compare_and_swap(key, None::<&[u8]>, None::<&[u8]>)?;
-    // Set again since: its leaf is not empty.
-    drop(compared);
-    Ok(())
-}
-
 impl Drop for SledStore {
     fn drop(&mut self) {
-        if self.poison.check().is_err() {
+        if self.poison.check().is_err()
+            && let Some(opened) = self.opened.get_mut()
+        {
             // Closing would flush, which aborts the process when it fails, and it would. What was answered is on
             // the disk; the handle stays open until the process ends.
-            std::mem::forget(lock(&self.handles.first).clone());
+            opened.forget();
         }
     }
-}
-
-/// Over damaged files sled panics, or looks for a leaf for ever; neither must reach the daemon.
-fn open_guarded(
-    folder: &Path,
-    sled: &Path,
-    is_mirror: bool,
-    options: SledOptions,
-) -> Result<(Tree, Syncs), StoreError> {
-    let (sender, opened) = mpsc::sync_channel(1);
-    let (owned, sled) = (folder.to_path_buf(), sled.to_path_buf());
-    thread::Builder::new()
-        .name("open store".into())
-        .spawn(move || {
-            // Nobody waits any more once this took too long.
-            let _ = sender.send(open_sled(&owned, &sled, is_mirror, options));
-        })
-        .map_err(|source| StoreError::io("open", folder, source))?;
-    match opened.recv_timeout(Duration::from_secs(OPEN_MAX_S)) {
-        Ok(opened) => opened,
-        Err(RecvTimeoutError::Timeout) => {
-            Err(damaged(folder, &format!("it does not open within {OPEN_MAX_S} s")))
-        }
-        Err(RecvTimeoutError::Disconnected) => Err(damaged(folder, &"sled panicked while it opened it")),
-    }
-}
-
-fn open_sled(
-    folder: &Path,
-    sled: &Path,
-    is_mirror: bool,
-    options: SledOptions,
-) -> Result<(Tree, Syncs), StoreError> {
-    let failed = |source| StoreError::io("open", sled, source);
-    let db: sled::Db<LEAF_FANOUT> = sled::Config::new()
-        .path(sled)
-        .cache_capacity_bytes(options.cache_bytes_max)
-        .flush_every_ms(Some(FLUSH_EVERY_MS))
-        // Embeddings and JPEG don't compress; level 1 is enough for the rest.
-        .zstd_compression_level(1)
-        .open()
-        .map_err(failed)?;
-    if is_mirror {
-        // sled flushes when its last handle goes, also where the store is refused below.
-        std::mem::forget(db.clone());
-    }
-    let count = db.open_tree(COUNT_TREE).map_err(failed)?;
-    Ok((Tree::clone(&db), Syncs::check(folder, count)?))
 }
 
 pub(super) fn damaged(folder: &Path, problem: &dyn std::fmt::Display) -> StoreError {

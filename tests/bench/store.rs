@@ -1,12 +1,14 @@
-//! What the disk store does under kill -9, under churn, and per second.
+//! What the disk store does under kill -9, under churn, per second, and as it grows beyond its memory.
 //!
-//! `cargo bench --bench store -- crash 30`, `-- churn 20000` or `-- throughput 8000`; no argument runs all three.
+//! `cargo bench --bench store -- crash 30`, `-- churn 20000`, `-- throughput 8000` or `-- memory 100000`; no argument runs
+//! the first three.
 
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use culld::store::{
@@ -19,6 +21,11 @@ use rand_chacha::ChaCha8Rng;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
+// As the daemon allocates.
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const COLLECTION: u32 = 1;
 const GROUP: u64 = 64;
 
@@ -30,8 +37,9 @@ fn main() -> Outcome {
         ["crash", rounds] => crash(rounds.parse()?),
         ["churn", images] => churn(images.parse()?),
         ["throughput", images] => throughput(images.parse()?),
+        ["memory", images] => memory(images.parse()?),
         [] => crash(30).and_then(|()| churn(20_000)).and_then(|()| throughput(8_000)),
-        _ => Err("crash ROUNDS, churn IMAGES, throughput IMAGES, or nothing".into()),
+        _ => Err("crash ROUNDS, churn IMAGES, throughput IMAGES, memory IMAGES, or nothing".into()),
     }
 }
 
@@ -303,6 +311,64 @@ fn throughput(images: u64) -> Outcome {
             ("RSS MB", resident_mb()),
         ],
     )
+}
+
+// --- memory ---
+
+/// Fills a store with images while somebody reads thumbnails of those that are there, one after the other.
+fn memory(images: u64) -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let store = SledStore::open(folder.path(), &SledOptions::default())?;
+    let (filled, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    let groups = images / GROUP;
+    let (mut resident, mut slowest_sync_ms) = (Vec::new(), 0.0f64);
+    let mut reads_ms = std::thread::scope(|scope| -> Outcome<Vec<f64>> {
+        let reader = scope.spawn(|| read_until(&store, &filled, &done));
+        for number in 0..groups {
+            store.apply(group(number, 0)?.into_writes())?;
+            let start = Instant::now();
+            store.sync()?;
+            slowest_sync_ms = slowest_sync_ms.max(start.elapsed().as_secs_f64() * 1e3);
+            filled.store((number + 1) * GROUP, Ordering::Relaxed);
+            if (number + 1) % (groups / 10).max(1) == 0 {
+                resident.push(resident_mb());
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+        Ok(reader.join().map_err(|_| "the reader panicked")?)
+    })?;
+    reads_ms.sort_by(f64::total_cmp);
+    let slowest = |back: usize| reads_ms.iter().rev().nth(back).copied().unwrap_or(0.0);
+    let mut rows = vec![
+        ("payload MB", images as f64 * 15_500.0 / 1e6),
+        ("opened again", store.reopened() as f64),
+        ("slowest sync ms", slowest_sync_ms),
+        ("reads beside", reads_ms.len() as f64),
+        ("p99 of reads ms", slowest(reads_ms.len() / 100)),
+        ("slowest read ms", slowest(0)),
+    ];
+    rows.extend(resident.into_iter().map(|mb| ("RSS MB after a tenth more", mb)));
+    report("memory", &rows)
+}
+
+fn read_until(store: &SledStore, filled: &AtomicU64, done: &AtomicBool) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let mut times_ms = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        let there = filled.load(Ordering::Relaxed);
+        if there == 0 {
+            std::thread::yield_now();
+            continue;
+        }
+        let image = rng.random_range(0..there);
+        let start = Instant::now();
+        let read = read_bytes(store, &Keys::thumbnail(COLLECTION, image, &image_id(image)));
+        times_ms.push(start.elapsed().as_secs_f64() * 1e3);
+        assert!(matches!(read, Ok(Some(_))), "a thumbnail is missing");
+        // A pause, so that it is the writer who is timed.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    times_ms
 }
 
 // --- report ---

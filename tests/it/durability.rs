@@ -55,7 +55,8 @@ impl Served {
     /// Starts one that ends at a named place; `None` where that was before it served.
     pub(crate) async fn try_start(data: &Path, durability: &str, place: Option<String>) -> Option<Self> {
         let mut command = command(data, durability);
-        command.arg("--backup-folder").arg(data.with_file_name("backups"));
+        // So little memory that the store is opened again every few seconds.
+        command.args(["--store-memory-mib", "2", "--backup-folder"]).arg(data.with_file_name("backups"));
         if let Some(place) = place {
             command.env(culld::failpoint::VARIABLE, place);
         }

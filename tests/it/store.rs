@@ -1,5 +1,6 @@
 //! The store against a model, under damage, and shared by threads.
 
+mod churn;
 mod commit;
 mod unsynced;
 

@@ -1,0 +1,174 @@
+//! sled, from its opening to its close: its handles, and the thread that syncs it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use super::flusher::{Flusher, Syncs};
+use super::sled_store::{SLED_FOLDER, damaged, lock};
+use super::{StoreError, Write};
+
+/// Records per leaf, the piece that sled reads, compresses and rewrites as a whole.
+const LEAF_FANOUT: usize = 16;
+
+/// The most handles that wait for their next use.
+const SPARE_HANDLES_MAX: usize = 64;
+
+/// sled's background flusher aborts the process when it fails, so it must never be due; without it, though, sled
+/// flushes whenever a handle or an iterator is dropped. In ms: 24 days.
+const FLUSH_EVERY_MS: usize = i32::MAX as usize;
+
+/// A store that takes longer to open, in seconds, is taken for damaged. 500 MB open in 0.1 s after a crash.
+const OPEN_MAX_S: u64 = 120;
+
+/// Threads that open, of which one waits for what another reads.
+const OPENING_THREADS: usize = 2;
+
+const COUNT_TREE: &str = "syncs";
+
+pub(super) type Tree = sled::Tree<LEAF_FANOUT>;
+
+/// Where sled's files are.
+#[derive(Clone)]
+pub(super) struct Place {
+    folder: PathBuf,
+    sled: PathBuf,
+    is_mirror: bool,
+}
+
+impl Place {
+    /// Those of the store in a folder.
+    pub(super) fn of(folder: &Path) -> Self {
+        Self { folder: folder.to_path_buf(), sled: folder.join(SLED_FOLDER), is_mirror: false }
+    }
+
+    /// Those that mirror the store in a folder, never to be flushed.
+    pub(super) fn mirrored(folder: &Path, sled: &Path) -> Self {
+        Self { folder: folder.to_path_buf(), sled: sled.to_path_buf(), is_mirror: true }
+    }
+}
+
+/// sled while it is open; closed when dropped.
+pub(super) struct Opened {
+    // A sled handle serves one thread at a time, and costs more to make than to keep.
+    first: Mutex<Tree>,
+    spare: Mutex<Vec<Tree>>,
+    flusher: Flusher,
+}
+
+impl Opened {
+    /// Opens it. Over damaged files sled panics, or looks for a leaf for ever; neither must reach the daemon.
+    ///
+    /// # Errors
+    /// It is damaged, or can't be read or written.
+    pub(super) fn open(place: &Place, cache_bytes_max: usize) -> Result<Self, StoreError> {
+        let folder = &place.folder;
+        let (sender, opened) = mpsc::sync_channel(1);
+        let owned = place.clone();
+        thread::Builder::new()
+            .name("open store".into())
+            .spawn(move || {
+                // Nobody waits any more once this took too long.
+                let _ = sender.send(open_beside(&owned, cache_bytes_max));
+            })
+            .map_err(|source| StoreError::io("open", folder, source))?;
+        let (first, syncs) = match opened.recv_timeout(Duration::from_secs(OPEN_MAX_S)) {
+            Ok(opened) => opened?,
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(damaged(folder, &format!("it does not open within {OPEN_MAX_S} s")));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(damaged(folder, &"sled panicked while it opened it"));
+            }
+        };
+        let flusher =
+            Flusher::start(syncs).map_err(|source| StoreError::io("start a thread for", folder, source))?;
+        Ok(Self { first: Mutex::new(first), spare: Mutex::default(), flusher })
+    }
+
+    /// Acts by a handle.
+    pub(super) fn handle<T>(&self, act: impl FnOnce(&Tree) -> T) -> T {
+        let spare = lock(&self.spare).pop();
+        let handle = spare.unwrap_or_else(|| lock(&self.first).clone());
+        let result = act(&handle);
+        let mut spare = lock(&self.spare);
+        if spare.len() < SPARE_HANDLES_MAX {
+            spare.push(handle);
+        }
+        result
+    }
+
+    /// Applies a batch as a whole. Not to be called by two threads at a time.
+    pub(super) fn apply(&self, batch: Vec<Write>) -> io::Result<()> {
+        let mut changes = sled::Batch::default();
+        let mut deleted = Vec::new();
+        for write in batch {
+            match write {
+                Write::Put { key, value } => changes.insert(key, value),
+                Write::Delete { key } => {
+                    deleted.push(key.clone());
+                    changes.remove(key);
+                }
+            }
+        }
+        self.handle(|tree| {
+            tree.apply_batch(changes)?;
+            deleted.iter().try_for_each(|key| merge_if_empty(tree, key))
+        })
+    }
+
+    /// As [`super::Store::sync`].
+    pub(super) fn sync(&self) -> Result<(), StoreError> {
+        self.flusher.sync()
+    }
+
+    /// Has sled do what is left to be done, so that closing writes nothing: what it writes then it writes by the common
+    /// rayon pool, behind whatever runs there, and aborts the process where it fails.
+    pub(super) fn settle(&self) -> Result<(), StoreError> {
+        self.flusher.settle()
+    }
+
+    /// Leaves it open until the process ends.
+    pub(super) fn forget(&mut self) {
+        std::mem::forget(lock(&self.first).clone());
+    }
+}
+
+/// Merges the leaf of a key into its neighbour if a batch emptied it: comparing a key that is not there with nothing, to
+/// set it to nothing, changes no record and does that. Where somebody has set the key since, nothing happens.
+fn merge_if_empty(tree: &Tree, key: &[u8]) -> io::Result<()> {
+    let compared = tree.compare_and_swap(key, None::<&[u8]>, None::<&[u8]>)?;
+    // Not as compared: there is a record, hence a leaf that is not empty.
+    drop(compared);
+    Ok(())
+}
+
+/// Opens on threads of its own: sled reads its logs by rayon, and on the common pool would wait behind a clustering.
+fn open_beside(place: &Place, cache_bytes_max: usize) -> Result<(Tree, Syncs), StoreError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(OPENING_THREADS).build();
+    match pool {
+        Ok(pool) => pool.install(|| open_sled(place, cache_bytes_max)),
+        Err(_) => open_sled(place, cache_bytes_max),
+    }
+}
+
+fn open_sled(place: &Place, cache_bytes_max: usize) -> Result<(Tree, Syncs), StoreError> {
+    let failed = |source| StoreError::io("open", &place.sled, source);
+    let db: sled::Db<LEAF_FANOUT> = sled::Config::new()
+        .path(&place.sled)
+        .cache_capacity_bytes(cache_bytes_max)
+        .flush_every_ms(Some(FLUSH_EVERY_MS))
+        // Embeddings and JPEG don't compress; level 1 is enough for the rest.
+        .zstd_compression_level(1)
+        .open()
+        .map_err(failed)?;
+    if place.is_mirror {
+        // sled flushes when its last handle goes, also where the store is refused below.
+        std::mem::forget(db.clone());
+    }
+    let count = db.open_tree(COUNT_TREE).map_err(failed)?;
+    Ok((Tree::clone(&db), Syncs::check(&place.folder, count)?))
+}
