@@ -100,8 +100,8 @@ pub struct ServeArgs {
     /// [default: 512]
     #[arg(long, env = "CULLD_INFLIGHT_MIB_MAX", value_name = "MIB")]
     pub inflight_mib_max: Option<u64>,
-    /// Memory for stored records, in MiB, half for those read and half for those written lately, 2 to 65,536
-    /// [default: 512]
+    /// Memory for stored records, in MiB, half for those read and half for those written, 0 to 65,536; once that much was
+    /// written the store is opened again, which takes a moment [default: 512]
     #[arg(long, env = "CULLD_STORE_MEMORY_MIB", value_name = "MIB")]
     pub store_memory_mib: Option<u64>,
     /// Images waiting for a worker, 1 to 65,536 [default: 256]
@@ -357,7 +357,7 @@ impl ServeArgs {
                 * 1_000_000,
             decode_time_max: seconds("decode_seconds_max", args.decode_seconds_max, 10, 1, 600)?,
             inflight_bytes_max: ranged("inflight_mib_max", args.inflight_mib_max, 512, 64, 65_536)? * MIB,
-            store_memory_bytes: ranged("store_memory_mib", args.store_memory_mib, 512, 2, 65_536)? * MIB,
+            store_memory_bytes: ranged("store_memory_mib", args.store_memory_mib, 512, 0, 65_536)? * MIB,
             queue_images_max: ranged_count("queue_images_max", args.queue_images_max, 256, 1, 65_536)?,
             collections_max: ranged_count("collections_max", args.collections_max, 64, 1, 1000)?,
             clusterings_kept: ranged_count("clusterings_kept", args.clusterings_kept, 10, 1, 1000)?,

@@ -135,7 +135,8 @@ pub trait Store: Send + Sync {
     /// The folder can't be read.
     fn size_on_disk(&self) -> Result<u64, StoreError>;
 
-    /// [`StoreError::Stalled`] where one step of a read goes on for longer than this: over some damage it never ends.
+    /// [`StoreError::Stalled`] where one step of a read goes on for longer than this: over some damage it never ends. Or
+    /// why nothing can be read any more.
     fn stalled(&self, _after: Duration) -> Option<StoreError> {
         None
     }

@@ -67,6 +67,9 @@ const READERS_WAIT_MAX: Duration = Duration::from_millis(100);
 const REOPEN_MAX: Duration = Duration::from_secs(10);
 const REOPEN_EVERY: Duration = Duration::from_millis(100);
 
+/// sled refuses a cache of less than 256 bytes.
+const CACHE_BYTES_MIN: usize = 1 << 20;
+
 /// What a record in memory takes beside its key and value, in bytes.
 const RECORD_EXTRA_BYTES: usize = 128;
 
@@ -87,7 +90,7 @@ impl SledOptions {
     /// Half of the memory for what was read, half for what was written.
     pub fn within(memory_bytes: u64) -> Self {
         let half = usize::try_from(memory_bytes / 2).unwrap_or(usize::MAX);
-        Self { cache_bytes_max: half, written_bytes_max: half }
+        Self { cache_bytes_max: half.max(CACHE_BYTES_MIN), written_bytes_max: half }
     }
 }
 
@@ -220,6 +223,7 @@ impl SledStore {
         loop {
             match Opened::open(&Place::of(&self.folder), self.options.cache_bytes_max) {
                 Ok(opened) => return Ok(opened),
+                Err(error @ StoreError::BadFile { .. }) => return Err(error),
                 Err(error) if began.elapsed() > REOPEN_MAX => return Err(error),
                 Err(error) => tracing::warn!(%error, "the store does not open again yet"),
             }
@@ -279,6 +283,9 @@ impl Store for SledStore {
     }
 
     fn stalled(&self, after: Duration) -> Option<StoreError> {
+        if self.opened.try_read().is_some_and(|opened| opened.is_none()) {
+            return self.poison.check().err();
+        }
         let (lasts, key) = self.stalls.longest(after)?;
         let kind = key.first().and_then(|first| Kind::from_byte(*first)).map_or("unknown", Kind::name);
         let collection = audit::collection(&key).filter(|number| *number != 0);

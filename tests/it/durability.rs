@@ -42,6 +42,12 @@ pub(crate) fn command(data: &Path, durability: &str) -> Command {
     command
 }
 
+fn command_beside_backups(data: &Path, durability: &str) -> Command {
+    let mut command = command(data, durability);
+    command.arg("--backup-folder").arg(data.with_file_name("backups"));
+    command
+}
+
 /// Runs `culld` to its end.
 pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_culld")).args(arguments).output().unwrap()
@@ -49,14 +55,19 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 
 impl Served {
     pub(crate) async fn start(data: &Path, durability: &str) -> Self {
-        Self::try_start(data, durability, None).await.unwrap()
+        Self::of(command_beside_backups(data, durability)).await.unwrap()
     }
 
-    /// Starts one that ends at a named place; `None` where that was before it served.
-    pub(crate) async fn try_start(data: &Path, durability: &str, place: Option<String>) -> Option<Self> {
-        let mut command = command(data, durability);
-        // So little memory that the store is opened again every few seconds.
-        command.args(["--store-memory-mib", "2", "--backup-folder"]).arg(data.with_file_name("backups"));
+    /// Starts one that ends at a named place, if any; `None` where that was before it served. With a store memory of 0
+    /// its store is opened again after every write.
+    pub(crate) async fn try_start(
+        data: &Path,
+        durability: &str,
+        store_memory_mib: u32,
+        place: Option<String>,
+    ) -> Option<Self> {
+        let mut command = command_beside_backups(data, durability);
+        command.args(["--store-memory-mib", &store_memory_mib.to_string()]);
         if let Some(place) = place {
             command.env(culld::failpoint::VARIABLE, place);
         }

@@ -439,7 +439,7 @@ async fn an_import_that_is_killed_leaves_nothing() {
         ("import/stored", 6, true),
     ] {
         let place = format!("{place}:{passes}");
-        let mut served = Served::try_start(&data, "fsync", Some(place.clone())).await.unwrap();
+        let mut served = Served::try_start(&data, "fsync", 512, Some(place.clone())).await.unwrap();
         served.api.at("cars").take_in(&export).await.unwrap_err();
         served.wait();
         let served = Served::start(&data, "fsync").await;

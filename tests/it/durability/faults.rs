@@ -34,7 +34,7 @@ impl Fault {
                 return Self::Random;
             }
             let place = places[(at - at / 3 - 1) % places.len()].clone();
-            let often = ["commit/", "flush/", "add/"].iter().any(|often| place.starts_with(often));
+            let often = ["commit/", "flush/", "add/", "reopen/"].iter().any(|often| place.starts_with(often));
             let passes = if often { rng.random_range(1..150) } else { rng.random_range(1..4) };
             Self::Place(place, passes)
         };
@@ -52,6 +52,11 @@ impl Fault {
     /// Whether the place lies where a daemon stops in order.
     pub(super) fn needs_a_stop(&self) -> bool {
         matches!(self, Self::Place(place, _) if place.starts_with("index/") || place.starts_with("revisions/"))
+    }
+
+    /// Whether the place is come to only where the store keeps little in memory.
+    pub(super) fn needs_little_memory(&self) -> bool {
+        matches!(self, Self::Place(place, _) if place.starts_with("reopen/"))
     }
 
     fn name(&self) -> &str {

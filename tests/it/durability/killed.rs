@@ -418,7 +418,8 @@ async fn one_folder(faults: &[Fault], tally: &mut Tally, rng: &mut ChaCha8Rng) -
     for (round, fault) in (0..).zip(faults) {
         let durability = if round % 2 == 0 { "fsync" } else { "process" };
         eprintln!("round {round}: {fault:?}");
-        let mut checking = Served::start(&data, durability).await;
+        let memory = if fault.needs_little_memory() || round / 2 % 2 == 0 { 0 } else { 512 };
+        let mut checking = Served::try_start(&data, durability, memory, None).await.unwrap();
         let mut model = std::mem::take(&mut *notes.model.lock().unwrap());
         check(&checking.api, &mut model, round).await;
         check_live(&checking.api).await;
@@ -429,7 +430,7 @@ async fn one_folder(faults: &[Fault], tally: &mut Tally, rng: &mut ChaCha8Rng) -
         } else {
             checking.kill();
             drop(checking);
-            Served::try_start(&data, durability, fault.variable()).await
+            Served::try_start(&data, durability, memory, fault.variable()).await
         };
         // A place may be passed before anybody is served.
         let reached = match served {

@@ -1,9 +1,11 @@
 //! What comes and goes: memory and disk are given back, and nobody notices that the store is opened again meanwhile.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use culld::store::{SledOptions, SledStore, Store, Write};
 
@@ -79,6 +81,34 @@ fn opening_again_goes_unnoticed() {
     });
     assert!(store.reopened() >= 5, "{}", store.reopened());
     assert_eq!(contents(&store, b""), model.into_iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn what_does_not_open_again_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SledOptions::within(0);
+    let store = SledStore::open(folder.path(), &options).unwrap();
+    store.apply(vec![put(1, 0, 64)]).unwrap();
+    store.sync().unwrap();
+    assert_eq!(store.reopened(), 1);
+    assert!(store.stalled(Duration::ZERO).is_none());
+
+    let (sled, elsewhere) = (folder.path().join("sled"), folder.path().join("elsewhere"));
+    fs::rename(&sled, &elsewhere).unwrap();
+    store.apply(vec![put(2, 0, 64)]).unwrap();
+    // It is on the disk; that nothing more can be is known afterwards.
+    store.sync().unwrap();
+    for error in [store.get(b"x").unwrap_err(), store.sync().unwrap_err()] {
+        let expected = "the last 2 of 2 syncs are lost";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    assert!(store.stalled(Duration::ZERO).is_some());
+
+    drop(store);
+    fs::remove_dir_all(&sled).unwrap();
+    fs::rename(&elsewhere, &sled).unwrap();
+    let store = SledStore::open(folder.path(), &options).unwrap();
+    assert_eq!(contents(&store, b"").len(), 2);
 }
 
 #[test]
