@@ -1,4 +1,4 @@
-//! sled, from its opening to its close: its handles, and the thread that syncs it.
+//! sled, from its opening to its close.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use super::flusher::{Flusher, Syncs};
-use super::sled_store::{SLED_FOLDER, damaged, lock};
+use super::flusher::Syncs;
+use super::metadata;
+use super::sled_store::{FORMAT_FILE, SLED_FOLDER, damaged, lock};
 use super::{StoreError, Write};
 
 /// Records per leaf, the piece that sled reads, compresses and rewrites as a whole.
@@ -49,22 +50,53 @@ impl Place {
     pub(super) fn mirrored(folder: &Path, sled: &Path) -> Self {
         Self { folder: folder.to_path_buf(), sled: sled.to_path_buf(), is_mirror: true }
     }
+
+    /// The folder of the store.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// sled's own folder.
+    pub(super) fn sled(&self) -> &Path {
+        &self.sled
+    }
+
+    /// Whether this is but a mirror of a store.
+    pub(super) fn is_mirror(&self) -> bool {
+        self.is_mirror
+    }
+
+    /// Refuses where the store is not any more: sled would begin a new one.
+    fn check(&self) -> Result<(), StoreError> {
+        if metadata::is_there(&self.sled) && self.folder.join(FORMAT_FILE).is_file() {
+            Ok(())
+        } else {
+            Err(damaged(&self.folder, &"somebody took it away"))
+        }
+    }
 }
 
-/// sled while it is open; closed when dropped.
+/// sled's handles while it is open. It is closed once these and its [`Syncs`] are dropped.
 pub(super) struct Opened {
-    // A sled handle serves one thread at a time, and costs more to make than to keep.
+    // A handle serves one thread at a time, and costs more to make than to keep.
     first: Mutex<Tree>,
     spare: Mutex<Vec<Tree>>,
-    flusher: Flusher,
 }
 
 impl Opened {
-    /// Opens it. Over damaged files sled panics, or looks for a leaf for ever; neither must reach the daemon.
+    /// Opens it, again where it was closed after so many syncs. Over damaged files sled panics, or looks for a leaf for
+    /// ever; neither must reach the daemon.
     ///
     /// # Errors
     /// It is damaged, or can't be read or written.
-    pub(super) fn open(place: &Place, cache_bytes_max: usize) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        place: &Place,
+        cache_bytes_max: usize,
+        closed_at: Option<u64>,
+    ) -> Result<(Self, Syncs), StoreError> {
+        if closed_at.is_some() {
+            place.check()?;
+        }
         let folder = &place.folder;
         let (sender, opened) = mpsc::sync_channel(1);
         let owned = place.clone();
@@ -72,7 +104,7 @@ impl Opened {
             .name("open store".into())
             .spawn(move || {
                 // Nobody waits any more once this took too long.
-                let _ = sender.send(open_beside(&owned, cache_bytes_max));
+                let _ = sender.send(open_beside(&owned, cache_bytes_max, closed_at));
             })
             .map_err(|source| StoreError::io("open", folder, source))?;
         let (first, syncs) = match opened.recv_timeout(Duration::from_secs(OPEN_MAX_S)) {
@@ -84,9 +116,7 @@ impl Opened {
                 return Err(damaged(folder, &"sled panicked while it opened it"));
             }
         };
-        let flusher =
-            Flusher::start(syncs).map_err(|source| StoreError::io("start a thread for", folder, source))?;
-        Ok(Self { first: Mutex::new(first), spare: Mutex::default(), flusher })
+        Ok((Self { first: Mutex::new(first), spare: Mutex::default() }, syncs))
     }
 
     /// Acts by a handle.
@@ -120,17 +150,6 @@ impl Opened {
         })
     }
 
-    /// As [`super::Store::sync`].
-    pub(super) fn sync(&self) -> Result<(), StoreError> {
-        self.flusher.sync()
-    }
-
-    /// Has sled do what is left to be done, so that closing writes nothing: what it writes then it writes by the common
-    /// rayon pool, behind whatever runs there, and aborts the process where it fails.
-    pub(super) fn settle(&self) -> Result<(), StoreError> {
-        self.flusher.settle()
-    }
-
     /// Leaves it open until the process ends.
     pub(super) fn forget(&mut self) {
         std::mem::forget(lock(&self.first).clone());
@@ -147,16 +166,25 @@ fn merge_if_empty(tree: &Tree, key: &[u8]) -> io::Result<()> {
 }
 
 /// Opens on threads of its own: sled reads its logs by rayon, and on the common pool would wait behind a clustering.
-fn open_beside(place: &Place, cache_bytes_max: usize) -> Result<(Tree, Syncs), StoreError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(OPENING_THREADS).build();
-    match pool {
-        Ok(pool) => pool.install(|| open_sled(place, cache_bytes_max)),
-        Err(_) => open_sled(place, cache_bytes_max),
+fn open_beside(
+    place: &Place,
+    cache_bytes_max: usize,
+    closed_at: Option<u64>,
+) -> Result<(Tree, Syncs), StoreError> {
+    let open = || open_sled(place, cache_bytes_max, closed_at);
+    match rayon::ThreadPoolBuilder::new().num_threads(OPENING_THREADS).build() {
+        Ok(pool) => pool.install(open),
+        Err(_) => open(),
     }
 }
 
-fn open_sled(place: &Place, cache_bytes_max: usize) -> Result<(Tree, Syncs), StoreError> {
+fn open_sled(
+    place: &Place,
+    cache_bytes_max: usize,
+    closed_at: Option<u64>,
+) -> Result<(Tree, Syncs), StoreError> {
     let failed = |source| StoreError::io("open", &place.sled, source);
+    metadata::tidy(&place.sled).map_err(failed)?;
     let db: sled::Db<LEAF_FANOUT> = sled::Config::new()
         .path(&place.sled)
         .cache_capacity_bytes(cache_bytes_max)
@@ -170,5 +198,5 @@ fn open_sled(place: &Place, cache_bytes_max: usize) -> Result<(Tree, Syncs), Sto
         std::mem::forget(db.clone());
     }
     let count = db.open_tree(COUNT_TREE).map_err(failed)?;
-    Ok((Tree::clone(&db), Syncs::check(&place.folder, count)?))
+    Ok((Tree::clone(&db), Syncs::check(&place.folder, count, closed_at)?))
 }

@@ -1,0 +1,55 @@
+//! What sled's metadata folder must hold before sled opens it.
+//!
+//! sled keeps there a snapshot and the logs that followed. When it opens them it writes a new snapshot, numbered as the
+//! last log, and removes the logs and then the old snapshot. A crash between leaves a snapshot and no log behind it, as
+//! a loss of power does until the next log is first synced. When sled opens that, old and new snapshot have one number,
+//! and it removes what it has just written: it opens in full, and at the next opening everything is lost, or, where the
+//! crash left an older snapshot beside, is as it was then.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+const METADATA_FOLDER: &str = "metadata";
+const LOG: &str = "log_";
+const SNAPSHOT: &str = "snapshot_";
+const UNFINISHED: &str = ".tmp";
+
+/// Makes sure that a log follows the last snapshot in sled's folder, an empty one where there is none, and that no older
+/// snapshot is left.
+pub(super) fn tidy(sled: &Path) -> io::Result<()> {
+    let folder = sled.join(METADATA_FOLDER);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let (mut snapshots, mut log) = (BTreeSet::new(), None);
+    for entry in entries {
+        let name = entry?.file_name();
+        let Some(name) = name.to_str().filter(|name| !name.ends_with(UNFINISHED)) else { continue };
+        snapshots.extend(number(name, SNAPSHOT));
+        log = log.max(number(name, LOG));
+    }
+    let Some(last) = snapshots.pop_last() else { return Ok(()) };
+    if log.is_none_or(|log| log <= last) {
+        File::create(folder.join(format!("{LOG}{:016x}", last + 1)))?.sync_all()?;
+        File::open(&folder)?.sync_all()?;
+    }
+    snapshots.iter().try_for_each(|older| fs::remove_file(folder.join(format!("{SNAPSHOT}{older:016x}"))))
+}
+
+/// Whether sled has been in its folder.
+pub(super) fn is_there(sled: &Path) -> bool {
+    sled.join(METADATA_FOLDER).is_dir()
+}
+
+/// Bytes that sled needs to open its folder: it writes its snapshot anew.
+pub(super) fn bytes_to_open(sled: &Path) -> io::Result<u64> {
+    super::sled_store::folder_bytes(&sled.join(METADATA_FOLDER))
+}
+
+fn number(name: &str, prefix: &str) -> Option<u64> {
+    u64::from_str_radix(name.strip_prefix(prefix)?, 16).ok()
+}
