@@ -110,7 +110,10 @@ impl Opened {
         let (first, syncs) = match opened.recv_timeout(Duration::from_secs(OPEN_MAX_S)) {
             Ok(opened) => opened?,
             Err(RecvTimeoutError::Timeout) => {
-                return Err(damaged(folder, &format!("it does not open within {OPEN_MAX_S} s")));
+                let problem = format!(
+                    "it does not open within {OPEN_MAX_S} s: it is damaged, or a disk of this machine hangs"
+                );
+                return Err(StoreError::BadFile { path: place.sled.clone(), problem });
             }
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(damaged(folder, &"sled panicked while it opened it"));
