@@ -32,6 +32,8 @@ pub(super) struct Syncs {
     count: u64,
     tree: Tree,
     file: HighWater,
+    // After a flush that failed sled's next one waits for ever.
+    failed: Option<StoreError>,
 }
 
 impl Syncs {
@@ -50,40 +52,47 @@ impl Syncs {
         if closed_at.is_some() && count > answered {
             return Err(damaged(folder, &"somebody put another store in its place"));
         }
-        Ok(Self { count, tree, file })
+        Ok(Self { count, tree, file, failed: None })
     }
 
-    fn failed(&self) -> impl Fn(io::Error) -> StoreError {
-        |source| StoreError::io("flush", self.file.folder(), source)
+    /// Runs what flushes, unless an earlier one failed.
+    fn guard<T>(&mut self, act: impl FnOnce(&mut Self) -> io::Result<T>) -> Result<T, StoreError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let done = act(self).map_err(|source| StoreError::io("flush", self.file.folder(), source));
+        self.failed = done.as_ref().err().cloned();
+        done
     }
 
     /// Answers the bytes of records that it wrote.
     fn sync(&mut self) -> Result<u64, StoreError> {
-        self.count += 1;
-        let flush = || -> io::Result<u64> {
-            self.tree.insert(COUNT_KEY, self.count.to_le_bytes())?;
+        let bytes = self.guard(|syncs| {
+            syncs.count += 1;
+            syncs.tree.insert(COUNT_KEY, syncs.count.to_le_bytes())?;
             failpoint::pass("flush", "counted");
-            let flushed = self.tree.flush()?;
+            let flushed = syncs.tree.flush()?;
             failpoint::pass("flush", "flushed");
             Ok(flushed.write_batch.heap_bytes_written)
-        };
-        let bytes = flush().map_err(self.failed())?;
+        })?;
         self.file.write(self.count)?;
         Ok(bytes)
     }
 
-    fn settle(&self) -> Result<bool, StoreError> {
-        let mut empty = 0;
-        for _ in 0..SETTLE_MAX {
-            let flushed = self.tree.flush().map_err(self.failed())?;
-            empty = if flushed.objects_flushed == 0 { empty + 1 } else { 0 };
-            if empty == SETTLED {
-                // An empty flush does not ask whether an earlier write behind the scenes failed.
-                self.tree.check_error().map_err(self.failed())?;
-                return Ok(true);
+    fn settle(&mut self) -> Result<bool, StoreError> {
+        self.guard(|syncs| {
+            let mut empty = 0;
+            for _ in 0..SETTLE_MAX {
+                let flushed = syncs.tree.flush()?;
+                empty = if flushed.objects_flushed == 0 { empty + 1 } else { 0 };
+                if empty == SETTLED {
+                    // An empty flush does not ask whether an earlier write behind the scenes failed.
+                    syncs.tree.check_error()?;
+                    return Ok(true);
+                }
             }
-        }
-        Ok(false)
+            Ok(false)
+        })
     }
 }
 

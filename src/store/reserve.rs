@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::metadata;
 
@@ -15,8 +15,8 @@ const FILES: usize = 128;
 /// Disk that must be free beside what sled writes when it opens, in bytes.
 const FREE_BYTES_MIN: u64 = 16 << 20;
 
-/// How long the system's `sync` counts as just done.
-const JUST_NOW: Duration = Duration::from_secs(5);
+/// How long the system's `sync` may take.
+const QUICK: Duration = Duration::from_secs(2);
 
 /// Files held so that nobody else takes the last ones.
 pub(super) struct Reserve(Vec<File>);
@@ -47,31 +47,29 @@ fn free_bytes(_: &Path) -> Option<u64> {
 }
 
 /// The system's `sync`, which sled runs when it opens: run beforehand by a thread of its own, so that sled has little to
-/// wait for, and where one disk of the machine hangs nobody waits at all.
+/// wait for, and where a disk of the machine is slow or hangs, whatever it is used for, nobody waits for long.
 #[derive(Default)]
-pub(super) struct Disks(Option<Receiver<Instant>>);
+pub(super) struct Disks(Option<Receiver<()>>);
 
 impl Disks {
-    /// Whether all disks were synced just now; begins to, where not.
-    pub(super) fn are_synced(&mut self) -> bool {
-        match self.0.as_ref().map(Receiver::try_recv) {
-            Some(Ok(at)) if at.elapsed() < JUST_NOW => {
-                self.0 = None;
-                return true;
-            }
-            Some(Err(TryRecvError::Empty)) => return false,
-            None | Some(Ok(_) | Err(TryRecvError::Disconnected)) => {}
+    /// Whether all disks are synced now, and soon are again.
+    pub(super) fn are_quick(&mut self) -> bool {
+        let runs_still = self.0.as_ref().is_some_and(|done| done.try_recv() == Err(TryRecvError::Empty));
+        if runs_still {
+            return false;
         }
         let (sender, done) = mpsc::sync_channel(1);
         let sync = move || {
             #[cfg(unix)]
             rustix::fs::sync();
-            // Nobody waits once the store is closed.
-            let _ = sender.send(Instant::now());
+            // Nobody waits any more once this took too long.
+            let _ = sender.send(());
         };
-        // Where there are no threads to be had it is tried again.
-        let started = thread::Builder::new().name("sync disks".into()).spawn(sync);
-        self.0 = started.is_ok().then_some(done);
-        false
+        if thread::Builder::new().name("sync disks".into()).spawn(sync).is_err() {
+            return false;
+        }
+        let is_quick = done.recv_timeout(QUICK).is_ok();
+        self.0 = Some(done);
+        is_quick
     }
 }

@@ -51,6 +51,7 @@ use parking_lot::RwLock;
 
 use super::flusher::{Flusher, Syncs};
 use super::lock::DirectoryLock;
+use super::metadata;
 use super::mirror::mirror;
 use super::opened::{Opened, Place};
 use super::poison::Poison;
@@ -73,6 +74,9 @@ const REOPEN_EVERY: Duration = Duration::from_millis(100);
 
 /// sled refuses a cache of less than 256 bytes.
 const CACHE_BYTES_MIN: usize = 1 << 20;
+
+/// What a record in memory takes beside its key and value, in bytes.
+const RECORD_EXTRA_BYTES: usize = 128;
 
 pub(super) const FORMAT_FILE: &str = "format";
 pub(super) const SLED_FOLDER: &str = "sled";
@@ -118,13 +122,30 @@ pub struct SledStore {
 }
 
 /// What whoever writes knows.
+#[derive(Default)]
 struct Writing {
-    /// Bytes of leaves written since sled was opened, those that were written again counted again.
-    bytes: u64,
+    /// Bytes written since sled was opened, each record alone.
+    applied: u64,
+    /// Bytes of leaves that were flushed since, compressed: of all records of a leaf where one was written.
+    flushed: u64,
     /// At how many it is opened again.
     due_at: u64,
     disks: Disks,
     reopened: u64,
+}
+
+impl Writing {
+    /// Bytes that sled keeps in memory until it is closed, about. More where leaves were written more than once.
+    fn kept(&self) -> u64 {
+        self.applied.max(self.flushed)
+    }
+}
+
+/// What comes of trying to open sled again.
+enum Again {
+    Opened,
+    /// Not now, because of this.
+    Later(&'static str),
 }
 
 // Nothing panics while it holds one of these locks, but sled, after which all writes are refused.
@@ -174,7 +195,7 @@ impl SledStore {
         let flusher = Flusher::start().map_err(failed)?;
         flusher.open(syncs)?;
         let due_at = options.written_bytes_max as u64;
-        let writing = Mutex::new(Writing { bytes: 0, due_at, disks: Disks::default(), reopened: 0 });
+        let writing = Mutex::new(Writing { due_at, ..Writing::default() });
         let (poison, stalls) = (Poison::default(), Stalls::default());
         let opened = RwLock::new(Some(opened));
         Ok(Self { opened, flusher, writing, options, place, poison, stalls, _lock: lock })
@@ -201,24 +222,55 @@ impl SledStore {
         }
     }
 
-    /// Closes sled and opens it again if that is due, nobody reads, and nothing is short that opening needs; else it is
-    /// tried again later.
+    /// Closes sled and opens it again if that is due, or tries later.
     fn make_room(&self) -> Result<(), StoreError> {
         let mut writing = lock(&self.writing);
-        if writing.bytes < writing.due_at || self.place.is_mirror() || !writing.disks.are_synced() {
-            return Ok(());
-        }
-        writing.due_at = writing.bytes + self.options.written_bytes_max as u64 / 8;
-        let Some(reserve) = Reserve::take(self.place.sled()) else { return Ok(()) };
-        if !self.flusher.settle()? {
-            return Ok(());
-        }
-        let Some(mut opened) = self.opened.try_write_for(READERS_WAIT_MAX) else { return Ok(()) };
-        // Readers were there until now, and kept sled from doing all.
-        if !self.flusher.settle()? {
+        let (kept, max) = (writing.kept(), self.options.written_bytes_max as u64);
+        if kept < writing.due_at || self.place.is_mirror() {
             return Ok(());
         }
         let began = Instant::now();
+        match self.try_again(&mut writing.disks)? {
+            Again::Opened => {
+                tracing::debug!(kept, took = ?began.elapsed(), "opened the store again");
+                let reopened = writing.reopened + 1;
+                let disks = std::mem::take(&mut writing.disks);
+                *writing = Writing { due_at: max, reopened, disks, ..Writing::default() };
+            }
+            Again::Later(why) => {
+                writing.due_at = kept + max / 8;
+                if kept > 2 * max.max(1 << 20) {
+                    tracing::warn!(
+                        kept,
+                        max,
+                        why,
+                        "what was written stays in memory: the store can't be opened again"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens sled again if nobody reads and nothing is short that this needs. Nobody writes.
+    fn try_again(&self, disks: &mut Disks) -> Result<Again, StoreError> {
+        let Some(reserve) = Reserve::take(self.place.sled()) else {
+            return Ok(Again::Later("files or disk are short"));
+        };
+        if !disks.are_quick() {
+            return Ok(Again::Later("a disk of this machine is slow to sync"));
+        }
+        let busy = Ok(Again::Later("sled is moving records"));
+        if !self.flusher.settle()? {
+            return busy;
+        }
+        let Some(mut opened) = self.opened.try_write_for(READERS_WAIT_MAX) else {
+            return Ok(Again::Later("somebody reads"));
+        };
+        // Readers were there until now, and kept sled from doing all.
+        if !self.flusher.settle()? || !metadata::is_at_rest(self.place.sled()) {
+            return busy;
+        }
         drop(opened.take());
         let syncs = self.flusher.close()?;
         failpoint::pass("reopen", "closed");
@@ -226,11 +278,7 @@ impl SledStore {
         self.flusher.open(syncs)?;
         *opened = Some(again);
         failpoint::pass("reopen", "opened");
-        tracing::debug!(bytes = writing.bytes, took = ?began.elapsed(), "opened the store again");
-        writing.reopened += 1;
-        writing.bytes = 0;
-        writing.due_at = self.options.written_bytes_max as u64;
-        Ok(())
+        Ok(Again::Opened)
     }
 
     fn reopen(&self, closed_at: u64, mut reserve: Reserve) -> Result<(Opened, Syncs), StoreError> {
@@ -278,13 +326,17 @@ impl Store for SledStore {
 
     fn apply(&self, batch: Vec<Write>) -> Result<(), StoreError> {
         check_limits(&batch)?;
-        let _alone = lock(&self.writing);
-        self.poison.guard(|| self.with(|opened| opened.apply(batch).map_err(self.failed("write"))))
+        self.poison.check()?;
+        let bytes: usize = batch.iter().map(|write| write.bytes() + RECORD_EXTRA_BYTES).sum();
+        let mut writing = lock(&self.writing);
+        self.poison.guard(|| self.with(|opened| opened.apply(batch).map_err(self.failed("write"))))?;
+        writing.applied += bytes as u64;
+        Ok(())
     }
 
     fn sync(&self) -> Result<(), StoreError> {
         let bytes = self.poison.guard(|| self.with(|_| self.flusher.sync()))?;
-        lock(&self.writing).bytes += bytes;
+        lock(&self.writing).flushed += bytes;
         // What was written is on the disk, whatever comes of this; if it fails, the next one is told.
         if let Err(error) = self.poison.guard(|| self.make_room()) {
             tracing::error!(%error, "the store can't be opened again");

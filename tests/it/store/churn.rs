@@ -201,6 +201,28 @@ fn check_crash_while_it_opens(is_old_there: bool) {
 }
 
 #[test]
+fn metadata_that_is_missing_is_not_written_over() {
+    for part in ["snapshot_", "log_"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let store = open(folder);
+        store.apply(vec![put(1, 0, 64)]).unwrap();
+        store.sync().unwrap();
+        drop(store);
+        let [path] = metadata(folder, part).try_into().unwrap();
+        if part == "log_" {
+            // One that follows, but not at once.
+            fs::rename(path, folder.join("sled/metadata/log_00000000000000ff")).unwrap();
+        } else {
+            fs::remove_file(path).unwrap();
+        }
+        let error = SledStore::open(folder, &SledOptions::default()).err().unwrap();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("is missing; restore a backup"), "{error}: {source}");
+    }
+}
+
+#[test]
 fn a_crash_while_it_opens_loses_nothing() {
     check_crash_while_it_opens(false);
     check_crash_while_it_opens(true);
