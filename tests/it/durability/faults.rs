@@ -72,6 +72,10 @@ impl Fault {
 pub(super) struct Tally {
     kinds: BTreeMap<String, u64>,
     not_reached: u64,
+    /// Words acknowledged.
+    pub(super) words: u64,
+    /// Checks of an image and its label.
+    pub(super) checks: u64,
 }
 
 impl Tally {
@@ -82,8 +86,18 @@ impl Tally {
         *self.kinds.entry(fault.name().to_owned()).or_default() += 1;
     }
 
+    /// Adds those of another data folder.
+    pub(super) fn add(&mut self, other: Self) {
+        for (kind, times) in other.kinds {
+            *self.kinds.entry(kind).or_default() += times;
+        }
+        self.not_reached += other.not_reached;
+        self.words += other.words;
+        self.checks += other.checks;
+    }
+
     /// As Markdown.
-    pub(super) fn table(&self, seed: u64, words: u64, checked: u64) -> String {
+    pub(super) fn table(&self, seed: u64) -> String {
         let mut table = String::from("| process killed | times |\n|---|---|\n");
         for (kind, times) in &self.kinds {
             writeln!(table, "| {kind} | {times} |").unwrap();
@@ -91,11 +105,11 @@ impl Tally {
         let kills: u64 = self.kinds.values().sum();
         writeln!(
             table,
-            "\n{kills} kills (seed {seed}; {} of them at random because the place was not come to). Acknowledged: {words} \
+            "\n{kills} kills (seed {seed}; {} of them at random because the place was not come to). Acknowledged: {} \
              words of images, sources, verdicts, answers, undos, deletions, policies, clusterings and collections. After \
-             each restart all of them were checked, {checked} checks of an image and its label in all: **acknowledged words \
+             each restart all of them were checked, {} checks of an image and its label in all: **acknowledged words \
              lost: 0, wrong answers: 0**, and `Verify` found 0 problems every time.",
-            self.not_reached
+            self.not_reached, self.words, self.checks
         )
         .unwrap();
         table

@@ -23,6 +23,8 @@ use crate::support::{Api, TestDaemon, dbscan, header, id_of, ids_filter, image_m
 const KILLS: usize = 50;
 /// Kills of one data folder; then it begins anew, or rounds would take ever longer.
 const KILLS_PER_FOLDER: usize = 25;
+/// Data folders whose daemons are killed at a time: most of a round is waiting.
+const FOLDERS_AT_ONCE: usize = 4;
 /// Acknowledged words between two kills.
 const WORDS: std::ops::Range<u64> = 5..150;
 /// Acknowledged words after which a named place is not waited for any longer.
@@ -396,28 +398,33 @@ async fn nothing_acknowledged_is_lost_to_kills() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let (seed, kills) = (number("CULLD_SEED").unwrap_or(20), number("CULLD_KILLS").unwrap_or(KILLS as u64));
     eprintln!("CULLD_SEED={seed}");
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let faults = Fault::all(kills as usize, seed);
-    let (mut tally, mut words, mut checks) = (Tally::default(), 0, 0);
-    for faults in faults.chunks(KILLS_PER_FOLDER) {
-        let (said, checked) = one_folder(faults, &mut tally, &mut rng).await;
-        words += said;
-        checks += checked;
+    let mut folders = faults.chunks(KILLS_PER_FOLDER).map(<[Fault]>::to_vec).zip(0..);
+    let (mut tally, mut running) = (Tally::default(), tokio::task::JoinSet::new());
+    loop {
+        while running.len() < FOLDERS_AT_ONCE
+            && let Some((faults, number)) = folders.next()
+        {
+            running.spawn(one_folder(faults, number, ChaCha8Rng::seed_from_u64(seed << 32 | number)));
+        }
+        let Some(done) = running.join_next().await else { break };
+        tally.add(done.unwrap());
         if let Some(path) = std::env::var_os("CULLD_TABLE") {
-            std::fs::write(path, tally.table(seed, words, checks)).unwrap();
+            std::fs::write(path, tally.table(seed)).unwrap();
         }
     }
-    eprintln!("{}", tally.table(seed, words, checks));
+    eprintln!("{}", tally.table(seed));
 }
 
-/// Kills the daemons of one data folder; answers the words acknowledged and the checks of them.
-async fn one_folder(faults: &[Fault], tally: &mut Tally, rng: &mut ChaCha8Rng) -> (u64, u64) {
+/// Kills the daemons of one data folder.
+async fn one_folder(faults: Vec<Fault>, number: u64, mut rng: ChaCha8Rng) -> Tally {
+    let mut tally = Tally::default();
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let notes = Notes { model: Arc::default(), words: watch::Sender::new(0) };
-    for (round, fault) in (0..).zip(faults) {
+    for (round, fault) in (0..).zip(&faults) {
         let durability = if round % 2 == 0 { "fsync" } else { "process" };
-        eprintln!("round {round}: {fault:?}");
+        eprintln!("folder {number}, round {round}: {fault:?}");
         let memory = if fault.needs_little_memory() || round / 2 % 2 == 0 { 0 } else { 512 };
         let mut checking = Served::try_start(&data, durability, memory, None).await.unwrap();
         let mut model = std::mem::take(&mut *notes.model.lock().unwrap());
@@ -434,7 +441,7 @@ async fn one_folder(faults: &[Fault], tally: &mut Tally, rng: &mut ChaCha8Rng) -
         };
         // A place may be passed before anybody is served.
         let reached = match served {
-            Some(served) => run_until_killed(served, fault, &notes, rng).await,
+            Some(served) => run_until_killed(served, fault, &notes, &mut rng).await,
             None => true,
         };
         tally.count(fault, reached);
@@ -447,8 +454,9 @@ async fn one_folder(faults: &[Fault], tally: &mut Tally, rng: &mut ChaCha8Rng) -
         let verified = run(&["verify", "--backup", backup.to_str().unwrap()]);
         assert!(verified.status.success(), "{verified:?}");
     }
-    let words = *notes.words.borrow();
-    (words, model.checks)
+    tally.words = *notes.words.borrow();
+    tally.checks = model.checks;
+    tally
 }
 
 /// Adding everything again makes no duplicates, and embeddings are those of a daemon that nobody ever killed.
