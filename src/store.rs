@@ -9,6 +9,7 @@ pub mod codec;
 mod commit;
 mod event_log;
 mod flusher;
+mod format;
 mod high_water;
 mod keys;
 mod lock;
@@ -19,6 +20,7 @@ mod opened;
 mod poison;
 mod rebuild;
 mod records;
+mod reopen;
 mod reserve;
 mod sled_store;
 mod stall;
@@ -34,6 +36,7 @@ use std::time::Duration;
 pub use codec::{CHECKSUM_BYTES, Damage};
 pub use commit::{CommitOptions, CommitQueue};
 pub use event_log::{ChainError, ChainVerifier, LogRecord, verify_chain};
+pub use format::FORMAT_VERSION;
 pub use keys::{Key, Keys, Kind};
 pub use lock::DirectoryLock;
 pub use memory_store::MemoryStore;
@@ -43,7 +46,7 @@ pub use records::{
     Batch, CollectionRecord, ImageRecord, RequestRecord, SourceRecord, read, read_bytes, read_embedding,
     scan, scan_embeddings,
 };
-pub use sled_store::{FORMAT_VERSION, SledOptions, SledStore};
+pub use sled_store::{SledOptions, SledStore};
 pub use watched::Watched;
 
 /// One change of one key.

@@ -8,8 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::flusher::Syncs;
+use super::format::FORMAT_FILE;
 use super::metadata;
-use super::sled_store::{FORMAT_FILE, SLED_FOLDER, damaged, lock};
+use super::sled_store::{SLED_FOLDER, damaged, lock};
 use super::{StoreError, Write};
 
 /// Records per leaf, the piece that sled reads, compresses and rewrites as a whole.

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use crate::failpoint;
 
 use super::backup::BackupReader;
+use super::format::FORMAT_FILE;
 use super::high_water::SYNCED_FILE;
 use super::lock::DirectoryLock;
-use super::sled_store::{FORMAT_FILE, SLED_FOLDER, folder_bytes};
+use super::sled_store::{SLED_FOLDER, folder_bytes};
 use super::watched::copy_all;
 use super::{SledOptions, SledStore, Store, StoreError, Write};
 

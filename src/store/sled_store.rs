@@ -44,33 +44,21 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use super::flusher::{Flusher, Syncs};
+use super::flusher::Flusher;
+use super::format::{self, FORMAT_FILE};
 use super::lock::DirectoryLock;
-use super::metadata;
 use super::mirror::mirror;
 use super::opened::{Opened, Place};
 use super::poison::Poison;
 use super::rebuild;
-use super::reserve::{Disks, Reserve};
+use super::reopen::Writing;
 use super::stall::Stalls;
 use super::{HexKey, Kind, Store, StoreError, Visit, Write, audit, check_limits};
 use crate::failpoint;
-
-/// The newest store format that this build reads, and the one it writes.
-pub const FORMAT_VERSION: u32 = 1;
-
-/// How long readers are waited for, and new ones wait, before sled is closed to be opened again. Where one reads longer,
-/// that is tried again later.
-const READERS_WAIT_MAX: Duration = Duration::from_millis(100);
-
-/// How long opening again is tried.
-const REOPEN_MAX: Duration = Duration::from_secs(10);
-const REOPEN_EVERY: Duration = Duration::from_millis(100);
 
 /// sled refuses a cache of less than 256 bytes.
 const CACHE_BYTES_MIN: usize = 1 << 20;
@@ -78,7 +66,6 @@ const CACHE_BYTES_MIN: usize = 1 << 20;
 /// What a record in memory takes beside its key and value, in bytes.
 const RECORD_EXTRA_BYTES: usize = 128;
 
-pub(super) const FORMAT_FILE: &str = "format";
 pub(super) const SLED_FOLDER: &str = "sled";
 
 /// How to open a [`SledStore`].
@@ -109,43 +96,16 @@ impl Default for SledOptions {
 pub struct SledStore {
     // These two are declared before the lock, hence closed before the folder is let go. `None` once it could not be
     // opened again.
-    opened: RwLock<Option<Opened>>,
-    flusher: Flusher,
+    pub(super) opened: RwLock<Option<Opened>>,
+    pub(super) flusher: Flusher,
     // sled's batches lock leaves from left to right, its merges from right to left: never both at a time.
-    writing: Mutex<Writing>,
-    options: SledOptions,
-    place: Place,
-    poison: Poison,
+    pub(super) writing: Mutex<Writing>,
+    pub(super) options: SledOptions,
+    pub(super) place: Place,
+    pub(super) poison: Poison,
     stalls: Stalls,
     // Shared with whoever goes on with the folder once the store is closed.
     _lock: Arc<DirectoryLock>,
-}
-
-/// What whoever writes knows.
-#[derive(Default)]
-struct Writing {
-    /// Bytes written since sled was opened, each record alone.
-    applied: u64,
-    /// Bytes of leaves that were flushed since, compressed: of all records of a leaf where one was written.
-    flushed: u64,
-    /// At how many it is opened again.
-    due_at: u64,
-    disks: Disks,
-    reopened: u64,
-}
-
-impl Writing {
-    /// Bytes that sled keeps in memory until it is closed, about. More where leaves were written more than once.
-    fn kept(&self) -> u64 {
-        self.applied.max(self.flushed)
-    }
-}
-
-/// What comes of trying to open sled again.
-enum Again {
-    Opened,
-    /// Not now, because of this.
-    Later(&'static str),
 }
 
 // Nothing panics while it holds one of these locks, but sled, after which all writes are refused.
@@ -170,7 +130,7 @@ impl SledStore {
         lock: Arc<DirectoryLock>,
     ) -> Result<Self, StoreError> {
         rebuild::recover(folder)?;
-        check_format(folder)?;
+        format::check(folder)?;
         Self::open_at(Place::of(folder), options, lock)
     }
 
@@ -183,7 +143,7 @@ impl SledStore {
     pub fn open_to_look(folder: &Path, scratch: &Path, options: &SledOptions) -> Result<Self, StoreError> {
         let lock = Arc::new(DirectoryLock::acquire(folder)?);
         rebuild::recover(folder)?;
-        check_format(folder)?;
+        format::check(folder)?;
         let sled = folder.join(SLED_FOLDER);
         mirror(&sled, scratch).map_err(|source| StoreError::io("mirror", &sled, source))?;
         Self::open_at(Place::mirrored(folder, scratch), *options, lock)
@@ -194,8 +154,7 @@ impl SledStore {
         let failed = |source| StoreError::io("start a thread for", place.folder(), source);
         let flusher = Flusher::start().map_err(failed)?;
         flusher.open(syncs)?;
-        let due_at = options.written_bytes_max as u64;
-        let writing = Mutex::new(Writing { due_at, ..Writing::default() });
+        let writing = Mutex::new(Writing::until(options.written_bytes_max as u64));
         let (poison, stalls) = (Poison::default(), Stalls::default());
         let opened = RwLock::new(Some(opened));
         Ok(Self { opened, flusher, writing, options, place, poison, stalls, _lock: lock })
@@ -219,79 +178,6 @@ impl SledStore {
         match &*self.opened.read() {
             Some(opened) => act(opened),
             None => Err(self.poison.check().err().unwrap_or(StoreError::Closed)),
-        }
-    }
-
-    /// Closes sled and opens it again if that is due, or tries later.
-    fn make_room(&self) -> Result<(), StoreError> {
-        let mut writing = lock(&self.writing);
-        let (kept, max) = (writing.kept(), self.options.written_bytes_max as u64);
-        if kept < writing.due_at || self.place.is_mirror() {
-            return Ok(());
-        }
-        let began = Instant::now();
-        match self.try_again(&mut writing.disks)? {
-            Again::Opened => {
-                tracing::debug!(kept, took = ?began.elapsed(), "opened the store again");
-                let reopened = writing.reopened + 1;
-                let disks = std::mem::take(&mut writing.disks);
-                *writing = Writing { due_at: max, reopened, disks, ..Writing::default() };
-            }
-            Again::Later(why) => {
-                writing.due_at = kept + max / 8;
-                if kept > 2 * max.max(1 << 20) {
-                    tracing::warn!(
-                        kept,
-                        max,
-                        why,
-                        "what was written stays in memory: the store can't be opened again"
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens sled again if nobody reads and nothing is short that this needs. Nobody writes.
-    fn try_again(&self, disks: &mut Disks) -> Result<Again, StoreError> {
-        let Some(reserve) = Reserve::take(self.place.sled()) else {
-            return Ok(Again::Later("files or disk are short"));
-        };
-        if !disks.are_quick() {
-            return Ok(Again::Later("a disk of this machine is slow to sync"));
-        }
-        let busy = Ok(Again::Later("sled is moving records"));
-        if !self.flusher.settle()? {
-            return busy;
-        }
-        let Some(mut opened) = self.opened.try_write_for(READERS_WAIT_MAX) else {
-            return Ok(Again::Later("somebody reads"));
-        };
-        // Readers were there until now, and kept sled from doing all.
-        if !self.flusher.settle()? || !metadata::is_at_rest(self.place.sled()) {
-            return busy;
-        }
-        drop(opened.take());
-        let syncs = self.flusher.close()?;
-        failpoint::pass("reopen", "closed");
-        let (again, syncs) = self.reopen(syncs, reserve)?;
-        self.flusher.open(syncs)?;
-        *opened = Some(again);
-        failpoint::pass("reopen", "opened");
-        Ok(Again::Opened)
-    }
-
-    fn reopen(&self, closed_at: u64, mut reserve: Reserve) -> Result<(Opened, Syncs), StoreError> {
-        let began = Instant::now();
-        loop {
-            reserve.let_go();
-            match Opened::open(&self.place, self.options.cache_bytes_max, Some(closed_at)) {
-                Ok(opened) => return Ok(opened),
-                Err(error @ StoreError::BadFile { .. }) => return Err(error),
-                Err(error) if began.elapsed() > REOPEN_MAX => return Err(error),
-                Err(error) => tracing::warn!(%error, "the store does not open again yet"),
-            }
-            thread::sleep(REOPEN_EVERY);
         }
     }
 }
@@ -375,44 +261,6 @@ impl Drop for SledStore {
 pub(super) fn damaged(folder: &Path, problem: &dyn std::fmt::Display) -> StoreError {
     let problem = format!("the store is damaged: {problem}; restore a backup");
     StoreError::BadFile { path: folder.join(SLED_FOLDER), problem }
-}
-
-/// Reads the format file, writing it into a folder that has none.
-fn check_format(folder: &Path) -> Result<(), StoreError> {
-    let path = folder.join(FORMAT_FILE);
-    let bad = |problem: &str| StoreError::BadFile { path: path.clone(), problem: problem.to_owned() };
-    match fs::read_to_string(&path) {
-        Ok(text) => {
-            let found: u32 = text.trim().parse().map_err(|_| bad("not a format number"))?;
-            match found {
-                FORMAT_VERSION => Ok(()),
-                0 => Err(bad("format 0 never existed")),
-                _ => Err(StoreError::NewerFormat {
-                    folder: folder.to_path_buf(),
-                    found,
-                    supported: FORMAT_VERSION,
-                }),
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if folder.join(SLED_FOLDER).is_dir() {
-                return Err(bad("missing, beside a store that is there"));
-            }
-            write_durably(&path, format!("{FORMAT_VERSION}\n").as_bytes())
-                .map_err(|source| StoreError::io("write", &path, source))
-        }
-        Err(source) => Err(StoreError::io("read", &path, source)),
-    }
-}
-
-/// Writes a small file so that after a crash it is there whole or not at all.
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let scratch = path.with_extension("new");
-    let mut file = fs::File::create(&scratch)?;
-    io::Write::write_all(&mut file, bytes)?;
-    file.sync_all()?;
-    fs::rename(&scratch, path)?;
-    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
 pub(super) fn folder_bytes(folder: &Path) -> io::Result<u64> {
